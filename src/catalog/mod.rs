@@ -1,0 +1,10 @@
+//! What we know of the target schema.
+//!
+//! [`model`] is data without IO: it can be read from a server ([`introspect`], the only place with catalog
+//! queries), from a file, or be evolved statement by statement ([`apply`]).
+
+pub mod apply;
+pub mod introspect;
+pub mod model;
+
+pub use model::*;

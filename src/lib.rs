@@ -1,0 +1,9 @@
+//! Wesley: zero-downtime PostgreSQL schema changes as Kubernetes resources.
+//!
+//! Dependencies point inward only: [`sql`], [`catalog::model`] and [`plan`] know neither Kubernetes nor sockets.
+
+pub mod catalog;
+pub mod exit;
+pub mod plan;
+pub mod report;
+pub mod sql;

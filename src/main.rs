@@ -1,0 +1,3 @@
+//! Arguments to one call each.
+
+fn main() {}

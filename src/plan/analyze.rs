@@ -1,0 +1,120 @@
+//! What one statement, as the author wrote it, does on a catalog.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::lock::LockMode;
+use super::model::Hazard;
+use crate::catalog::{Catalog, Name};
+use crate::sql::Statement;
+
+/// A relation named by an impact, or all of them where it cannot be known.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// Every relation of the database.
+    Any,
+    /// One relation that existed before the statement.
+    Relation(Name),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Relation(name) => name.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Target {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl From<Name> for Target {
+    fn from(name: Name) -> Self {
+        Self::Relation(name)
+    }
+}
+
+/// Whether a statement may run inside a transaction block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum TransactionRule {
+    /// It may.
+    Allowed,
+    /// The server refuses it there (25001).
+    Forbidden,
+    /// Not known.
+    Unknown,
+}
+
+/// The error that the catalog already foretells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// SQLSTATE.
+    pub sqlstate: String,
+    /// What is wrong, naming the object.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// What a statement does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Impact {
+    /// Transaction rule.
+    pub transaction: TransactionRule,
+    /// Strongest mode per relation that exists before the statement; indexes from `ShareUpdateExclusive` up.
+    pub locks: BTreeMap<Target, LockMode>,
+    /// Relations that get a new file.
+    pub rewrites: BTreeSet<Target>,
+    /// Relations read in full while their lock is held.
+    pub scans: BTreeSet<Target>,
+    /// Relations whose users the statement waits for without conflicting with their lock (CONCURRENTLY).
+    pub waits_for_transactions: BTreeSet<Target>,
+    /// Named dangers.
+    pub hazards: Vec<Hazard>,
+    /// Set when the catalog tells that the server will refuse the statement.
+    pub refused: Option<Refusal>,
+}
+
+impl Impact {
+    /// No locks, allowed in a transaction.
+    pub fn none() -> Self {
+        Self {
+            transaction: TransactionRule::Allowed,
+            locks: BTreeMap::new(),
+            rewrites: BTreeSet::new(),
+            scans: BTreeSet::new(),
+            waits_for_transactions: BTreeSet::new(),
+            hazards: Vec::new(),
+            refused: None,
+        }
+    }
+
+    /// The worst case: everything locked, rewritten and scanned.
+    pub fn unanalyzable(why: &str) -> Self {
+        Self {
+            transaction: TransactionRule::Unknown,
+            locks: BTreeMap::from([(Target::Any, LockMode::AccessExclusive)]),
+            rewrites: BTreeSet::from([Target::Any]),
+            scans: BTreeSet::from([Target::Any]),
+            hazards: vec![Hazard::new(super::model::HazardId::Unanalyzable, None, why)],
+            ..Self::none()
+        }
+    }
+
+    /// Adds a lock; several on one relation are joined.
+    pub fn lock(&mut self, relation: impl Into<Target>, mode: LockMode) {
+        self.locks.entry(relation.into()).and_modify(|held| *held = held.join(mode)).or_insert(mode);
+    }
+}
+
+/// Classifies one statement. What is not known is [`Impact::unanalyzable`], never "safe".
+pub fn analyze(statement: &Statement, catalog: &Catalog) -> Impact {
+    let _ = (statement, catalog);
+    Impact::unanalyzable("no rule for this statement yet")
+}

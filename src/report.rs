@@ -1,0 +1,75 @@
+//! What a runner says at its end: the pod's termination message, read by the controller.
+//!
+//! Holds no SQL, no literals, no secrets, and stays below 2 KiB (the kubelet cuts at 4 KiB).
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{RollbackClass, Stage};
+
+/// The termination message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Format version, 1.
+    pub v: i32,
+    /// What the runner was asked to do.
+    pub action: RunAction,
+    /// The exit code it ends with.
+    pub exit_code: i32,
+    /// One word, closed list: see `docs/reasons.md`.
+    pub reason: String,
+    /// For people, at most 1 KiB.
+    pub message: String,
+    /// Name of the MigrationPlan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// Digest of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Steps that are done in the ledger.
+    #[serde(default)]
+    pub steps_done: i32,
+    /// Steps of the plan.
+    #[serde(default)]
+    pub steps_total: i32,
+    /// The stage of the next step not yet run; absent when all are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_stage: Option<Stage>,
+    /// Id of the step that the run ended at, if it did not end well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// SQLSTATE of the server's error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    /// Rows written by backfills.
+    #[serde(default)]
+    pub rows_done: i64,
+    /// What a rollback at this moment would be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackState>,
+}
+
+/// What a runner was asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+pub enum RunAction {
+    /// Plan against the live catalog and write the MigrationPlan.
+    Plan,
+    /// Execute the plan's steps as far as the open gates allow.
+    Execute,
+    /// Run the recorded undo.
+    Rollback,
+    /// Read ledger and catalog only.
+    Inspect,
+}
+
+/// What a rollback at this moment would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackState {
+    /// Class over all steps done so far.
+    pub class: RollbackClass,
+    /// What is lost, or why there is no way back; empty when lossless.
+    pub reason: String,
+    /// Number of undo actions it would run.
+    pub steps: i32,
+}

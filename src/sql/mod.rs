@@ -1,0 +1,9 @@
+//! Reading SQL with PostgreSQL's own parser, and writing identifiers by the server's rules.
+//!
+//! Pure: no IO, no Kubernetes, no driver. Everything that looks inside SQL text goes through [`parse`].
+
+mod ffi;
+pub mod parse;
+pub mod quote;
+
+pub use parse::{Span, Statement, SyntaxError, parse};

@@ -1,0 +1,106 @@
+//! Text to statements, with byte spans and error positions.
+
+use pg_query::protobuf::node::Node;
+use serde::{Deserialize, Serialize};
+
+/// Half-open byte range in the text that was parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+/// One statement of the author, with PostgreSQL's parse tree of it.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The author's text, without the terminating semicolon.
+    pub text: String,
+    /// Where it stands in the input.
+    pub span: Span,
+    /// The raw parse tree. Boxed enum of libpg_query's protobuf nodes.
+    pub node: Node,
+}
+
+/// Text that PostgreSQL's grammar does not accept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} at line {line}, column {column}")]
+pub struct SyntaxError {
+    /// The parser's message.
+    pub message: String,
+    /// 1-based line.
+    pub line: usize,
+    /// 1-based column, in characters.
+    pub column: usize,
+    /// Byte offset of the error in the text.
+    pub offset: usize,
+}
+
+/// Splits and parses `text` with PostgreSQL's grammar.
+///
+/// # Errors
+/// [`SyntaxError`] with the position when the text does not parse; nothing is returned in part.
+pub fn parse(text: &str) -> Result<Vec<Statement>, SyntaxError> {
+    let parsed = pg_query::parse(text, 0).map_err(|error| syntax_error(text, &error))?;
+    let statements = parsed
+        .protobuf
+        .stmts
+        .into_iter()
+        .filter_map(|raw| {
+            let start = usize::try_from(raw.stmt_location).ok()?;
+            let end = match usize::try_from(raw.stmt_len) {
+                Ok(0) | Err(_) => text.len(),
+                Ok(length) => start + length,
+            };
+            let slice = text.get(start..end)?;
+            let trimmed = slice.trim_end();
+            let span = Span { start, end: start + trimmed.len() };
+            Some(Statement { text: trimmed.to_owned(), span, node: raw.stmt?.node? })
+        })
+        .collect();
+    Ok(statements)
+}
+
+/// 1-based line and column (in characters) of a byte offset.
+pub fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    (line, column)
+}
+
+fn syntax_error(text: &str, error: &pg_query::Error) -> SyntaxError {
+    let message = match error {
+        pg_query::Error::Parse(message) => message.clone(),
+        pg_query::Error::Conversion(_) => "the text contains a NUL byte".to_owned(),
+        other => other.to_string(),
+    };
+    let character = super::ffi::error_position(text).unwrap_or(1).saturating_sub(1);
+    let offset = text.char_indices().nth(character).map_or(text.len(), |(byte, _)| byte);
+    let (line, column) = position(text, offset);
+    SyntaxError { message, line, column, offset }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_with_spans() {
+        let text = "-- first\nselect 1; create function f() returns int language sql begin atomic select 1; select 2; end;\nselect 'ü;' ";
+        let statements = parse(text).unwrap();
+        let texts: Vec<_> = statements.iter().map(|s| s.text.as_str()).collect();
+        assert_eq!(texts[0], "select 1");
+        assert!(texts[1].ends_with("end"));
+        assert_eq!(texts[2], "select 'ü;'");
+        assert!(statements.iter().all(|s| &text[s.span.start..s.span.end] == s.text));
+    }
+
+    #[test]
+    fn names_the_position_of_an_error() {
+        let error = parse("select 1;\nselect 'ü' frm;\nalter tabel t").unwrap_err();
+        assert_eq!((error.line, error.column), (3, 7));
+        assert!(error.message.contains("tabel"), "{}", error.message);
+    }
+}
