@@ -1,14 +1,13 @@
-//! What one statement, as the author wrote it, does on a catalog.
+//! What one statement does, as data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::lock::LockMode;
-use super::model::Hazard;
-use crate::catalog::{Catalog, Name};
-use crate::sql::Statement;
+use crate::catalog::Name;
+use crate::plan::lock::LockMode;
+use crate::plan::model::{Hazard, HazardId};
 
 /// A relation named by an impact, or all of them where it cannot be known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,7 +101,7 @@ impl Impact {
             locks: BTreeMap::from([(Target::Any, LockMode::AccessExclusive)]),
             rewrites: BTreeSet::from([Target::Any]),
             scans: BTreeSet::from([Target::Any]),
-            hazards: vec![Hazard::new(super::model::HazardId::Unanalyzable, None, why)],
+            hazards: vec![Hazard::new(HazardId::Unanalyzable, None, why)],
             ..Self::none()
         }
     }
@@ -111,10 +110,48 @@ impl Impact {
     pub fn lock(&mut self, relation: impl Into<Target>, mode: LockMode) {
         self.locks.entry(relation.into()).and_modify(|held| *held = held.join(mode)).or_insert(mode);
     }
-}
 
-/// Classifies one statement. What is not known is [`Impact::unanalyzable`], never "safe".
-pub fn analyze(statement: &Statement, catalog: &Catalog) -> Impact {
-    let _ = (statement, catalog);
-    Impact::unanalyzable("no rule for this statement yet")
+    /// Says that the relation gets a new file.
+    pub fn rewrite(&mut self, relation: impl Into<Target>) {
+        self.rewrites.insert(relation.into());
+    }
+
+    /// Adds a named danger, once.
+    pub fn hazard(&mut self, id: HazardId, relation: Option<&Name>, message: impl Into<String>) {
+        let hazard = Hazard::new(id, relation.map(ToString::to_string), message);
+        if !self.hazards.contains(&hazard) {
+            self.hazards.push(hazard);
+        }
+    }
+
+    /// Says that the server will refuse the statement. The first refusal stays: rules report in the server's
+    /// order of checks.
+    pub fn refuse(&mut self, sqlstate: &str, message: impl Into<String>, hint: impl Into<String>) {
+        if self.refused.is_none() {
+            self.refused = Some(Refusal { sqlstate: sqlstate.to_owned(), message: message.into(), hint: hint.into() });
+        }
+    }
+
+    /// Adds everything that another impact does (a statement inside a statement).
+    pub fn merge(&mut self, other: Self) {
+        for (target, mode) in other.locks {
+            self.lock(target, mode);
+        }
+        self.rewrites.extend(other.rewrites);
+        self.scans.extend(other.scans);
+        self.waits_for_transactions.extend(other.waits_for_transactions);
+        for hazard in other.hazards {
+            if !self.hazards.contains(&hazard) {
+                self.hazards.push(hazard);
+            }
+        }
+        if self.refused.is_none() {
+            self.refused = other.refused;
+        }
+        self.transaction = match (self.transaction, other.transaction) {
+            (TransactionRule::Allowed, TransactionRule::Allowed) => TransactionRule::Allowed,
+            (TransactionRule::Forbidden, _) | (_, TransactionRule::Forbidden) => TransactionRule::Forbidden,
+            _ => TransactionRule::Unknown,
+        };
+    }
 }

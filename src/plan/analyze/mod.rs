@@ -1,0 +1,95 @@
+//! What one statement, as the author wrote it, does on a catalog: locks, rewrites, scans, dangers, refusals.
+//!
+//! One file per family of statements; every fact is the server's behaviour, found by rule from the parse tree
+//! and the catalog. [`resolve`] answers questions about the catalog, [`volatile`] about expressions.
+
+mod alter_table;
+mod cluster;
+mod comments;
+mod create;
+mod dml;
+mod drop;
+mod impact;
+mod index;
+mod maintenance;
+mod policies;
+mod privileges;
+mod publications;
+mod rename;
+mod resolve;
+mod routines;
+mod sequences;
+mod truncate;
+mod types;
+mod views;
+mod volatile;
+
+use pg_query::NodeEnum;
+
+pub use impact::{Impact, Refusal, Target, TransactionRule};
+pub use resolve::Resolver;
+
+use crate::catalog::Catalog;
+use crate::sql::Statement;
+
+/// Classifies one statement. What is not known is [`Impact::unanalyzable`], never "safe".
+pub fn analyze(statement: &Statement, catalog: &Catalog) -> Impact {
+    analyze_node(&statement.node, &Resolver::new(catalog))
+}
+
+/// [`analyze`] for a parse tree, with a resolver that can be shared while the catalog stays the same.
+pub fn analyze_node(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
+    match node {
+        NodeEnum::AlterTableStmt(statement) => alter_table::alter_table(statement, resolver),
+        NodeEnum::IndexStmt(statement) => index::create_index(statement, resolver),
+        NodeEnum::ReindexStmt(statement) => index::reindex(statement, resolver),
+        NodeEnum::CreateStmt(statement) => create::create_table(statement, resolver),
+        NodeEnum::CreateTableAsStmt(statement) => create::create_table_as(statement, resolver),
+        NodeEnum::CreateForeignTableStmt(statement) => create::create_foreign_table(statement, resolver),
+        NodeEnum::CreateTrigStmt(statement) => create::create_trigger(statement, resolver),
+        NodeEnum::RuleStmt(statement) => create::create_rule(statement, resolver),
+        NodeEnum::CreateStatsStmt(statement) => create::create_statistics(statement, resolver),
+        NodeEnum::CreateSchemaStmt(statement) => create::create_schema(statement, resolver),
+        NodeEnum::DropStmt(statement) => drop::drop(statement, resolver),
+        NodeEnum::DropOwnedStmt(statement) => drop::drop_owned(statement, resolver),
+        NodeEnum::ReassignOwnedStmt(statement) => drop::reassign_owned(statement, resolver),
+        NodeEnum::RenameStmt(statement) => rename::rename(statement, resolver),
+        NodeEnum::AlterObjectSchemaStmt(statement) => rename::set_schema(statement, resolver),
+        NodeEnum::AlterOwnerStmt(statement) => rename::owner(statement, resolver),
+        NodeEnum::AlterObjectDependsStmt(statement) => rename::depends_on_extension(statement, resolver),
+        NodeEnum::TruncateStmt(statement) => truncate::truncate(statement, resolver),
+        NodeEnum::ViewStmt(statement) => views::create_view(statement, resolver),
+        NodeEnum::RefreshMatViewStmt(statement) => views::refresh(statement, resolver),
+        NodeEnum::CreateSeqStmt(statement) => sequences::create_sequence(statement, resolver),
+        NodeEnum::AlterSeqStmt(statement) => sequences::alter_sequence(statement, resolver),
+        NodeEnum::AlterEnumStmt(statement) => types::alter_enum(statement, resolver),
+        NodeEnum::AlterDomainStmt(statement) => types::alter_domain(statement, resolver),
+        NodeEnum::CreatePolicyStmt(statement) => policies::create_policy(statement, resolver),
+        NodeEnum::AlterPolicyStmt(statement) => policies::alter_policy(statement, resolver),
+        NodeEnum::CreatePublicationStmt(statement) => publications::create_publication(statement, resolver),
+        NodeEnum::AlterPublicationStmt(statement) => publications::alter_publication(statement, resolver),
+        NodeEnum::CreateSubscriptionStmt(statement) => publications::create_subscription(statement, resolver),
+        NodeEnum::AlterSubscriptionStmt(statement) => publications::alter_subscription(statement, resolver),
+        NodeEnum::DropSubscriptionStmt(statement) => publications::drop_subscription(statement, resolver),
+        NodeEnum::GrantStmt(statement) => privileges::grant(statement, resolver),
+        NodeEnum::CommentStmt(statement) => comments::comment(statement, resolver),
+        NodeEnum::SecLabelStmt(statement) => comments::security_label(statement, resolver),
+        NodeEnum::VacuumStmt(statement) => maintenance::vacuum(statement, resolver),
+        NodeEnum::ClusterStmt(statement) => maintenance::cluster(statement, resolver),
+        NodeEnum::LockStmt(statement) => maintenance::lock_table(statement, resolver),
+        NodeEnum::AlterTableMoveAllStmt(statement) => maintenance::move_all(statement, resolver),
+        NodeEnum::InsertStmt(statement) => dml::insert(statement, resolver),
+        NodeEnum::UpdateStmt(statement) => dml::update(statement, resolver),
+        NodeEnum::DeleteStmt(statement) => dml::delete(statement, resolver),
+        NodeEnum::MergeStmt(statement) => dml::merge(statement, resolver),
+        NodeEnum::SelectStmt(statement) => dml::select(statement, resolver),
+        NodeEnum::CopyStmt(statement) => dml::copy(statement, resolver),
+        NodeEnum::ExplainStmt(statement) => dml::explain(statement, resolver),
+        NodeEnum::PrepareStmt(statement) => dml::prepare(statement, resolver),
+        NodeEnum::DeclareCursorStmt(statement) => dml::declare_cursor(statement, resolver),
+        NodeEnum::DoStmt(statement) => routines::do_block(statement, resolver),
+        NodeEnum::CallStmt(statement) => routines::call(statement, resolver),
+        NodeEnum::CreateFunctionStmt(statement) => routines::create_function(statement, resolver),
+        other => cluster::other(other, resolver),
+    }
+}

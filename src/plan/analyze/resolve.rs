@@ -1,0 +1,320 @@
+//! Questions about the catalog that rules ask: names by search path, trees of partitions and children, both
+//! sides of foreign keys, dependents.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use pg_query::protobuf::RangeVar;
+
+use crate::catalog::{Catalog, Column, ColumnReference, Constraint, ConstraintKind, Name, Relation, TypeKind};
+
+/// A relation with its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Rel<'a> {
+    /// Qualified name.
+    pub name: &'a Name,
+    /// Its facts.
+    pub relation: &'a Relation,
+}
+
+impl PartialEq for Rel<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+/// What a name in a statement stands for.
+#[derive(Clone, Copy, Debug)]
+pub enum Lookup<'a> {
+    /// A relation of a user schema.
+    Found(Rel<'a>),
+    /// A relation of the system (`pg_catalog`, `information_schema`), which the catalog leaves out.
+    System,
+    /// Nothing in the catalog.
+    Missing,
+}
+
+/// A foreign key seen from the referenced side.
+#[derive(Clone, Copy, Debug)]
+pub struct Referencing<'a> {
+    /// The table that has the constraint.
+    pub table: Rel<'a>,
+    /// The constraint.
+    pub constraint: &'a Constraint,
+}
+
+/// Reverse directions of the catalog, built once on first use.
+#[derive(Debug, Default)]
+struct Reverse<'a> {
+    children: BTreeMap<&'a Name, Vec<Rel<'a>>>,
+    indexes: BTreeMap<&'a Name, Vec<Rel<'a>>>,
+    referencing: BTreeMap<&'a Name, Vec<Referencing<'a>>>,
+    /// Views and materialized views by what they read.
+    views: BTreeMap<&'a Name, Vec<Rel<'a>>>,
+}
+
+/// Looks things up in one catalog. Cheap to make; the reverse directions are computed on first use.
+#[derive(Debug)]
+pub struct Resolver<'a> {
+    /// The catalog it answers from.
+    pub catalog: &'a Catalog,
+    reverse: OnceCell<Reverse<'a>>,
+}
+
+impl<'a> Resolver<'a> {
+    /// A resolver for `catalog` as it is.
+    pub fn new(catalog: &'a Catalog) -> Self {
+        Self { catalog, reverse: OnceCell::new() }
+    }
+
+    /// Major version of the server: 18 for 180004.
+    pub fn major(&self) -> i32 {
+        self.catalog.server.major()
+    }
+
+    /// What the name stands for, by the server's search path. Temporary relations are not seen: they belong to
+    /// one session.
+    pub fn lookup(&self, name: &RangeVar) -> Lookup<'a> {
+        self.lookup_name(&name.schemaname, &name.relname)
+    }
+
+    /// [`Resolver::lookup`] for a schema (empty: by search path) and a name.
+    pub fn lookup_name(&self, schema: &str, name: &str) -> Lookup<'a> {
+        if !schema.is_empty() {
+            return match self.get(&Name::new(schema, name)) {
+                Some(found) => Lookup::Found(found),
+                None if is_system_schema(schema) => Lookup::System,
+                None => Lookup::Missing,
+            };
+        }
+        let found = self.catalog.server.search_path.iter().find_map(|schema| self.get(&Name::new(schema, name)));
+        match found {
+            Some(found) => Lookup::Found(found),
+            // `pg_catalog` is searched even when the path does not name it; its relations all begin so.
+            None if name.starts_with("pg_") => Lookup::System,
+            None => Lookup::Missing,
+        }
+    }
+
+    /// The relation a name stands for, if it is in the catalog.
+    pub fn relation(&self, name: &RangeVar) -> Option<Rel<'a>> {
+        match self.lookup(name) {
+            Lookup::Found(found) => Some(found),
+            Lookup::System | Lookup::Missing => None,
+        }
+    }
+
+    /// The relation of that qualified name.
+    pub fn get(&self, name: &Name) -> Option<Rel<'a>> {
+        self.catalog.relations.get_key_value(name).map(|(name, relation)| Rel { name, relation })
+    }
+
+    /// Where a new object of that name would go: the named schema, or the first of the search path.
+    pub fn creation_name(&self, schema: &str, name: &str) -> Name {
+        let schema = if schema.is_empty() {
+            self.catalog.server.search_path.first().map_or("public", String::as_str)
+        } else {
+            schema
+        };
+        Name::new(schema, name)
+    }
+
+    /// Direct children by inheritance or partitioning.
+    pub fn children(&self, of: &Name) -> &[Rel<'a>] {
+        self.reverse().children.get(of).map_or(&[], Vec::as_slice)
+    }
+
+    /// The relation and everything below it by inheritance or partitioning, each once, parents first.
+    pub fn tree(&self, root: Rel<'a>) -> Vec<Rel<'a>> {
+        let mut all = vec![root];
+        let mut seen = BTreeSet::from([root.name]);
+        let mut next = 0;
+        while let Some(current) = all.get(next).copied() {
+            next += 1;
+            for child in self.children(current.name) {
+                if seen.insert(child.name) {
+                    all.push(*child);
+                }
+            }
+        }
+        all
+    }
+
+    /// Everything below the relation, without itself.
+    pub fn descendants(&self, of: Rel<'a>) -> Vec<Rel<'a>> {
+        self.tree(of).split_off(1)
+    }
+
+    /// Members of the tree that have a heap of their own.
+    pub fn leaves(&self, root: Rel<'a>) -> Vec<Rel<'a>> {
+        self.tree(root).into_iter().filter(|member| member.relation.kind.has_heap()).collect()
+    }
+
+    /// Direct parents.
+    pub fn parents(&self, of: Rel<'a>) -> Vec<Rel<'a>> {
+        of.relation.parents.iter().filter_map(|name| self.get(name)).collect()
+    }
+
+    /// Every relation above, nearest first.
+    pub fn ancestors(&self, of: Rel<'a>) -> Vec<Rel<'a>> {
+        let mut all: Vec<Rel<'a>> = Vec::new();
+        let mut level = self.parents(of);
+        while !level.is_empty() {
+            let mut above = Vec::new();
+            for parent in level {
+                if !all.contains(&parent) {
+                    all.push(parent);
+                    above.extend(self.parents(parent));
+                }
+            }
+            level = above;
+        }
+        all
+    }
+
+    /// Indexes of a table or materialized view.
+    pub fn indexes(&self, of: &Name) -> &[Rel<'a>] {
+        self.reverse().indexes.get(of).map_or(&[], Vec::as_slice)
+    }
+
+    /// Foreign keys of other tables (and of itself) that point at the relation.
+    pub fn referencing(&self, of: &Name) -> &[Referencing<'a>] {
+        self.reverse().referencing.get(of).map_or(&[], Vec::as_slice)
+    }
+
+    /// Relations that the table's own foreign keys point at, with the constraint.
+    pub fn references(&self, of: Rel<'a>) -> Vec<(&'a Constraint, Rel<'a>)> {
+        of.relation
+            .constraints
+            .iter()
+            .filter_map(|constraint| match &constraint.kind {
+                ConstraintKind::ForeignKey { references, .. } => Some((constraint, self.get(references)?)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Views and materialized views that read the relation; with `column`, only those that read that column.
+    pub fn views_on(&self, of: &Name, column: Option<&str>) -> Vec<Rel<'a>> {
+        let all = self.reverse().views.get(of).map_or(&[][..], Vec::as_slice);
+        all.iter()
+            .copied()
+            .filter(|view| {
+                let references = view.relation.view.as_ref().map_or(&[][..], |view| &view.references);
+                reads(references, of, column)
+            })
+            .collect()
+    }
+
+    /// Views that read the relation, the views that read those, and so on; each once.
+    pub fn views_above(&self, of: &Name, column: Option<&str>) -> Vec<Rel<'a>> {
+        let mut all = self.views_on(of, column);
+        let mut next = 0;
+        while let Some(view) = all.get(next).copied() {
+            next += 1;
+            for above in self.views_on(view.name, None) {
+                if !all.contains(&above) {
+                    all.push(above);
+                }
+            }
+        }
+        all
+    }
+
+    /// Sequences owned by columns of the table, or by one of its columns.
+    pub fn owned_sequences(&self, of: Rel<'a>, column: Option<&str>) -> Vec<Rel<'a>> {
+        of.relation
+            .columns
+            .iter()
+            .filter(|candidate| column.is_none_or(|column| candidate.name == column))
+            .filter_map(|column| self.get(column.owned_sequence.as_ref()?))
+            .collect()
+    }
+
+    /// Every column (with its relation) whose type is the given one, or is built on it: arrays of it, domains
+    /// over it, free-standing composite types with an attribute of it.
+    pub fn columns_of_type(&self, of: &Name) -> Vec<(Rel<'a>, &'a Column)> {
+        let types = self.types_built_on(of);
+        self.catalog
+            .relations
+            .iter()
+            .flat_map(|(name, relation)| relation.columns.iter().map(move |column| (Rel { name, relation }, column)))
+            .filter(|(_, column)| types.contains(&column.data_type.name))
+            .collect()
+    }
+
+    /// The type itself and every type that contains it.
+    pub fn types_built_on(&self, of: &Name) -> BTreeSet<Name> {
+        let mut types = BTreeSet::from([of.clone()]);
+        loop {
+            let more: Vec<Name> = self
+                .catalog
+                .types
+                .iter()
+                .filter(|(name, _)| !types.contains(*name))
+                .filter(|(_, candidate)| match &candidate.kind {
+                    TypeKind::Domain { base, .. } => types.contains(&base.name),
+                    TypeKind::Composite { attributes } => {
+                        attributes.iter().any(|attribute| types.contains(&attribute.data_type.name))
+                    }
+                    _ => false,
+                })
+                .map(|(name, _)| name.clone())
+                .collect();
+            if more.is_empty() {
+                return types;
+            }
+            types.extend(more);
+        }
+    }
+
+    /// Tables of a composite type (`CREATE TABLE ... OF`).
+    pub fn typed_tables(&self, of: &Name) -> Vec<Rel<'a>> {
+        self.catalog
+            .relations
+            .iter()
+            .filter(|(_, relation)| relation.of_type.as_ref() == Some(of))
+            .map(|(name, relation)| Rel { name, relation })
+            .collect()
+    }
+
+    fn reverse(&self) -> &Reverse<'a> {
+        self.reverse.get_or_init(|| {
+            let mut reverse = Reverse::default();
+            for (name, relation) in &self.catalog.relations {
+                let this = Rel { name, relation };
+                for parent in &relation.parents {
+                    reverse.children.entry(parent).or_default().push(this);
+                }
+                if let Some(index) = &relation.index {
+                    reverse.indexes.entry(&index.table).or_default().push(this);
+                }
+                for constraint in &relation.constraints {
+                    if let ConstraintKind::ForeignKey { references, .. } = &constraint.kind {
+                        let foreign_key = Referencing { table: this, constraint };
+                        reverse.referencing.entry(references).or_default().push(foreign_key);
+                    }
+                }
+                if let Some(view) = &relation.view {
+                    let read: BTreeSet<&Name> = view.references.iter().map(|reference| &reference.relation).collect();
+                    for source in read {
+                        reverse.views.entry(source).or_default().push(this);
+                    }
+                }
+            }
+            reverse
+        })
+    }
+}
+
+/// Whether the references touch the relation, or that column of it. The server records a reference without a
+/// column only where no column is used (`SELECT count(*)`), so it touches none of them.
+pub fn reads(references: &[ColumnReference], relation: &Name, column: Option<&str>) -> bool {
+    references.iter().any(|reference| {
+        reference.relation == *relation && column.is_none_or(|column| reference.column.as_deref() == Some(column))
+    })
+}
+
+fn is_system_schema(schema: &str) -> bool {
+    schema == "information_schema" || schema.starts_with("pg_")
+}
