@@ -3,7 +3,9 @@
 //! Dependencies point inward only: [`sql`], [`catalog::model`] and [`plan`] know neither Kubernetes nor sockets.
 
 pub mod catalog;
+pub mod cli;
 pub mod exit;
 pub mod plan;
 pub mod report;
+pub mod run;
 pub mod sql;

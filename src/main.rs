@@ -1,3 +1,5 @@
-//! Arguments to one call each.
+//! The binary: everything is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    wesley::cli::main()
+}

@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(texts[0], "select 1");
         assert!(texts[1].ends_with("end"));
         assert_eq!(texts[2], "select 'ü;'");
-        assert!(statements.iter().all(|s| &text[s.span.start..s.span.end] == s.text));
+        assert!(statements.iter().all(|s| text[s.span.start..s.span.end] == s.text));
     }
 
     #[test]

@@ -1,0 +1,50 @@
+//! `wesley catalog`, and reading a schema from a server or a file.
+
+use std::path::Path;
+
+use super::{DatabaseArgs, Failure, SchemaArgs, print_json};
+use crate::catalog::Catalog;
+use crate::catalog::introspect::introspect;
+use crate::exit::Exit;
+use crate::run::connect::Settings;
+
+pub(super) async fn run(database: &DatabaseArgs) -> Result<(), Failure> {
+    let catalog = from_server(database).await?;
+    print_json(&catalog)
+}
+
+/// The schema to work on.
+pub(super) async fn read(schema: &SchemaArgs) -> Result<Catalog, Failure> {
+    match &schema.catalog {
+        Some(path) => from_file(path),
+        None => from_server(&schema.database).await,
+    }
+}
+
+/// Connection settings, or what to do when they are missing.
+pub(super) fn settings(database: &DatabaseArgs) -> Result<Settings, Failure> {
+    let url = database.database_url.as_deref().ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            "no database given: set DATABASE_URL or --database-url (or --catalog FILE where it is offered)",
+        )
+    })?;
+    Settings::from_url(url).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
+}
+
+async fn from_server(database: &DatabaseArgs) -> Result<Catalog, Failure> {
+    let settings = settings(database)?.with_application_name("wesley");
+    let client = settings.connect().await.map_err(|error| Failure::new(Exit::Precondition, error.to_string()))?;
+    introspect(&client)
+        .await
+        .map_err(|error| Failure::new(Exit::Precondition, format!("cannot read the schema: {error}")))
+}
+
+fn from_file(path: &Path) -> Result<Catalog, Failure> {
+    let name = path.display();
+    let text =
+        std::fs::read(path).map_err(|error| Failure::new(Exit::Usage, format!("cannot read {name}: {error}")))?;
+    serde_json::from_slice(&text).map_err(|error| {
+        Failure::new(Exit::InvalidInput, format!("{name} is not a catalog as `wesley catalog` writes it: {error}"))
+    })
+}

@@ -1,0 +1,88 @@
+//! Reading the author's files: statements with the file each stands in.
+
+use std::io::Read;
+use std::path::Path;
+
+use pg_query::protobuf::node::Node;
+
+use super::{Failure, SourceArgs, diagnostic};
+use crate::exit::Exit;
+use crate::sql::{self, Statement, SyntaxError};
+
+/// The author's statements in order, and where each stands.
+pub(super) struct Input {
+    /// Statements of all files, in order. Spans are within their own file.
+    pub statements: Vec<Statement>,
+    files: Vec<File>,
+    /// File of each statement.
+    owner: Vec<usize>,
+}
+
+struct File {
+    name: String,
+    text: String,
+}
+
+impl Input {
+    /// `message` with file, line, column and caret of a statement.
+    pub(super) fn at_statement(&self, index: usize, message: &str) -> String {
+        match (self.statements.get(index), self.owner.get(index).and_then(|file| self.files.get(*file))) {
+            (Some(statement), Some(file)) => diagnostic::at(&file.name, &file.text, statement.span.start, message),
+            _ => message.to_owned(),
+        }
+    }
+}
+
+/// Reads and parses the files in order.
+pub(super) fn read(source: &SourceArgs) -> Result<Input, Failure> {
+    let mut input = Input { statements: Vec::new(), files: Vec::new(), owner: Vec::new() };
+    for path in &source.files {
+        let file = load(path)?;
+        let parsed = sql::parse(&file.text)
+            .map_err(|error| Failure::new(Exit::InvalidInput, explain(&file.name, &file.text, &error)))?;
+        input.owner.extend(std::iter::repeat_n(input.files.len(), parsed.len()));
+        input.statements.extend(parsed);
+        input.files.push(file);
+    }
+    Ok(input)
+}
+
+fn load(path: &Path) -> Result<File, Failure> {
+    let mut bytes = Vec::new();
+    let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| ())
+    } else {
+        std::fs::read(path).map(|read| bytes = read)
+    };
+    read.map_err(|error| Failure::new(Exit::Usage, format!("cannot read {name}: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::new(Exit::InvalidInput, format!("{name} is not UTF-8 (byte {at}): save it as UTF-8"))
+    })?;
+    // A byte order mark is no part of the SQL.
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    Ok(File { name, text })
+}
+
+fn explain(file: &str, text: &str, error: &SyntaxError) -> String {
+    let shown = diagnostic::at(file, text, error.offset, &error.message);
+    let line_start = text[..error.offset].rfind('\n').map_or(0, |at| at + 1);
+    let line = text[line_start..].lines().next().unwrap_or("").trim_start();
+    let advice = if line.starts_with('\\') {
+        "psql commands are not SQL: leave them out; a file is a list of SQL statements"
+    } else if ends_in_copy_from_stdin(&text[..line_start]) {
+        "COPY data cannot be part of a migration: use INSERT statements, or load the data outside"
+    } else {
+        return shown;
+    };
+    format!("{shown}\n  = {advice}")
+}
+
+fn ends_in_copy_from_stdin(text: &str) -> bool {
+    let Ok(statements) = sql::parse(text) else {
+        return false;
+    };
+    matches!(statements.last().map(|last| &last.node),
+        Some(Node::CopyStmt(copy)) if copy.is_from && !copy.is_program && copy.filename.is_empty())
+}

@@ -1,0 +1,179 @@
+//! The command line: one file per command, each a thin edge around the engine.
+
+mod analyze;
+mod catalog;
+mod diagnostic;
+mod input;
+mod plan;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit::Exit;
+
+/// Zero-downtime PostgreSQL schema changes.
+#[derive(Parser)]
+#[command(name = "wesley", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// What each statement as written would do: locks, rewrites, scans, hazards. Executes nothing.
+    Analyze {
+        #[command(flatten)]
+        source: SourceArgs,
+        #[command(flatten)]
+        schema: SchemaArgs,
+        /// Output format.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// The safe plan. Executes nothing.
+    Plan {
+        #[command(flatten)]
+        plan: PlanArgs,
+        /// Output format.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// The safe plan as a page for people. Executes nothing.
+    Explain {
+        #[command(flatten)]
+        plan: PlanArgs,
+        /// Output format.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// The introspected schema as a file that --catalog takes.
+    Catalog {
+        #[command(flatten)]
+        database: DatabaseArgs,
+        /// Output format; always JSON.
+        #[arg(long, value_enum, default_value_t = Format::Json)]
+        format: Format,
+    },
+}
+
+/// The author's SQL.
+#[derive(Args)]
+struct SourceArgs {
+    /// SQL files, read in the order given; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// Where the database is.
+#[derive(Args)]
+struct DatabaseArgs {
+    /// Connection URL. Better given as DATABASE_URL: arguments are visible in the process list.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+/// Where the schema comes from: a server or a file.
+#[derive(Args)]
+struct SchemaArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// A file written by `wesley catalog`, instead of a server.
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+}
+
+/// What a plan is made from.
+#[derive(Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    schema: SchemaArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+/// What the plan may contain.
+#[derive(Args)]
+struct PolicyArgs {
+    /// Hazards to let pass, or `all`.
+    #[arg(long, value_name = "HAZARD,...", value_delimiter = ',')]
+    allow: Vec<String>,
+    /// Largest table, in bytes, that may be rewritten or read in place under a blocking lock.
+    #[arg(long, value_name = "BYTES", default_value_t = crate::plan::Policy::default().in_place_bytes)]
+    in_place_bytes: i64,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For pull requests.
+    Markdown,
+    /// For machines; the shape is a contract.
+    Json,
+}
+
+/// An end that is not well: what to say and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// Exit code class.
+    pub exit: Exit,
+    /// For standard error.
+    pub message: String,
+}
+
+impl Failure {
+    fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return end(Err(Failure::new(Exit::Defect, format!("cannot start: {error}")))),
+    };
+    end(runtime.block_on(run(cli.command)))
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Analyze { source, schema, format } => analyze::run(&source, &schema, format).await,
+        Command::Plan { plan, format } => plan::plan(&plan, format).await,
+        Command::Explain { plan, format } => plan::explain(&plan, format).await,
+        Command::Catalog { database, format: _ } => catalog::run(&database).await,
+    }
+}
+
+fn end(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::from(Exit::Done.code()),
+        Err(failure) => {
+            eprintln!("error: {}", failure.message);
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+/// Writes to standard output; a reader that went away (`| head`) is no error.
+fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ =
+        out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
+    let _ = out.flush();
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| Failure::new(Exit::Defect, format!("cannot write JSON: {error}")))?;
+    print(&text);
+    Ok(())
+}

@@ -1,0 +1,366 @@
+//! From a connection URL, or the parts of a `Database`, to a client.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{CancelToken, Client, Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::tls::{TlsError, TlsFiles, TlsMode, client_config};
+
+/// How to reach a database. Never printed: it holds the password.
+#[derive(Clone)]
+pub struct Settings {
+    config: Config,
+    mode: TlsMode,
+    files: TlsFiles,
+}
+
+/// A connection URL that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidUrl {
+    /// libpq would not read it either. The text is not repeated: it may hold a password.
+    #[error("the database URL cannot be read: {0}")]
+    Unreadable(String),
+    /// Unknown `sslmode`.
+    #[error("sslmode must be one of disable, allow, prefer, require, verify-ca, verify-full")]
+    Mode,
+    /// A certificate file cannot be read.
+    #[error("{option} names a file that cannot be read: {error}")]
+    File {
+        /// The option.
+        option: &'static str,
+        /// The operating system's word.
+        error: std::io::Error,
+    },
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ConnectError {
+    /// Class, for reasons and retry.
+    pub kind: ConnectErrorKind,
+    /// For people; no secret in it.
+    pub message: String,
+}
+
+/// Classes of [`ConnectError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectErrorKind {
+    /// Nothing answers at host and port, or the server is starting or stopping.
+    Unreachable,
+    /// The TLS handshake failed or the certificate is not trusted.
+    Tls,
+    /// The server refuses role or password.
+    Authentication,
+    /// The database does not exist.
+    NoSuchDatabase,
+    /// The server has no connection left.
+    TooManyConnections,
+    /// Anything else that the server said.
+    Other,
+}
+
+impl Settings {
+    /// Reads a URL or a key/value string as libpq does, `sslmode`, `sslrootcert`, `sslcert` and `sslkey`
+    /// included. Without `sslmode` it is `verify-full`; on loopback and sockets `prefer`.
+    ///
+    /// # Errors
+    /// [`InvalidUrl`] when it cannot be read; the message never repeats the text.
+    pub fn from_url(url: &str) -> Result<Self, InvalidUrl> {
+        let (rest, options) = take_tls_options(url);
+        let mut config = Config::from_str(&rest).map_err(|error| InvalidUrl::Unreadable(describe(&error)))?;
+        if config.get_password().is_none()
+            && let Ok(password) = std::env::var("PGPASSWORD")
+        {
+            config.password(password);
+        }
+        let mode = match options.mode.as_deref() {
+            Some(mode) => TlsMode::from_str(mode).map_err(|_| InvalidUrl::Mode)?,
+            None if is_local(&config) => TlsMode::Prefer,
+            None => TlsMode::VerifyFull,
+        };
+        let read = |option: &'static str, path: Option<&String>| {
+            path.map(|path| std::fs::read(path).map_err(|error| InvalidUrl::File { option, error })).transpose()
+        };
+        let roots = match options.root.as_deref() {
+            Some("system") => None,
+            _ => read("sslrootcert", options.root.as_ref())?,
+        };
+        let identity = match (read("sslcert", options.certificate.as_ref())?, read("sslkey", options.key.as_ref())?) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            _ => None,
+        };
+        Ok(Self::new(config, mode, TlsFiles { roots, identity }))
+    }
+
+    /// From parts that are already separate.
+    pub fn new(mut config: Config, mode: TlsMode, files: TlsFiles) -> Self {
+        config.ssl_mode(match mode {
+            TlsMode::Disable => SslMode::Disable,
+            TlsMode::Allow | TlsMode::Prefer => SslMode::Prefer,
+            TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => SslMode::Require,
+        });
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(Duration::from_secs(10));
+        }
+        config.keepalives_idle(Duration::from_secs(30));
+        config.keepalives_interval(Duration::from_secs(10));
+        config.keepalives_retries(3);
+        // A peer that is gone without a word must not hold a step longer than the lock budget.
+        config.tcp_user_timeout(Duration::from_secs(60));
+        Self { config, mode, files }
+    }
+
+    /// The same settings with another `application_name`.
+    #[must_use]
+    pub fn with_application_name(mut self, name: &str) -> Self {
+        self.config.application_name(name);
+        self
+    }
+
+    /// Host and port for messages; no user, no password.
+    pub fn address(&self) -> String {
+        let port = self.config.get_ports().first().copied().unwrap_or(5432);
+        match self.config.get_hosts().first() {
+            Some(Host::Tcp(host)) => format!("{host}:{port}"),
+            Some(Host::Unix(path)) => path.display().to_string(),
+            None => format!("localhost:{port}"),
+        }
+    }
+
+    /// Connects and spawns the connection's task.
+    ///
+    /// # Errors
+    /// [`ConnectError`] with its class.
+    pub async fn connect(&self) -> Result<Client, ConnectError> {
+        if self.mode == TlsMode::Disable {
+            let (client, connection) = self.config.connect(NoTls).await.map_err(|error| self.explain(&error))?;
+            spawn(connection);
+            return Ok(client);
+        }
+        let tls = self.tls()?;
+        let (client, connection) = self.config.connect(tls).await.map_err(|error| self.explain(&error))?;
+        spawn(connection);
+        Ok(client)
+    }
+
+    /// Asks the server to cancel what the token's session is running.
+    ///
+    /// # Errors
+    /// [`ConnectError`] when the request cannot be delivered.
+    pub async fn cancel(&self, token: &CancelToken) -> Result<(), ConnectError> {
+        let sent = if self.mode == TlsMode::Disable {
+            token.cancel_query(NoTls).await
+        } else {
+            token.cancel_query(self.tls()?).await
+        };
+        sent.map_err(|error| self.explain(&error))
+    }
+
+    fn tls(&self) -> Result<MakeRustlsConnect, ConnectError> {
+        let config = client_config(self.mode, &self.files)
+            .map_err(|error: TlsError| ConnectError { kind: ConnectErrorKind::Tls, message: error.to_string() })?;
+        Ok(MakeRustlsConnect::new(config))
+    }
+
+    fn explain(&self, error: &tokio_postgres::Error) -> ConnectError {
+        let address = self.address();
+        let (kind, message) = match error.as_db_error() {
+            Some(server) => {
+                let code = server.code().code();
+                let kind = match code {
+                    "28P01" | "28000" => ConnectErrorKind::Authentication,
+                    "3D000" => ConnectErrorKind::NoSuchDatabase,
+                    "53300" => ConnectErrorKind::TooManyConnections,
+                    "57P03" | "57P01" | "57P02" => ConnectErrorKind::Unreachable,
+                    _ => ConnectErrorKind::Other,
+                };
+                (kind, format!("{address} refuses the connection: {} ({code})", server.message()))
+            }
+            None => {
+                let cause = describe(error);
+                let tls = cause.contains("certificate") || cause.contains("TLS") || cause.contains("tls");
+                let kind = if tls { ConnectErrorKind::Tls } else { ConnectErrorKind::Unreachable };
+                (kind, format!("cannot connect to {address}: {cause}"))
+            }
+        };
+        ConnectError { kind, message }
+    }
+}
+
+fn spawn<S, T>(connection: tokio_postgres::Connection<S, T>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(error = %describe(&error), "database connection ended");
+        }
+    });
+}
+
+/// An error with its causes, outermost first.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+fn is_local(config: &Config) -> bool {
+    let hosts = config.get_hosts();
+    hosts.iter().all(|host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+    })
+}
+
+#[derive(Default)]
+struct TlsOptions {
+    mode: Option<String>,
+    root: Option<String>,
+    certificate: Option<String>,
+    key: Option<String>,
+}
+
+impl TlsOptions {
+    /// Keeps the option when it is one that the driver does not know.
+    fn take(&mut self, name: &str, value: String) -> bool {
+        let slot = match name {
+            "sslmode" => &mut self.mode,
+            "sslrootcert" => &mut self.root,
+            "sslcert" => &mut self.certificate,
+            "sslkey" => &mut self.key,
+            _ => return false,
+        };
+        *slot = Some(value);
+        true
+    }
+}
+
+/// Splits off the options that the driver would refuse to read.
+fn take_tls_options(url: &str) -> (String, TlsOptions) {
+    let mut options = TlsOptions::default();
+    let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    if is_url {
+        let Some((base, query)) = url.split_once('?') else {
+            return (url.to_owned(), options);
+        };
+        let kept: Vec<&str> = query
+            .split('&')
+            .filter(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                !options.take(name, percent_decode(value))
+            })
+            .collect();
+        let rest = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
+        return (rest, options);
+    }
+    let kept: Vec<&str> = words(url)
+        .into_iter()
+        .filter(|word| {
+            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            !options.take(name.trim(), unquote(value.trim()))
+        })
+        .collect();
+    (kept.join(" "), options)
+}
+
+/// Splits `key=value key='a value'` at blanks outside quotes.
+fn words(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let (mut start, mut quoted, mut escaped) = (None, false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '\'' => quoted = !quoted,
+            c if c.is_whitespace() && !quoted => {
+                if let Some(from) = start.take() {
+                    found.push(&text[from..at]);
+                }
+                continue;
+            }
+            _ => {}
+        }
+        start.get_or_insert(at);
+    }
+    if let Some(from) = start {
+        found.push(&text[from..]);
+    }
+    found
+}
+
+fn unquote(value: &str) -> String {
+    let inner = value.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap_or(value);
+    let mut text = String::new();
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        text.push(if c == '\\' { chars.next().unwrap_or('\\') } else { c });
+    }
+    text
+}
+
+fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = text.get(at + 1..at + 3).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        match (bytes[at], hex) {
+            (b'%', Some(byte)) => {
+                decoded.push(byte);
+                at += 3;
+            }
+            (byte, _) => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verifies_by_default_except_on_this_machine() {
+        for (url, mode) in [
+            ("postgres://u@db.example.com/x", TlsMode::VerifyFull),
+            ("postgres://u@127.0.0.1:54018/x", TlsMode::Prefer),
+            ("postgres://u@localhost/x", TlsMode::Prefer),
+            ("postgresql:///x?host=/run/postgresql", TlsMode::Prefer),
+            ("postgres://u@db/x?sslmode=require&application_name=a", TlsMode::Require),
+            ("host=db user=u sslmode=verify-ca", TlsMode::VerifyCa),
+            ("host=db user=u password='a b\\'c' sslmode='disable'", TlsMode::Disable),
+        ] {
+            assert_eq!(Settings::from_url(url).map(|s| s.mode).unwrap(), mode, "{url}");
+        }
+    }
+
+    #[test]
+    fn other_options_reach_the_driver() {
+        let settings = Settings::from_url("host=db user=u password='a b' sslmode=disable connect_timeout=3").unwrap();
+        assert_eq!(settings.config.get_password(), Some(&b"a b"[..]));
+        assert_eq!(settings.config.get_connect_timeout(), Some(&Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn errors_do_not_repeat_the_password() {
+        let error = Settings::from_url("postgres://u:canary@h/x?sslmode=maybe").err().unwrap();
+        assert!(!error.to_string().contains("canary"));
+        let error = Settings::from_url("postgres://u:canary@h/x?nonsense=1").err().unwrap();
+        assert!(!error.to_string().contains("canary"));
+    }
+}

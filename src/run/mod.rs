@@ -1,0 +1,4 @@
+//! Everything that talks to a database.
+
+pub mod connect;
+pub mod tls;
