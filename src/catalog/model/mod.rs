@@ -1,0 +1,70 @@
+//! The catalog as plain data. Names are keys: an object is found by schema and name, never by oid, so that a
+//! catalog read from a server equals the same catalog reached by simulation.
+
+mod column;
+mod constraint;
+mod index;
+mod kinds;
+mod name;
+mod relation;
+mod routine;
+mod server;
+mod trigger;
+mod types;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use column::*;
+pub use constraint::*;
+pub use index::*;
+pub use kinds::*;
+pub use name::*;
+pub use relation::*;
+pub use routine::*;
+pub use server::*;
+pub use trigger::*;
+pub use types::*;
+
+/// Everything the planner may look at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Catalog {
+    /// The server and session the catalog was read from.
+    pub server: Server,
+    /// Schemas by name (system schemas left out).
+    pub schemas: BTreeMap<String, Schema>,
+    /// Every relation of user schemas (pg_class), indexes and sequences included; free-standing composite types
+    /// are in `types` alone. Names of both kinds exclude each other within a schema.
+    pub relations: BTreeMap<Name, Relation>,
+    /// User-defined types: enums, domains, ranges, base types and free-standing composite types. The row types
+    /// of relations are not here, nor are array types: both follow from what they belong to.
+    pub types: BTreeMap<Name, UserType>,
+    /// User-defined functions and procedures, overloads as separate entries, ordered by name and arguments.
+    pub functions: Vec<Function>,
+    /// Casts that are not built in, ordered by source and target.
+    pub casts: Vec<Cast>,
+    /// Publications by name.
+    pub publications: BTreeMap<String, Publication>,
+    /// Names of enabled event triggers, with the event each fires on.
+    pub event_triggers: BTreeMap<String, EventTrigger>,
+    /// Installed extensions and their schema.
+    pub extensions: BTreeMap<String, String>,
+    /// Extended statistics objects by name.
+    pub statistics: BTreeMap<Name, ExtendedStatistics>,
+    /// Default privileges, ordered by role, schema and object.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_privileges: Vec<DefaultPrivileges>,
+    /// Subscriptions of this database by name.
+    pub subscriptions: Vec<String>,
+    /// Tablespaces by name.
+    pub tablespaces: Vec<String>,
+    /// Role names.
+    pub roles: Vec<String>,
+}
+
+/// For `serde(default)` of what is nearly always true.
+fn yes() -> bool {
+    true
+}

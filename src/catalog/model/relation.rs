@@ -1,0 +1,224 @@
+//! Relations (`pg_class`) and what hangs on a table.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Column, Constraint, Index, Name, PartitionKey, Policy, Rule, Sequence, Trigger, View};
+
+/// `pg_class.relkind`, without composite types and toast tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum RelationKind {
+    Table,
+    PartitionedTable,
+    Index,
+    PartitionedIndex,
+    View,
+    MaterializedView,
+    Sequence,
+    ForeignTable,
+}
+
+impl RelationKind {
+    /// Whether the relation has storage of its own that can be scanned or rewritten as a heap.
+    pub fn has_heap(self) -> bool {
+        matches!(self, Self::Table | Self::MaterializedView)
+    }
+
+    /// Table or partitioned table.
+    pub fn is_table(self) -> bool {
+        matches!(self, Self::Table | Self::PartitionedTable)
+    }
+
+    /// Index of either kind.
+    pub fn is_index(self) -> bool {
+        matches!(self, Self::Index | Self::PartitionedIndex)
+    }
+}
+
+/// `pg_class.relpersistence`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Persistence {
+    #[default]
+    Permanent,
+    Unlogged,
+    Temporary,
+}
+
+/// One entry of `pg_class`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Relation {
+    /// What it is.
+    pub kind: RelationKind,
+    /// Permanent, unlogged or temporary.
+    #[serde(default)]
+    pub persistence: Persistence,
+    /// Owning role.
+    pub owner: String,
+    /// Columns in order, dropped ones left out. Empty for indexes and sequences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Column>,
+    /// Constraints of tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<Constraint>,
+    /// User triggers (internal ones left out).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<Trigger>,
+    /// Rewrite rules other than a view's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
+    /// Row security policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Policy>,
+    /// `relrowsecurity`.
+    #[serde(default)]
+    pub row_security: bool,
+    /// `relforcerowsecurity`.
+    #[serde(default)]
+    pub force_row_security: bool,
+    /// Parents by inheritance or partitioning, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<Name>,
+    /// Set when the relation is a partition: the bound as `pg_get_expr(relpartbound)` prints it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_bound: Option<String>,
+    /// Set for a partition whose `DETACH CONCURRENTLY` was cut off.
+    #[serde(default)]
+    pub detach_pending: bool,
+    /// Set for partitioned tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_key: Option<PartitionKey>,
+    /// Composite type of a typed table (`OF`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_type: Option<Name>,
+    /// Set for views and materialized views.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<View>,
+    /// Set for indexes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Index>,
+    /// Set for sequences.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<Sequence>,
+    /// Set for foreign tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<ForeignTable>,
+    /// Storage parameters (`reloptions`), `name=value`; those of its toast table as `toast.name=value`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+    /// Table access method; empty where it has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub access_method: String,
+    /// Tablespace; empty for the database's default.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tablespace: String,
+    /// Replica identity.
+    #[serde(default)]
+    pub replica_identity: ReplicaIdentity,
+    /// Access privileges, as `relacl` prints them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub privileges: Vec<String>,
+    /// Comment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Extension that owns the relation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<String>,
+    /// Size and estimated rows.
+    #[serde(default)]
+    pub stats: Statistics,
+}
+
+impl Relation {
+    /// A relation of `kind` with nothing in it.
+    pub fn new(kind: RelationKind, owner: impl Into<String>) -> Self {
+        Self {
+            kind,
+            persistence: Persistence::Permanent,
+            owner: owner.into(),
+            columns: Vec::new(),
+            constraints: Vec::new(),
+            triggers: Vec::new(),
+            rules: Vec::new(),
+            policies: Vec::new(),
+            row_security: false,
+            force_row_security: false,
+            parents: Vec::new(),
+            partition_bound: None,
+            detach_pending: false,
+            partition_key: None,
+            of_type: None,
+            view: None,
+            index: None,
+            sequence: None,
+            foreign: None,
+            options: Vec::new(),
+            access_method: String::new(),
+            tablespace: String::new(),
+            replica_identity: ReplicaIdentity::Default,
+            privileges: Vec::new(),
+            comment: None,
+            extension: None,
+            stats: Statistics::default(),
+        }
+    }
+
+    /// The column of that name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The constraint of that name.
+    pub fn constraint(&self, name: &str) -> Option<&Constraint> {
+        self.constraints.iter().find(|constraint| constraint.name == name)
+    }
+}
+
+/// Sizes, read from the catalog without counting.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Statistics {
+    /// `reltuples`; -1 when never analysed.
+    pub rows: i64,
+    /// `pg_relation_size` of the main fork, bytes.
+    pub bytes: i64,
+    /// Heap, indexes and toast together, bytes.
+    pub total_bytes: i64,
+    /// Whether the heap is known to hold no row at all (no pages).
+    pub empty: bool,
+}
+
+/// A foreign table's own facts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeignTable {
+    /// Foreign server.
+    pub server: String,
+    /// Names and values of its options, `name=value`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+}
+
+/// `relreplident`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum ReplicaIdentity {
+    #[default]
+    Default,
+    Nothing,
+    Full,
+    /// By the named index.
+    Index(String),
+}
+
+/// A dependency on a relation, or on one column of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ColumnReference {
+    /// Relation.
+    pub relation: Name,
+    /// Column; absent when the relation as a whole is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+}
