@@ -4,7 +4,7 @@
 PG_MAJORS=(14 15 16 17 18)
 PG_PORT_BASE=${WESLEY_PG_PORT_BASE:-54000}
 PG_PASSWORD=postgres
-PG_SOURCES=("$E2E_DIR"/postgres/{package.json,package-lock.json,requirements.txt} "$E2E_DIR/lib/postgres.sh")
+PG_SOURCES=("$E2E_DIR"/postgres/{package.json,package-lock.json,requirements.txt})
 PG_STATE=$STATE_DIR/postgres
 
 # The servers refuse to run as root, so as root they run as a user of their own, which must be able to

@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# Access to the cluster that is worked on: the embedded one, or a foreign one named by its context.
+# Sourced after certs.sh and build.sh.
+
+# The context given by --context; empty for the embedded cluster.
+KUBE_CONTEXT=${KUBE_CONTEXT:-}
+
+# take_context ARGUMENT...: picks --context NAME out of the arguments; the others go to the array ARGUMENTS.
+take_context() {
+	ARGUMENTS=()
+	while (($#)); do
+		case $1 in
+		--context)
+			[[ -n ${2:-} ]] || die "--context needs a name" "contexts of your kubeconfig: kubectl config get-contexts -o name"
+			KUBE_CONTEXT=$2
+			shift
+			;;
+		--context=*) KUBE_CONTEXT=${1#--context=} ;;
+		*) ARGUMENTS+=("$1") ;;
+		esac
+		shift
+	done
+	export KUBE_CONTEXT
+}
+
+is_foreign() { [[ -n $KUBE_CONTEXT ]]; }
+
+# A machine's proxy settings are not for addresses that exist on this machine only.
+export NO_PROXY="${NO_PROXY:+$NO_PROXY,}10.250.0.0/24,10.96.0.0/16,10.244.0.0/16,127.0.0.1,localhost"
+export no_proxy=$NO_PROXY
+
+embedded_kubectl() { "$CLUSTER_BIN/kubectl" --kubeconfig "$CLUSTER_KUBECONFIG" --context "$CLUSTER_CONTEXT" "$@"; }
+
+# kube ARGUMENT...: kubectl on the chosen cluster. Every call names the context, so that no other one can be
+# reached, whatever the kubeconfig's current context is or becomes.
+kube() {
+	if is_foreign; then
+		"$(foreign_program kubectl)" --context "$KUBE_CONTEXT" "$@"
+	else
+		embedded_kubectl "$@"
+	fi
+}
+
+helm() {
+	if is_foreign; then
+		"$(foreign_program helm)" --kube-context "$KUBE_CONTEXT" "$@"
+	else
+		"$CLUSTER_BIN/helm" --kubeconfig "$CLUSTER_KUBECONFIG" --kube-context "$CLUSTER_CONTEXT" "$@"
+	fi
+}
+
+# foreign_program NAME: the one on the machine, else ours if it was built.
+foreign_program() {
+	type -P "$1" || { [[ -x $CLUSTER_BIN/$1 ]] && echo "$CLUSTER_BIN/$1"; } || die "'$1' is missing"
+}
+
+# kube_use_context: makes a kubeconfig with the chosen context alone and exports KUBECONFIG, for programs that
+# read the usual variable (the product itself, cargo tests).
+kube_use_context() {
+	if is_foreign; then
+		mkdir -p "$STATE_DIR"
+		local file=$STATE_DIR/kubeconfig-foreign kubectl
+		kubectl=$(foreign_program kubectl)
+		"$kubectl" config get-contexts "$KUBE_CONTEXT" >/dev/null 2>&1 ||
+			die "your kubeconfig has no context '$KUBE_CONTEXT'" "it has: $("$kubectl" config get-contexts -o name | xargs)"
+		(umask 077 && "$kubectl" --context "$KUBE_CONTEXT" config view --minify --flatten >"$file")
+		export KUBECONFIG=$file
+	else
+		export KUBECONFIG=$CLUSTER_KUBECONFIG
+	fi
+}
