@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The embedded cluster as a whole: up, down, is it well. Sourced last.
 
-for file in process build network certs parts kube image; do . "$E2E_DIR/lib/$file.sh"; done
+for file in process build network certs parts kube postgres rust image; do . "$E2E_DIR/lib/$file.sh"; done
 unset file
 
 CLUSTER_PACKAGES=(containerd runc containernetworking-plugins buildah iptables nftables conntrack iproute2 openssl
@@ -42,8 +42,13 @@ cluster_up() {
 	start_coredns
 	start_kubelet
 	cluster_wait kubelet "the node is ready" 60 node_ready
+	cluster_wait kube-proxy "services are routed" 30 run_inside bash -c ': >/dev/tcp/127.0.0.1/10256'
 	cluster_wait coredns "names of services are served" 30 run_inside bash -c ': >/dev/tcp/127.0.0.1/8181'
 	cluster_wait kube-controller-manager "service accounts are made" 30 kube -n default get serviceaccount default
+	local part
+	for part in "${CLUSTER_PROCESSES[@]}"; do
+		part_pid "$part" >/dev/null || die "$part has ended, the end of its log:" "$(tail -n 15 "$CLUSTER_LOGS/$part.log" 2>&1)"
+	done
 	log "node ready after $((($(now_ms) - started) / 100))00 ms"
 }
 

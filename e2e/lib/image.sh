@@ -60,10 +60,14 @@ image_pause() {
 	rm -rf "$context"
 }
 
-# image_import ARCHIVE TAG: into the embedded cluster; does nothing if it is there.
+# image_import ARCHIVE TAG: into the embedded cluster; does nothing if just this archive was imported.
 image_import() {
-	[[ -z $(containerd_ctr image list --quiet "name==$2") ]] || return 0
-	containerd_ctr image import "$1" >/dev/null
+	local mark
+	mark=$CLUSTER_RUN/imported-$(basename "$1")
+	if [[ ! -e $mark || -z $(containerd_ctr image list --quiet "name==$2") ]]; then
+		containerd_ctr image import "$1" >/dev/null
+		touch "$mark"
+	fi
 }
 
 # image_load ARCHIVE TAG: into the chosen cluster, by whatever means it has.
@@ -91,4 +95,86 @@ image_load() {
 		fi
 		;;
 	esac
+}
+
+# --- PostgreSQL for pods ------------------------------------------------------------------------
+
+POSTGRES_IMAGE_LIBRARIES=(libc.so.6 libm.so.6 libpthread.so.0 librt.so.1 libdl.so.2 libgcc_s.so.1 libstdc++.so.6)
+
+# image_postgres MAJOR: builds localhost/postgres:MAJOR if need be and loads it into the chosen cluster.
+image_postgres() {
+	local major=$1 tag=localhost/postgres:$1 archive context
+	pg_install
+	need_apt busybox-static libstdc++6
+	archive=$IMAGES/postgres-$major-$(hash_of "$E2E_DIR"/images/postgres/* "${PG_SOURCES[@]}" "$E2E_DIR/lib/image.sh").tar
+	if [[ ! -e $archive ]]; then
+		context=$(mktemp -d)
+		image_postgres_root "$major" "$context/root"
+		cp "$E2E_DIR/images/postgres/Containerfile" "$context/"
+		progress "building the image $tag" image_archive "$tag" "$context" "$archive"
+		rm -rf "$context"
+	fi
+	image_load "$archive" "$tag"
+}
+
+image_postgres_root() {
+	local home root=$2 name
+	home=$(pg_home "$1")
+	mkdir -p "$root"/{bin,etc,lib64,usr/local,var/lib/postgresql/data} "$root/lib/x86_64-linux-gnu"
+	cp -a "$home" "$root/usr/local/pgsql"
+	cp -a "$(dirname "$PG_TOOLS")" "$root/usr/local/tools"
+	for name in "${POSTGRES_IMAGE_LIBRARIES[@]}"; do
+		cp -L "/lib/x86_64-linux-gnu/$name" "$root/lib/x86_64-linux-gnu/"
+	done
+	cp -L /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
+	cp "$(type -P busybox)" "$root/bin/busybox"
+	for name in sh cat rm mkdir chmod touch ls sleep kill ps env id date head tail; do ln -s busybox "$root/bin/$name"; done
+	cp "$E2E_DIR/images/postgres/entrypoint" "$root/entrypoint"
+	printf 'root:x:0:0:root:/:/bin/sh\npostgres:x:26:26:postgres:/var/lib/postgresql:/bin/sh\n' >"$root/etc/passwd"
+	printf 'root:x:0:\npostgres:x:26:\n' >"$root/etc/group"
+	install -d -m 1777 "$root/tmp"
+	chown -R 26:26 "$root/var/lib/postgresql" 2>/dev/null || chmod -R a+rwX "$root/var/lib/postgresql"
+}
+
+# --- the product --------------------------------------------------------------------------------
+
+IMAGE_TARGET=x86_64-unknown-linux-gnu
+
+# image_wesley_binary: builds the product, linked statically; prints the binary's path. The build folder is in
+# the cache, so that it is warm for every clone.
+image_wesley_binary() {
+	local profile=${WESLEY_IMAGE_PROFILE:-} folder
+	if [[ -z $profile ]]; then
+		profile=release
+		if grep -q '^\[profile\.image\]' "$REPO_DIR/Cargo.toml"; then profile=image; fi
+	fi
+	folder=$profile
+	[[ $profile != dev ]] || folder=debug
+	need_rust
+	RUSTFLAGS="-C target-feature=+crt-static" progress "building wesley, statically (profile $profile)" cargo build --locked \
+		--manifest-path "$REPO_DIR/Cargo.toml" --target "$IMAGE_TARGET" --profile "$profile" --bin wesley \
+		--target-dir "$CACHE_DIR/target-image"
+	echo "$CACHE_DIR/target-image/$IMAGE_TARGET/$folder/wesley"
+}
+
+# image_wesley_context BINARY FOLDER: a build context that buildah, docker and podman take.
+image_wesley_context() {
+	mkdir -p "$2"
+	install -m 755 "$1" "$2/wesley"
+	[[ -e /etc/ssl/certs/ca-certificates.crt ]] || need_apt ca-certificates
+	install -m 644 /etc/ssl/certs/ca-certificates.crt "$2/ca-certificates.crt"
+	cp "$E2E_DIR/images/wesley/Containerfile" "$2/"
+}
+
+# image_wesley: sets WESLEY_TAG and WESLEY_ARCHIVE, building what is not there.
+image_wesley() {
+	local binary context
+	binary=$(image_wesley_binary)
+	WESLEY_TAG=localhost/wesley:$(sha256sum "$binary" | cut -c1-12)
+	WESLEY_ARCHIVE=$IMAGES/wesley-${WESLEY_TAG##*:}-$(hash_of "$E2E_DIR/images/wesley/Containerfile").tar
+	[[ ! -e $WESLEY_ARCHIVE ]] || return 0
+	context=$(mktemp -d)
+	image_wesley_context "$binary" "$context"
+	progress "building the image $WESLEY_TAG" image_archive "$WESLEY_TAG" "$context" "$WESLEY_ARCHIVE"
+	rm -rf "$context"
 }

@@ -69,3 +69,33 @@ kube_use_context() {
 		export KUBECONFIG=$CLUSTER_KUBECONFIG
 	fi
 }
+
+# kube_namespace NAME: made if missing, with the restricted pod security profile enforced.
+kube_namespace() {
+	kube apply --server-side --field-manager=wesley-e2e -f - >/dev/null <<-YAML
+		apiVersion: v1
+		kind: Namespace
+		metadata:
+		  name: $1
+		  labels: {pod-security.kubernetes.io/enforce: restricted}
+	YAML
+}
+
+# kube_postgres NAMESPACE NAME MAJOR [PASSWORD]: a PostgreSQL with Service and Secret of that name; returns
+# when it answers. The image must have been loaded (image_postgres MAJOR).
+kube_postgres() {
+	local namespace=$1 name=$2 major=$3 password=${4:-postgres}
+	sed "s/@NAME@/$name/g; s/@MAJOR@/$major/g; s/@PASSWORD@/$password/g" "$E2E_DIR/manifests/postgres.yaml" |
+		kube apply --server-side --field-manager=wesley-e2e --namespace "$namespace" -f - >/dev/null
+	kube rollout status --namespace "$namespace" "statefulset/$name" --timeout=120s >/dev/null ||
+		die "PostgreSQL $namespace/$name does not come up" "$(kube describe pod --namespace "$namespace" "$name-0" | tail -n 15)"
+}
+
+# kube_psql NAMESPACE NAME ARGUMENT...: psql inside the pod of that PostgreSQL.
+kube_psql() {
+	local namespace=$1 name=$2
+	shift 2
+	# shellcheck disable=SC2016 # the pod's shell expands it
+	kube exec --stdin --namespace "$namespace" "$name-0" -- sh -c \
+		'PGPASSWORD=$POSTGRES_PASSWORD exec psql -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -U postgres "$@"' psql "$@"
+}

@@ -18,6 +18,8 @@ network_up() {
 		[[ -z $(ip -4 route show root "$taken") && -z $(ip -4 route show match "${taken%/*}" | grep -v '^default' || true) ]] ||
 			die "the addresses $taken are in use on this machine" "$(ip -4 route show match "${taken%/*}")"
 	done
+	# The first namespace of a machine turns this folder into a mount, which is then ours to undo.
+	mountpoint -q "${NETNS_FILE%/*}" || touch "$CLUSTER_STATE/made-netns-mount"
 	ip netns add "$NETNS"
 	ip link add "$HOST_LINK" type veth peer name node0 netns "$NETNS"
 	ip addr add "$HOST_IP/24" dev "$HOST_LINK"
@@ -36,6 +38,10 @@ network_up() {
 network_down() {
 	if ip link show "$HOST_LINK" >/dev/null 2>&1; then ip link delete "$HOST_LINK"; fi
 	if [[ -e $NETNS_FILE ]]; then ip netns delete "$NETNS"; fi
+	if [[ -e $CLUSTER_STATE/made-netns-mount && -z $(ls -A "${NETNS_FILE%/*}") ]]; then
+		umount "${NETNS_FILE%/*}"
+		rmdir "${NETNS_FILE%/*}"
+	fi
 }
 
 # Not `ip netns exec`: that mounts a fresh /sys, which hides the control groups from the kubelet.

@@ -7,7 +7,7 @@ CONTAINERD_SOCKET=$CLUSTER_STATE/containerd/containerd.sock
 PAUSE_IMAGE=localhost/pause:1
 
 # Folders at fixed places that parts insist on; ours are mounted over them in the private namespace.
-FIXED_FOLDERS=(/var/lib/kubelet /var/log/containers /var/lib/cni)
+FIXED_FOLDERS=(/run/containerd /var/lib/kubelet /var/log/containers /var/lib/cni)
 
 # enter COMMAND...: replaces the shell by the command inside both namespaces.
 start_inside() {
@@ -117,7 +117,8 @@ start_kube_controller_manager() {
 	start_inside kube-controller-manager "$CLUSTER_BIN/kube-controller-manager" \
 		--kubeconfig="$KUBECONFIGS/kube-controller-manager" --use-service-account-credentials --leader-elect=false \
 		--root-ca-file="$PKI/ca.crt" --service-account-private-key-file="$PKI/service-account.key" \
-		--cluster-cidr="$POD_CIDR" --allocate-node-cidrs --bind-address=127.0.0.1
+		--cluster-cidr="$POD_CIDR" --allocate-node-cidrs --bind-address=127.0.0.1 \
+		--kube-api-qps=500 --kube-api-burst=1000
 }
 
 start_kube_scheduler() {
@@ -126,8 +127,19 @@ start_kube_scheduler() {
 }
 
 start_kube_proxy() {
-	start_inside kube-proxy "$CLUSTER_BIN/kube-proxy" --kubeconfig="$KUBECONFIGS/kube-proxy" --proxy-mode=nftables \
-		--conntrack-max-per-core=0 --cluster-cidr="$POD_CIDR" --hostname-override=node0 --oom-score-adj=0
+	cat >"$CLUSTER_STATE/kube-proxy.yaml" <<-YAML
+		apiVersion: kubeproxy.config.k8s.io/v1alpha1
+		kind: KubeProxyConfiguration
+		clientConnection: {kubeconfig: $KUBECONFIGS/kube-proxy}
+		mode: nftables
+		nftables: {minSyncPeriod: 50ms, syncPeriod: 30s}
+		conntrack: {maxPerCore: 0}
+		clusterCIDR: $POD_CIDR
+		hostnameOverride: node0
+		healthzBindAddress: 127.0.0.1:10256
+		oomScoreAdj: 0
+	YAML
+	start_inside kube-proxy "$CLUSTER_BIN/kube-proxy" --config="$CLUSTER_STATE/kube-proxy.yaml"
 }
 
 start_coredns() {

@@ -72,14 +72,15 @@ cgroup_kill() {
 	cgroup_is_empty
 }
 
+# Where both versions are mounted, containers leave empty groups in the second one, too.
 cgroup_remove() {
-	local root
-	for root in $(cgroup_roots); do
-		[[ ! -d $root/$CGROUP_NAME ]] || find "$root/$CGROUP_NAME" -depth -type d -exec rmdir {} + 2>/dev/null || true
+	local root left=
+	for root in $(awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/mounts | sort -u); do
+		[[ -d $root/$CGROUP_NAME ]] || continue
+		find "$root/$CGROUP_NAME" -depth -type d -exec rmdir {} + 2>/dev/null || true
+		[[ ! -d $root/$CGROUP_NAME ]] || left=1
 	done
-	for root in $(cgroup_roots); do
-		[[ ! -d $root/$CGROUP_NAME ]] || return 1
-	done
+	[[ -z $left ]]
 }
 
 # --- parts --------------------------------------------------------------------------------------
