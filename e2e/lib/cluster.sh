@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The embedded cluster as a whole: up, down, is it well. Sourced last.
 
-for file in process build network certs parts kube postgres rust image; do . "$E2E_DIR/lib/$file.sh"; done
+for file in process build network certs parts kube postgres rust image product; do . "$E2E_DIR/lib/$file.sh"; done
 unset file
 
 CLUSTER_PACKAGES=(containerd runc containernetworking-plugins buildah iptables nftables conntrack iproute2 openssl

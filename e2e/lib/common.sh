@@ -32,7 +32,14 @@ progress() {
 	shift
 	out=$(mktemp)
 	log "$text ..."
-	"$@" >"$out" 2>&1 || rc=$?
+	# Not `"$@" || rc=$?`: behind `||` a function would run on after a failed command.
+	set +e
+	(
+		set -e
+		"$@"
+	) >"$out" 2>&1
+	rc=$?
+	set -e
 	if ((rc != 0)); then
 		tail -n 60 "$out" >&2
 		rm -f "$out"
@@ -97,9 +104,9 @@ need_apt() {
 # hash_of FILE...: 16 hex digits of the contents, whatever the place.
 hash_of() { cat "$@" | sha256sum | cut -c1-16; }
 
-# with_lock NAME COMMAND...: one run at a time on this machine.
+# with_lock NAME COMMAND...: one run at a time on this machine. Ends the script if the command fails.
 with_lock() {
-	local name=$1 fd rc=0
+	local name=$1 fd
 	shift
 	mkdir -p "$CACHE_DIR/locks"
 	exec {fd}>"$CACHE_DIR/locks/$name"
@@ -107,7 +114,6 @@ with_lock() {
 		log "another run holds the lock '$name', waiting for it"
 		flock "$fd"
 	fi
-	"$@" {fd}>&- || rc=$?
+	"$@" {fd}>&- # what it starts in the background must not hold the lock
 	exec {fd}>&-
-	return "$rc"
 }

@@ -99,10 +99,13 @@ image_load() {
 
 # --- PostgreSQL for pods ------------------------------------------------------------------------
 
+# A foreign cluster that pulls from a registry names where the image was pushed to.
+POSTGRES_REPOSITORY=${WESLEY_POSTGRES_IMAGE:-localhost/postgres}
 POSTGRES_IMAGE_LIBRARIES=(libc.so.6 libm.so.6 libpthread.so.0 librt.so.1 libdl.so.2 libgcc_s.so.1 libstdc++.so.6)
 
 # image_postgres MAJOR: builds localhost/postgres:MAJOR if need be and loads it into the chosen cluster.
 image_postgres() {
+	[[ -z ${WESLEY_POSTGRES_IMAGE:-} ]] || return 0
 	local major=$1 tag=localhost/postgres:$1 archive context
 	pg_install
 	need_apt busybox-static libstdc++6
@@ -164,6 +167,17 @@ image_wesley_context() {
 	[[ -e /etc/ssl/certs/ca-certificates.crt ]] || need_apt ca-certificates
 	install -m 644 /etc/ssl/certs/ca-certificates.crt "$2/ca-certificates.crt"
 	cp "$E2E_DIR/images/wesley/Containerfile" "$2/"
+}
+
+# image_product: builds the product's image if need be, loads it into the chosen cluster, sets WESLEY_TAG. With
+# WESLEY_IMAGE that image is taken as it is: the cluster pulls it.
+image_product() {
+	if [[ -n ${WESLEY_IMAGE:-} ]]; then
+		WESLEY_TAG=$WESLEY_IMAGE
+		return
+	fi
+	with_lock image image_wesley
+	image_load "$WESLEY_ARCHIVE" "$WESLEY_TAG"
 }
 
 # image_wesley: sets WESLEY_TAG and WESLEY_ARCHIVE, building what is not there.

@@ -31,44 +31,56 @@ export no_proxy=$NO_PROXY
 
 embedded_kubectl() { "$CLUSTER_BIN/kubectl" --kubeconfig "$CLUSTER_KUBECONFIG" --context "$CLUSTER_CONTEXT" "$@"; }
 
-# kube ARGUMENT...: kubectl on the chosen cluster. Every call names the context, so that no other one can be
-# reached, whatever the kubeconfig's current context is or becomes.
+# kube ARGUMENT...: kubectl on the chosen cluster. It is given a kubeconfig that holds the chosen context alone, so
+# that no other one can be reached, whatever the user's current context is or becomes.
 kube() {
+	kube_use_context
 	if is_foreign; then
-		"$(foreign_program kubectl)" --context "$KUBE_CONTEXT" "$@"
+		"$(program kubectl)" --context "$KUBE_CONTEXT" "$@"
 	else
 		embedded_kubectl "$@"
 	fi
 }
 
 helm() {
+	kube_use_context
 	if is_foreign; then
-		"$(foreign_program helm)" --kube-context "$KUBE_CONTEXT" "$@"
+		"$(program helm)" --kube-context "$KUBE_CONTEXT" "$@"
 	else
 		"$CLUSTER_BIN/helm" --kubeconfig "$CLUSTER_KUBECONFIG" --kube-context "$CLUSTER_CONTEXT" "$@"
 	fi
 }
 
-# foreign_program NAME: the one on the machine, else ours if it was built.
-foreign_program() {
-	type -P "$1" || { [[ -x $CLUSTER_BIN/$1 ]] && echo "$CLUSTER_BIN/$1"; } || die "'$1' is missing"
-}
-
-# kube_use_context: makes a kubeconfig with the chosen context alone and exports KUBECONFIG, for programs that
-# read the usual variable (the product itself, cargo tests).
-kube_use_context() {
-	if is_foreign; then
-		mkdir -p "$STATE_DIR"
-		local file=$STATE_DIR/kubeconfig-foreign kubectl
-		kubectl=$(foreign_program kubectl)
-		"$kubectl" config get-contexts "$KUBE_CONTEXT" >/dev/null 2>&1 ||
-			die "your kubeconfig has no context '$KUBE_CONTEXT'" "it has: $("$kubectl" config get-contexts -o name | xargs)"
-		(umask 077 && "$kubectl" --context "$KUBE_CONTEXT" config view --minify --flatten >"$file")
-		export KUBECONFIG=$file
+# program NAME: ours if it was built, else the machine's. Some vendors' kubectl asks the server of the current
+# context for its version first, whatever context is named.
+program() {
+	if [[ -e $CLUSTER_BIN/complete ]]; then
+		echo "$CLUSTER_BIN/$1"
 	else
-		export KUBECONFIG=$CLUSTER_KUBECONFIG
+		type -P "$1" || die "'$1' is missing"
 	fi
 }
+
+# kube_use_context: exports KUBECONFIG with the chosen context alone, also for programs that read the usual
+# variable (the product itself, cargo tests).
+kube_use_context() {
+	if ! is_foreign; then
+		export KUBECONFIG=$CLUSTER_KUBECONFIG
+		return
+	fi
+	local file kubectl
+	file=$(foreign_kubeconfig)
+	[[ ${KUBECONFIG:-} != "$file" || ! -e $file ]] || return 0
+	kubectl=$(program kubectl)
+	"$kubectl" config get-contexts "$KUBE_CONTEXT" >/dev/null 2>&1 ||
+		die "your kubeconfig has no context '$KUBE_CONTEXT'" "it has: $("$kubectl" config get-contexts -o name | xargs)"
+	mkdir -p "$STATE_DIR"
+	(umask 077 && "$kubectl" --context "$KUBE_CONTEXT" config view --minify --flatten >"$file.$$")
+	mv "$file.$$" "$file"
+	export KUBECONFIG=$file
+}
+
+foreign_kubeconfig() { echo "$STATE_DIR/kubeconfig-of-${KUBE_CONTEXT//[^A-Za-z0-9._-]/_}"; }
 
 # kube_namespace NAME: made if missing, with the restricted pod security profile enforced.
 kube_namespace() {
@@ -85,7 +97,7 @@ kube_namespace() {
 # when it answers. The image must have been loaded (image_postgres MAJOR).
 kube_postgres() {
 	local namespace=$1 name=$2 major=$3 password=${4:-postgres}
-	sed "s/@NAME@/$name/g; s/@MAJOR@/$major/g; s/@PASSWORD@/$password/g" "$E2E_DIR/manifests/postgres.yaml" |
+	sed "s|@NAME@|$name|g; s|@IMAGE@|$POSTGRES_REPOSITORY:$major|g; s|@PASSWORD@|$password|g" "$E2E_DIR/manifests/postgres.yaml" |
 		kube apply --server-side --field-manager=wesley-e2e --namespace "$namespace" -f - >/dev/null
 	kube rollout status --namespace "$namespace" "statefulset/$name" --timeout=120s >/dev/null ||
 		die "PostgreSQL $namespace/$name does not come up" "$(kube describe pod --namespace "$namespace" "$name-0" | tail -n 15)"

@@ -75,11 +75,11 @@ cgroup_kill() {
 # Where both versions are mounted, containers leave empty groups in the second one, too.
 cgroup_remove() {
 	local root left=
-	for root in $(awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/mounts | sort -u); do
+	while read -r root; do
 		[[ -d $root/$CGROUP_NAME ]] || continue
 		find "$root/$CGROUP_NAME" -depth -type d -exec rmdir {} + 2>/dev/null || true
 		[[ ! -d $root/$CGROUP_NAME ]] || left=1
-	done
+	done < <(awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/mounts | sort -u)
 	[[ -z $left ]]
 }
 
