@@ -42,6 +42,12 @@ image_archive() {
 		;;
 	esac
 	mv "$archive.new" "$archive"
+	image_prune "$IMAGES/$(basename "$archive" | sed -E 's/-[0-9a-f]+(-[0-9a-f]+)?\.tar$//')"
+}
+
+# image_prune PREFIX: keeps the newest archives of one image.
+image_prune() {
+	find "$(dirname "$1")" -name "$(basename "$1")-*.tar" -printf '%T@ %p\n' | sort -rn | sed '1,6d; s/^[^ ]* //' | xargs -r rm -f
 }
 
 image_buildah() {
