@@ -2,8 +2,10 @@
 //!
 //! Pure: no IO, no Kubernetes, no driver. Everything that looks inside SQL text goes through [`parse`].
 
+pub mod expression;
 mod ffi;
 pub mod parse;
 pub mod quote;
 
+pub use expression::mentioned_columns;
 pub use parse::{Span, Statement, SyntaxError, parse};

@@ -12,7 +12,7 @@ pub struct Column {
     pub name: String,
     /// Type.
     pub data_type: DataType,
-    /// Collation when it is not the type's default, as `schema.name`.
+    /// Collation when it is not the type's default, as `schema.name`, each part quoted where it needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collation: Option<String>,
     /// `attnotnull`. On 18 it is already true while the not-null constraint is not valid: ask the constraint.

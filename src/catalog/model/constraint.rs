@@ -41,7 +41,7 @@ pub struct Constraint {
     /// Index behind a unique, primary key or exclusion constraint; for a foreign key the referenced index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<Name>,
-    /// User-defined functions that a check or an exclusion constraint calls.
+    /// User-defined functions that a check calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<Name>,
     /// `WITHOUT OVERLAPS` or `PERIOD` (18).

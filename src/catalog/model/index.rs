@@ -35,7 +35,7 @@ pub struct Index {
     /// Predicate of a partial index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicate: Option<String>,
-    /// Columns mentioned in expressions and in the predicate.
+    /// Columns mentioned in expressions and in the predicate, in the table's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expression_columns: Vec<String>,
     /// User-defined functions that expressions and predicate call.
@@ -64,15 +64,15 @@ pub struct IndexKey {
     /// Expression, as `pg_get_indexdef(.., n, ..)` prints it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,
-    /// Operator class name.
+    /// Operator class: the bare name when it is built in, else `schema.name`, quoted.
     pub operator_class: String,
-    /// Operator family, `schema.name`.
+    /// Operator family, `schema.name`, quoted.
     #[serde(default)]
     pub operator_family: String,
     /// Whether the class is the default for the column's type and method.
     #[serde(default = "yes")]
     pub default_class: bool,
-    /// Collation, empty where the type has none.
+    /// Collation as `schema.name`, quoted (`pg_catalog."default"`); empty where the type has none.
     #[serde(default)]
     pub collation: String,
     /// `DESC`.

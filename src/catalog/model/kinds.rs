@@ -23,7 +23,7 @@ pub struct PartitionKey {
 }
 
 /// A view's or materialized view's own facts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct View {
     /// `pg_get_viewdef`.

@@ -59,16 +59,16 @@ pub struct Relation {
     /// Columns in order, dropped ones left out. Empty for indexes and sequences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Column>,
-    /// Constraints of tables.
+    /// Constraints of tables, ordered by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<Constraint>,
-    /// User triggers (internal ones left out).
+    /// User triggers (internal ones left out), ordered by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub triggers: Vec<Trigger>,
-    /// Rewrite rules other than a view's own.
+    /// Rewrite rules other than a view's own, ordered by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
-    /// Row security policies.
+    /// Row security policies, ordered by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<Policy>,
     /// `relrowsecurity`.
@@ -107,13 +107,13 @@ pub struct Relation {
     /// Storage parameters (`reloptions`), `name=value`; those of its toast table as `toast.name=value`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
-    /// Table access method; empty where it has none.
+    /// Table access method; empty where it has none. Of an index: `index.method`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub access_method: String,
     /// Tablespace; empty for the database's default.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tablespace: String,
-    /// Replica identity.
+    /// Replica identity. Default for what is neither table nor materialized view.
     #[serde(default)]
     pub replica_identity: ReplicaIdentity,
     /// Access privileges, as `relacl` prints them.
@@ -181,9 +181,9 @@ impl Relation {
 pub struct Statistics {
     /// `reltuples`; -1 when never analysed.
     pub rows: i64,
-    /// `pg_relation_size` of the main fork, bytes.
+    /// Main fork, bytes. 0 for what has no storage.
     pub bytes: i64,
-    /// Heap, indexes and toast together, bytes.
+    /// Main forks of heap, indexes and toast together, bytes.
     pub total_bytes: i64,
     /// Whether the heap is known to hold no row at all (no pages).
     pub empty: bool,

@@ -1,0 +1,155 @@
+//! From oids to names. The other readers' rows carry oids.
+
+use std::collections::HashMap;
+
+use tokio_postgres::Client;
+
+use super::super::{DataType, Name};
+use super::IntrospectError;
+use super::query::{all, each};
+
+/// Names of what other objects mention.
+#[derive(Default)]
+pub(super) struct Names {
+    /// Oids of the schemas that are read.
+    pub(super) schema_oids: Vec<u32>,
+    /// Those schemas by oid.
+    pub(super) schemas: HashMap<u32, String>,
+    /// Relations of those schemas; filled by `relations`.
+    pub(super) relations: HashMap<u32, Name>,
+    /// Free-standing composite types by the oid of their relation; filled by `types`.
+    pub(super) composites: HashMap<u32, Name>,
+    /// Functions of those schemas.
+    pub(super) functions: HashMap<u32, Name>,
+    /// Columns by relation: attribute number and name, ascending; filled by `columns`.
+    pub(super) attributes: HashMap<u32, Vec<(i16, Box<str>)>>,
+    /// Every collation as `schema.name`, quoted.
+    pub(super) collations: HashMap<u32, String>,
+    /// Every type.
+    types: HashMap<u32, TypeName>,
+    /// Types and modifiers in use, as `format_type` prints them.
+    formatted: HashMap<(u32, i32), String>,
+}
+
+struct TypeName {
+    /// The element's for arrays.
+    name: Name,
+    array: bool,
+}
+
+const SCHEMAS: &str = r"
+select n.oid, n.nspname::pg_catalog.text
+from pg_catalog.pg_namespace n
+where n.nspname not like 'pg\_%' and n.nspname not in ('information_schema', 'wesley')
+order by n.nspname";
+
+const TYPES: &str = "
+select t.oid, n.nspname::pg_catalog.text, named.typname::pg_catalog.text, e.oid is not null
+from pg_catalog.pg_type t
+left join pg_catalog.pg_type e on e.typarray = t.oid
+join pg_catalog.pg_type named on named.oid = coalesce(e.oid, t.oid)
+join pg_catalog.pg_namespace n on n.oid = named.typnamespace";
+
+const COLLATIONS: &str = "
+select c.oid, n.nspname::pg_catalog.text, c.collname::pg_catalog.text
+from pg_catalog.pg_collation c
+join pg_catalog.pg_namespace n on n.oid = c.collnamespace";
+
+const FUNCTIONS: &str = "
+select p.oid, p.pronamespace, p.proname::pg_catalog.text
+from pg_catalog.pg_proc p
+where p.pronamespace = any($1)";
+
+/// Types of columns and under domains: few distinct ones, however many columns.
+const FORMATTED: &str = "
+select used.type, used.modifier, pg_catalog.format_type(used.type, used.modifier)
+from (
+    select distinct a.atttypid as type, a.atttypmod as modifier
+    from pg_catalog.pg_attribute a
+    join pg_catalog.pg_class c on c.oid = a.attrelid
+    where c.relnamespace = any($1) and c.relkind in ('r', 'p', 'v', 'm', 'f', 'c') and a.attnum > 0
+        and not a.attisdropped
+    union
+    select t.typbasetype, t.typtypmod
+    from pg_catalog.pg_type t
+    where t.typnamespace = any($1) and t.typtype = 'd'
+) used";
+
+pub(super) async fn read(client: &Client) -> Result<Names, IntrospectError> {
+    let mut names = Names::default();
+    all(client, "schemas", SCHEMAS, |row| {
+        let oid = row.take()?;
+        names.schema_oids.push(oid);
+        names.schemas.insert(oid, row.take()?);
+        Ok(())
+    })
+    .await?;
+    all(client, "types", TYPES, |row| {
+        let oid = row.take()?;
+        let name = Name { schema: row.take()?, name: row.take()? };
+        names.types.insert(oid, TypeName { name, array: row.take()? });
+        Ok(())
+    })
+    .await?;
+    all(client, "collations", COLLATIONS, |row| {
+        let oid = row.take()?;
+        let name = Name { schema: row.take()?, name: row.take()? };
+        names.collations.insert(oid, name.to_string());
+        Ok(())
+    })
+    .await?;
+    let schemas = std::mem::take(&mut names.schema_oids);
+    each(client, "functions", FUNCTIONS, &schemas, |row| {
+        let oid = row.take()?;
+        if let Some(name) = names.in_schema(row.take()?, row.take()?) {
+            names.functions.insert(oid, name);
+        }
+        Ok(())
+    })
+    .await?;
+    each(client, "types", FORMATTED, &schemas, |row| {
+        let key = (row.take()?, row.take()?);
+        names.formatted.insert(key, row.take()?);
+        Ok(())
+    })
+    .await?;
+    names.schema_oids = schemas;
+    Ok(names)
+}
+
+impl Names {
+    /// A name in one of the schemas that are read.
+    pub(super) fn in_schema(&self, schema: u32, name: String) -> Option<Name> {
+        self.schemas.get(&schema).map(|schema| Name { schema: schema.clone(), name })
+    }
+
+    /// The column of that number.
+    pub(super) fn column(&self, relation: u32, number: i16) -> Option<&str> {
+        let columns = self.attributes.get(&relation)?;
+        let index = columns.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        columns.get(index).map(|(_, name)| &**name)
+    }
+
+    /// The columns of those numbers, in their order; expressions (0) and system columns are left out.
+    pub(super) fn columns(&self, relation: u32, numbers: &[i16]) -> Vec<String> {
+        numbers.iter().filter_map(|number| self.column(relation, *number)).map(str::to_owned).collect()
+    }
+
+    /// The type (for arrays their element's) and whether it is an array.
+    pub(super) fn type_name(&self, oid: u32) -> Option<(&Name, bool)> {
+        self.types.get(&oid).map(|found| (&found.name, found.array))
+    }
+
+    /// The type of a column or under a domain.
+    pub(super) fn data_type(&self, oid: u32, modifier: i32) -> DataType {
+        let (name, array) = match self.type_name(oid) {
+            Some((name, array)) => (name.clone(), array),
+            None => (Name::new("pg_catalog", "unknown"), false),
+        };
+        let sql = match self.formatted.get(&(oid, modifier)) {
+            Some(sql) => sql.clone(),
+            None => name.to_string(),
+        };
+        DataType { name, modifier, array, sql }
+    }
+}
