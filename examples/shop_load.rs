@@ -125,7 +125,10 @@ async fn work(client: Client, number: u64, stop: Arc<AtomicBool>, second: Arc<Mu
         let customer = order % 50_000 + 1;
         let started = Instant::now();
         let done = match round % 4 {
-            0 => client.execute(&shop.insert, &[&format!("L{run}-{number}-{round}"), &customer, &4200_i64]).await.map(drop),
+            0 => client
+                .execute(&shop.insert, &[&format!("L{run}-{number}-{round}"), &customer, &4200_i64])
+                .await
+                .map(drop),
             1 => client.execute(&shop.update, &[&order]).await.map(drop),
             2 => client.query(&shop.one, &[&order]).await.map(drop),
             _ => client.query(&shop.recent, &[&customer]).await.map(drop),

@@ -2,6 +2,7 @@
 //!
 //! Dependencies point inward only: [`sql`], [`catalog::model`] and [`plan`] know neither Kubernetes nor sockets.
 
+pub mod api;
 pub mod catalog;
 pub mod cli;
 pub mod exit;

@@ -50,7 +50,7 @@ pub struct Report {
 }
 
 /// What a runner was asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, strum::Display)]
 pub enum RunAction {
     /// Plan against the live catalog and write the MigrationPlan.
     Plan,

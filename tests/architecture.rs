@@ -1,5 +1,7 @@
 //! Dependencies point inward only: what decides knows neither Kubernetes, nor sockets, nor a driver.
 
+#![allow(clippy::expect_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

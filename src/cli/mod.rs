@@ -57,6 +57,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Json)]
         format: Format,
     },
+    /// The resource definitions, as YAML for kubectl apply.
+    Crd,
 }
 
 /// The author's SQL.
@@ -149,6 +151,9 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Plan { plan, format } => plan::plan(&plan, format).await,
         Command::Explain { plan, format } => plan::explain(&plan, format).await,
         Command::Catalog { database, format: _ } => catalog::run(&database).await,
+        Command::Crd => crate::api::schema::print()
+            .map(|text| print(&text))
+            .map_err(|error| Failure::new(Exit::Defect, format!("cannot write the definitions: {error}"))),
     }
 }
 

@@ -55,6 +55,7 @@ pub struct Summary {
     /// Number of steps.
     pub steps: i64,
     /// Strongest lock of any step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strongest_lock: Option<LockMode>,
     /// Relations whose reads are blocked at some time.
     #[serde(default)]
