@@ -1,0 +1,133 @@
+# shellcheck shell=bash
+# The pieces of e2e/demo: how it talks, the application's felt times, and what it compares.
+# Sourced after kube.sh.
+
+title() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+say() { printf '   %s\n' "$*"; }
+show() {
+	printf '\033[2m$ %s\033[0m\n' "$*"
+	"$@" | sed 's/^/   /'
+}
+
+migration_field() { kube get migration --namespace "$NS" "$MIGRATION" -o "jsonpath={$1}"; }
+phase() { migration_field .status.phase; }
+plan_name() { migration_field .status.plan.name; }
+
+condition_message() {
+	kube get migration --namespace "$NS" "$MIGRATION" \
+		-o "jsonpath={.status.conditions[?(@.type=='$1')].message}"
+}
+
+# phase_is NAME...: whether the Migration is in one of the phases.
+phase_is() {
+	local now name
+	now=$(phase)
+	for name in "$@"; do [[ $now == "$name" ]] && return 0; done
+	return 1
+}
+
+# follow SECONDS PHASE...: prints every change of phase, message and rows until one of the phases is reached.
+follow() {
+	local limit=$1 start line last= now
+	shift
+	start=$SECONDS
+	while true; do
+		now=$(phase)
+		line="$now  $(condition_message Ready)  $(backfill_progress)"
+		if [[ $line != "$last" ]]; then
+			say "[$(date +%H:%M:%S)] $line"
+			last=$line
+		fi
+		for name in "$@"; do [[ $now == "$name" ]] && return 0; done
+		[[ $now != Failed ]] || demo_failed "the Migration failed: $(condition_message Ready)"
+		((SECONDS - start < limit)) || demo_failed "the Migration did not reach $* within $limit s"
+		sleep 0.5
+	done
+}
+
+# Rows of the running backfill, from the plan's status.
+backfill_progress() {
+	local plan
+	plan=$(plan_name)
+	[[ -n $plan ]] || return 0
+	kube get migrationplan --namespace "$NS" "$plan" -o json 2>/dev/null | python3 -c '
+import json, sys
+plan = json.load(sys.stdin)
+status = plan.get("status") or {}
+for step in status.get("steps") or []:
+    if step.get("state") == "Running":
+        done, total = step.get("rowsDone") or 0, step.get("rowsTotal") or 0
+        text = step["id"]
+        if total:
+            text += f" {done:,}/{total:,} rows ({100 * done // total} %)"
+        if step.get("etaSeconds") is not None:
+            text += " about %d s left" % step["etaSeconds"]
+        print(text)
+        break
+'
+}
+
+# The plan as people read it.
+print_plan() {
+	kube get migrationplan --namespace "$NS" "$1" -o json | python3 -c '
+import json, sys
+plan = json.load(sys.stdin)["spec"]
+plan = plan.get("plan", plan)
+summary = plan["summary"]
+print(f"{summary[\"steps\"]} steps for {summary[\"statements\"]} statements; rollback {summary[\"rollback\"]}; digest {plan[\"digest\"][:19]}")
+for number, step in enumerate(plan["steps"], 1):
+    print(f"{number:2}. [{step[\"stage\"]}] {step[\"description\"]}")
+    for lock in step["locks"]:
+        if lock["mode"] in ("AccessShare", "RowShare", "RowExclusive"):
+            continue
+        blocks = {"Nothing": "blocks nobody", "Writes": "blocks writes", "ReadsAndWrites": "blocks reads and writes"}[lock["blocks"]]
+        work = " while the table is read" if step.get("scans") else " for an instant" if lock["blocks"] != "Nothing" else ""
+        print(f"      {lock[\"mode\"]} on {lock[\"relation\"]}: {blocks}{work}")
+' | sed 's/^/   /'
+}
+
+demo_failed() {
+	printf '\nFAILED: %s\n' "$1" >&2
+	FAILED=1
+	exit 1
+}
+
+# --- the application --------------------------------------------------------------------------------
+
+load_start() {
+	"$1" "$2" "$3" 4 >"$3.summary" 2>"$3.errors" &
+	LOAD_PID=$!
+}
+
+load_stop() {
+	[[ -n ${LOAD_PID:-} ]] || return 0
+	kill -TERM "$LOAD_PID" 2>/dev/null || true
+	wait "$LOAD_PID" || true
+	LOAD_PID=
+}
+
+# felt FILE FROM TO: statements, failed, longest stall in ms between two points in time (seconds of the epoch).
+felt() {
+	awk -v from="$2" -v to="$3" \
+		'$1 >= from && $1 < to { statements += $2; failed += $3; if ($4 > longest) longest = $4; seconds++ }
+		END { printf "%d %d %d %d\n", statements, failed, longest, seconds }' "$1"
+}
+
+# --- before and after ---------------------------------------------------------------------------------
+
+# The schema without the ledger, as pg_dump prints it; keys that differ from dump to dump are left out.
+shop_schema() {
+	# shellcheck disable=SC2016 # the pod's shell expands it
+	kube exec --namespace "$NS" shop-db-0 -- sh -c \
+		'PGPASSWORD=$POSTGRES_PASSWORD pg_dump -s -h 127.0.0.1 -U postgres --exclude-schema=wesley postgres' |
+		grep -v '^\\\(un\)\?restrict'
+}
+
+# A fingerprint of what the application does not change: the orders that were there at the start.
+shop_data() {
+	kube_psql "$NS" shop-db -At -c "
+		select count(*), md5(string_agg(md5(row(id, number, customer_id, total_cents, created_at)::text), '' order by id))
+		from shop.orders where id <= 1000000
+		union all
+		select count(*), md5(string_agg(md5(row(c.*)::text), '' order by id)) from shop.customers c"
+}
