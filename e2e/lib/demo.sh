@@ -28,7 +28,7 @@ phase_is() {
 
 # follow SECONDS PHASE...: prints every change of phase, message and rows until one of the phases is reached.
 follow() {
-	local limit=$1 start line last= now
+	local limit=$1 start line last="" now
 	shift
 	start=$SECONDS
 	while true; do
@@ -59,9 +59,10 @@ for step in status.get("steps") or []:
         done, total = step.get("rowsDone") or 0, step.get("rowsTotal") or 0
         text = step["id"]
         if total:
-            text += f" {done:,}/{total:,} rows ({100 * done // total} %)"
-        if step.get("etaSeconds") is not None:
-            text += " about %d s left" % step["etaSeconds"]
+            text += f" {done:,}/{total:,} rows ({min(100 * done // total, 100)} %)"
+            elapsed = step.get("elapsedMilliseconds") or 0
+            if done and elapsed:
+                text += f", about {max(total - done, 0) * elapsed // done // 1000} s left"
         print(text)
         break
 '
@@ -72,7 +73,6 @@ print_plan() {
 	kube get migrationplan --namespace "$NS" "$1" -o json | python3 -c '
 import json, sys
 plan = json.load(sys.stdin)["spec"]
-plan = plan.get("plan", plan)
 summary = plan["summary"]
 print(f"{summary[\"steps\"]} steps for {summary[\"statements\"]} statements; rollback {summary[\"rollback\"]}; digest {plan[\"digest\"][:19]}")
 for number, step in enumerate(plan["steps"], 1):
@@ -130,4 +130,16 @@ shop_data() {
 		from shop.orders where id <= 1000000
 		union all
 		select count(*), md5(string_agg(md5(row(c.*)::text), '' order by id)) from shop.customers c"
+}
+
+# kill_runner: SIGKILL to the runner that works now; a force-deleted pod where the nodes are out of reach.
+kill_runner() {
+	local pod
+	pod=$(kube get pods --namespace "$NS" --selector batch.kubernetes.io/job-name \
+		--field-selector status.phase=Running --output 'jsonpath={.items[0].metadata.name}')
+	if is_foreign; then
+		kube delete pod --namespace "$NS" "$pod" --grace-period=0 --force >/dev/null 2>&1
+	else
+		"$E2E_DIR/fault" kill "$NS" "$pod"
+	fi
 }

@@ -3,7 +3,6 @@
 # verbs, the approver no more than approve, the application team nothing of the platform team's.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 . "$E2E_DIR/lib/cluster.sh"
-. "$E2E_DIR/lib/product.sh"
 
 NS=wesley-rbac
 failed=0
