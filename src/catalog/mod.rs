@@ -4,7 +4,9 @@
 //! queries), from a file, or be evolved statement by statement ([`apply`]).
 
 pub mod apply;
+pub mod builtin;
 pub mod introspect;
 pub mod model;
+pub mod types;
 
 pub use model::*;
