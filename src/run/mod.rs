@@ -1,4 +1,38 @@
-//! Everything that talks to a database.
+//! Everything that talks to a database: connection, ledger, execution, rollback.
+//!
+//! [`apply`] and [`rollback`] hold one advisory lock per database, record every step in the schema `wesley` of
+//! the target, and can be killed at any point: the next call with the same name goes on from the record.
 
+mod backfill;
+mod check;
+mod concurrent;
 pub mod connect;
+mod context;
+pub mod error;
+mod execute;
+pub mod failpoint;
+mod ledger;
+mod locks;
+mod options;
+mod outcome;
+mod preflight;
+mod probe;
+mod progress;
+mod retry;
+mod rollback;
+mod session;
+mod sqlstate;
+mod status;
 pub mod tls;
+mod transaction;
+mod watch;
+
+pub use error::{Reason, RunError};
+pub use execute::{Request, apply};
+pub use ledger::runs::RunState;
+pub use options::{BackfillOptions, Gates, Options, interrupt_on_signals};
+pub use outcome::{Ending, RunOutcome};
+pub use progress::{Observer, Progress, ProgressState, Summary};
+pub use rollback::rollback;
+pub use status::{RunRow, status};
+pub use watch::Blocker;

@@ -2,6 +2,7 @@
 //!
 //! Pure: no IO, no Kubernetes, no driver. Everything that looks inside SQL text goes through [`parse`].
 
+pub mod compare;
 pub mod expression;
 mod ffi;
 pub mod parse;

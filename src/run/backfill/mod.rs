@@ -1,0 +1,263 @@
+//! Backfill steps: rows changed in batches, each with its cursor in its own transaction.
+//!
+//! By key where there is one, else by block ranges. Batches follow a target duration, are halved when they wait,
+//! and split down to the single row when one does not fit.
+
+mod batch;
+mod culprit;
+mod pace;
+mod statement;
+mod table;
+
+use std::time::{Duration, Instant};
+
+use batch::{Limits, Prepared};
+use pace::Pace;
+use table::Table;
+
+use super::context::{Context, Unit};
+use super::error::{Fault, Reason, RunError};
+use super::failpoint::{Boundary, hit};
+use super::ledger::cursor::{self, Cursor, Place};
+use super::ledger::steps;
+use super::progress::ProgressState;
+use super::retry::{Attempts, Manner};
+use super::sqlstate::{Class, classify};
+use crate::plan::Backfill;
+
+/// Passes over the blocks after which rows that still need it are left to the next step: the application makes
+/// them as fast as they are changed.
+const MOST_PASSES: i32 = 3;
+
+/// A backfill on the way.
+struct Work {
+    table: Table,
+    cursor: Cursor,
+    pace: Pace,
+    prepared: Prepared,
+}
+
+/// Runs it until it is recorded as done.
+pub(super) async fn run(context: &mut Context<'_>, unit: &Unit<'_>, spec: &Backfill) -> Result<(), RunError> {
+    let mut attempts = context.attempts(Manner::Blocking);
+    let mut work = loop {
+        match open(context, unit, spec).await {
+            Ok(work) => break work,
+            Err(fault) => context.recover(unit, &mut attempts, fault).await?,
+        }
+    };
+    if work.cursor.batches > 0 && !work.cursor.finished {
+        // The process before this one may have died inside a batch.
+        context.tally.batches_redone += 1;
+    }
+    loop {
+        match go_on(context, unit, spec, &mut work, &mut attempts).await {
+            Ok(()) => break,
+            Err(fault) => context.recover(unit, &mut attempts, fault).await?,
+        }
+        // What is recorded counts, not what this process remembers: the answer to a COMMIT may have been lost.
+        loop {
+            match reopen(context, unit, spec, &mut work).await {
+                Ok(()) => break,
+                Err(fault) => context.recover(unit, &mut attempts, fault).await?,
+            }
+        }
+    }
+    context.tally.rows_done += work.cursor.rows_done;
+    Ok(())
+}
+
+async fn open(context: &Context<'_>, unit: &Unit<'_>, spec: &Backfill) -> Result<Work, Fault> {
+    let client = context.session.client();
+    let mut table = table::read(client, spec, &context.session.server).await?;
+    if table.rows.is_none() {
+        table::analyze(context, spec).await?;
+        table = table::read(client, spec, &context.session.server).await?;
+    }
+    let options = context.options.backfill;
+    let cursor = match cursor::read(client, &context.run, &unit.step.id, unit.slot).await? {
+        Some(cursor) => cursor,
+        None => {
+            let server = &context.session.server;
+            let cursor = table::first_cursor(client, spec, server, &table, options.first).await?;
+            steps::begin(client, &context.run, &unit.step.id, unit.slot).await?;
+            let write = cursor::prepare(client).await?;
+            cursor::write(client, &write, &context.run, &unit.step.id, unit.slot, &cursor).await?;
+            hit(Boundary::CursorOpened);
+            cursor
+        }
+    };
+    require_same_table(spec, &table, &cursor)?;
+    let prepared = prepare(context, spec, &table, &cursor).await?;
+    let pace = Pace::new(options, cursor.batch_size.min(options.most));
+    Ok(Work { table, cursor, pace, prepared })
+}
+
+/// Reads the cursor again, and prepares again when the connection is new.
+async fn reopen(context: &Context<'_>, unit: &Unit<'_>, spec: &Backfill, work: &mut Work) -> Result<(), Fault> {
+    let client = context.session.client();
+    if let Some(cursor) = cursor::read(client, &context.run, &unit.step.id, unit.slot).await? {
+        work.cursor = cursor;
+    }
+    if work.prepared.generation != context.session.generation {
+        work.prepared = prepare(context, spec, &work.table, &work.cursor).await?;
+    }
+    Ok(())
+}
+
+async fn prepare(context: &Context<'_>, spec: &Backfill, table: &Table, cursor: &Cursor) -> Result<Prepared, Fault> {
+    let key = match (&cursor.place, &table.key) {
+        (Place::Key { .. }, Some(key)) => Some(key.as_slice()),
+        (Place::Key { .. }, None) => {
+            return Err(RunError::new(
+                Reason::ObjectDiffers,
+                format!("the key of {} was changed while rows were being changed by it", statement::table(spec)),
+            )
+            .into());
+        }
+        (Place::Block { .. }, _) => None,
+    };
+    batch::prepare(context, spec, key).await
+}
+
+fn require_same_table(spec: &Backfill, table: &Table, cursor: &Cursor) -> Result<(), RunError> {
+    if table.relation == cursor.relation {
+        return Ok(());
+    }
+    Err(RunError::new(
+        Reason::ObjectDiffers,
+        format!("the table {} was replaced by another while its rows were being changed", statement::table(spec)),
+    ))
+}
+
+/// Batch after batch, to the recorded end.
+async fn go_on(
+    context: &Context<'_>,
+    unit: &Unit<'_>,
+    spec: &Backfill,
+    work: &mut Work,
+    attempts: &mut Attempts,
+) -> Result<(), Fault> {
+    loop {
+        while !work.cursor.finished {
+            step(context, unit, spec, work, attempts).await?;
+        }
+        if !another_pass(context, unit, spec, work).await? {
+            break;
+        }
+    }
+    hit(Boundary::BackfillFinished);
+    table::analyze(context, spec).await?;
+    let rows = work.cursor.rows_done;
+    steps::done(context.session.client(), &context.run, &unit.step.id, unit.slot, rows).await?;
+    hit(Boundary::BackfillRecorded);
+    Ok(())
+}
+
+/// One batch; `Ok` also when it is to be tried again at once with fewer rows.
+async fn step(
+    context: &Context<'_>,
+    unit: &Unit<'_>,
+    spec: &Backfill,
+    work: &mut Work,
+    attempts: &mut Attempts,
+) -> Result<(), Fault> {
+    let limits = limits(context, spec, work, attempts);
+    let began = Instant::now();
+    work.cursor.batch_size = work.pace.size();
+    match batch::run(context, unit, spec, &work.prepared, &work.cursor, &limits).await {
+        Ok(cursor) => {
+            let took = began.elapsed();
+            work.pace.committed(rows_of(work, &limits), took);
+            work.cursor = cursor;
+            attempts.renew(context.options);
+            let rows = (work.cursor.rows_done, work.cursor.rows_total);
+            context.tell(unit, ProgressState::Running, rows, Vec::new());
+            rest(context, took).await
+        }
+        Err(fault) => fail(context, spec, work, fault).await,
+    }
+}
+
+fn limits(context: &Context<'_>, spec: &Backfill, work: &Work, attempts: &Attempts) -> Limits {
+    let size = work.pace.size();
+    let (units, whole) = match work.cursor.place {
+        Place::Key { .. } => (size, false),
+        Place::Block { .. } => ((size / work.table.rows_per_block()).max(1), batch::is_whole(spec)),
+    };
+    // A single row may take as long as the growing limit of short statements allows.
+    let statement = if units == 1 {
+        attempts.short_statement()
+    } else {
+        (context.options.backfill.target * 10).max(Duration::from_secs(1))
+    };
+    Limits { units, lock: attempts.slice(), statement: (!whole).then_some(statement) }
+}
+
+/// Rows that a batch looked at.
+fn rows_of(work: &Work, limits: &Limits) -> i64 {
+    match work.cursor.place {
+        Place::Key { .. } => limits.units,
+        Place::Block { .. } => limits.units.saturating_mul(work.table.rows_per_block()),
+    }
+}
+
+/// Makes the next batch smaller, or names the row when it cannot be.
+async fn fail(context: &Context<'_>, spec: &Backfill, work: &mut Work, fault: Fault) -> Result<(), Fault> {
+    let Fault::Server(error) = &fault else { return Err(fault) };
+    let smallest = match work.cursor.place {
+        Place::Key { .. } => work.pace.size() <= 1,
+        Place::Block { .. } => work.pace.size() <= work.table.rows_per_block() || batch::is_whole(spec),
+    };
+    match classify(&error.sqlstate) {
+        // Somebody holds a row: let go, pause, and hold fewer the next time.
+        Class::Lock | Class::Conflict => {
+            work.pace.contended();
+            Err(fault)
+        }
+        Class::Cancelled if !smallest => {
+            work.pace.contended();
+            Ok(())
+        }
+        Class::Data if !smallest => {
+            work.pace.split();
+            Ok(())
+        }
+        Class::Data if !batch::is_whole(spec) || matches!(work.cursor.place, Place::Key { .. }) => {
+            let key = work.table.key.as_deref();
+            Err(culprit::name(context, spec, key, &work.cursor, error).await.into())
+        }
+        _ => Err(fault),
+    }
+}
+
+async fn rest(context: &Context<'_>, took: Duration) -> Result<(), Fault> {
+    if context.options.backfill.nice > 0.0 {
+        context.session.pause(took.mul_f64(context.options.backfill.nice)).await?;
+    }
+    Ok(())
+}
+
+/// A row that the application moved to a block behind the cursor was missed: look again while there are some.
+/// False when there is nothing to look for.
+async fn another_pass(context: &Context<'_>, unit: &Unit<'_>, spec: &Backfill, work: &mut Work) -> Result<bool, Fault> {
+    let by_key = matches!(work.cursor.place, Place::Key { .. });
+    if by_key || batch::is_whole(spec) || work.cursor.pass >= MOST_PASSES {
+        return Ok(false);
+    }
+    let Some(remaining) = statement::remaining(spec) else { return Ok(false) };
+    let client = context.session.client();
+    let left: bool = context.session.statement(client.query_one(&remaining, &[])).await?.try_get(0)?;
+    if !left {
+        return Ok(false);
+    }
+    let blocks = table::read(client, spec, &context.session.server).await?.blocks;
+    let mut cursor = work.cursor.clone();
+    cursor.pass += 1;
+    cursor.finished = false;
+    cursor.place = Place::Block { next: 0, upper: blocks };
+    let write = cursor::prepare(client).await?;
+    cursor::write(client, &write, &context.run, &unit.step.id, unit.slot, &cursor).await?;
+    work.cursor = cursor;
+    Ok(true)
+}

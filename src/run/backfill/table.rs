@@ -1,0 +1,157 @@
+//! What must be known of a table before and while its rows are changed.
+
+use tokio_postgres::Client;
+
+use super::statement::{self, KeyColumn};
+use crate::plan::Backfill;
+use crate::run::context::Context;
+use crate::run::error::{Fault, Reason, RunError};
+use crate::run::ledger::cursor::{Cursor, Place};
+use crate::run::preflight::Server;
+use crate::sql::quote;
+
+/// Facts of the table.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    /// Oid.
+    pub relation: i64,
+    /// `pg_relation_filenode`.
+    pub filenode: i64,
+    /// Blocks at this moment.
+    pub blocks: i64,
+    /// Estimated rows at this moment; `None` when it was never analysed.
+    pub rows: Option<i64>,
+    /// The key's columns, when they can serve: not null and not changed by the backfill itself.
+    pub key: Option<Vec<KeyColumn>>,
+}
+
+impl Table {
+    /// Rows in a block, one at least.
+    pub fn rows_per_block(&self) -> i64 {
+        match self.rows {
+            Some(rows) if self.blocks > 0 => (rows / self.blocks).max(1),
+            // A guess for a table without statistics: rows of about 80 bytes.
+            _ => 100,
+        }
+    }
+}
+
+/// Reads them.
+pub(super) async fn read(client: &Client, spec: &Backfill, server: &Server) -> Result<Table, Fault> {
+    let row = client
+        .query_opt(
+            "SELECT c.oid::bigint, pg_relation_filenode(c.oid)::bigint, c.reltuples::float8, c.relpages::bigint,
+                    pg_relation_size(c.oid) / $3
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r'",
+            &[&spec.schema, &spec.table, &server.block_bytes],
+        )
+        .await?
+        .ok_or_else(|| gone(spec))?;
+    let (tuples, pages, blocks): (f64, i64, i64) = (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+    // As the server's planner does: the density of the last count, the size of now.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+    let rows = (tuples >= 0.0).then(|| if pages > 0 { (tuples / pages as f64 * blocks as f64) as i64 } else { 0 });
+    Ok(Table { relation: row.try_get(0)?, filenode: row.try_get(1)?, blocks, rows, key: key(client, spec).await? })
+}
+
+async fn key(client: &Client, spec: &Backfill) -> Result<Option<Vec<KeyColumn>>, Fault> {
+    let changed = |name: &String| spec.assignments.iter().any(|assignment| assignment.column == *name);
+    if spec.key.is_empty() || spec.key.iter().any(changed) {
+        return Ok(None);
+    }
+    let rows = client
+        .query(
+            "SELECT a.attname::text, format_type(a.atttypid, -1), a.attnotnull
+             FROM unnest($3::text[]) WITH ORDINALITY AS k(name, ordinal)
+             JOIN pg_attribute a ON a.attname = k.name AND NOT a.attisdropped AND a.attnum > 0
+             JOIN pg_class c ON c.oid = a.attrelid
+             JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = $1 AND c.relname = $2 ORDER BY k.ordinal",
+            &[&spec.schema, &spec.table, &spec.key],
+        )
+        .await?;
+    if rows.len() != spec.key.len() {
+        return Err(RunError::new(
+            Reason::ObjectDiffers,
+            format!("a key column of {} that the plan counts on does not exist any more", statement::table(spec)),
+        )
+        .into());
+    }
+    let mut columns = Vec::with_capacity(rows.len());
+    for row in rows {
+        if !row.try_get::<_, bool>(2)? {
+            return Ok(None);
+        }
+        columns.push(KeyColumn { name: row.try_get(0)?, data_type: row.try_get(1)? });
+    }
+    Ok(Some(columns))
+}
+
+fn gone(spec: &Backfill) -> RunError {
+    RunError::new(
+        Reason::ObjectDiffers,
+        format!("the table {} does not exist any more, or is no ordinary table", statement::table(spec)),
+    )
+}
+
+/// The cursor at the start: bounds are fixed now, rows that come later are not the backfill's.
+pub(super) async fn first_cursor(
+    client: &Client,
+    spec: &Backfill,
+    server: &Server,
+    table: &Table,
+    batch_size: i64,
+) -> Result<Cursor, Fault> {
+    let place = match &table.key {
+        Some(key) => {
+            exact_text(client, server, true).await?;
+            let row = client.query_opt(&statement::upper(spec, key), &[]).await;
+            exact_text(client, server, false).await?;
+            Place::Key { last: None, upper: row?.map(|row| key_of(&row)).transpose()? }
+        }
+        None => Place::Block { next: 0, upper: table.blocks },
+    };
+    Ok(Cursor {
+        relation: table.relation,
+        filenode: table.filenode,
+        place,
+        pass: 1,
+        batch_size,
+        batches: 0,
+        rows_done: 0,
+        rows_total: table.rows,
+        finished: false,
+    })
+}
+
+/// A key read as text.
+pub(super) fn key_of(row: &tokio_postgres::Row) -> Result<Vec<String>, tokio_postgres::Error> {
+    (0..row.len()).map(|column| row.try_get(column)).collect()
+}
+
+/// Around statements that read keys as text, where role or database have chosen a date or number format that
+/// loses something. The author's expressions must not see it.
+pub(super) async fn exact_text(client: &Client, server: &Server, on: bool) -> Result<(), Fault> {
+    if server.exact_text {
+        return Ok(());
+    }
+    let (style, digits) = if on { ("ISO", "3") } else { (server.date_style.as_str(), server.float_digits.as_str()) };
+    client
+        .batch_execute(&format!(
+            "SET DateStyle = {}; SET extra_float_digits = {}",
+            quote::literal(style),
+            quote::literal(digits)
+        ))
+        .await?;
+    Ok(())
+}
+
+/// Statistics, so that the server finds the rows of a batch by index. Failing to get them is no failure of the step.
+pub(super) async fn analyze(context: &Context<'_>, spec: &Backfill) -> Result<(), Fault> {
+    let statement = format!("ANALYZE {}", statement::table(spec));
+    match context.session.statement(context.session.client().batch_execute(&statement)).await {
+        Err(Fault::Server(_)) | Ok(()) => Ok(()),
+        Err(fault) => Err(fault),
+    }
+}

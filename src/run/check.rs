@@ -1,0 +1,56 @@
+//! Check steps: a question whose answer must be true.
+
+use super::context::{Context, Unit};
+use super::error::{Fault, Reason, RunError};
+use super::failpoint::{Boundary, hit};
+use super::ledger::steps;
+use super::retry::{Attempts, Manner};
+use crate::plan::Check;
+
+/// Asks until there is an answer. Anything but true ends the run.
+pub(super) async fn run(context: &mut Context<'_>, unit: &Unit<'_>, check: &Check) -> Result<(), RunError> {
+    let mut attempts = context.attempts(Manner::Gentle);
+    loop {
+        let Err(fault) = attempt(context, unit, check, &attempts).await else {
+            return Ok(());
+        };
+        context.recover(unit, &mut attempts, fault).await?;
+        match context.recorded(unit).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(fault) => context.recover(unit, &mut attempts, fault).await?,
+        }
+    }
+}
+
+async fn attempt(context: &Context<'_>, unit: &Unit<'_>, check: &Check, attempts: &Attempts) -> Result<(), Fault> {
+    let done = inside(context, unit, check, attempts).await;
+    if done.is_err() {
+        context.session.roll_back().await;
+    }
+    done
+}
+
+async fn inside(context: &Context<'_>, unit: &Unit<'_>, check: &Check, attempts: &Attempts) -> Result<(), Fault> {
+    let session = &context.session;
+    let client = session.client();
+    let begin = format!("BEGIN; SET LOCAL lock_timeout = {}", attempts.slice().as_millis());
+    session.statement(client.batch_execute(&begin)).await?;
+    let watch = context.watch(attempts, true);
+    let rows = session.watched(client.query(&check.query, &[]), Some(watch), |_| ()).await?;
+    hit(Boundary::CheckAnswered);
+    if !is_true(&rows) {
+        let reason = if context.tally.changed { Reason::CheckFailed } else { Reason::PreconditionFailed };
+        return Err(RunError::new(reason, check.message.clone()).into());
+    }
+    steps::done(client, &context.run, &unit.step.id, unit.slot, 0).await?;
+    hit(Boundary::BeforeCommit);
+    session.statement(client.batch_execute("COMMIT")).await?;
+    hit(Boundary::AfterCommit);
+    Ok(())
+}
+
+/// One row, one column, true. Null is not true.
+pub(super) fn is_true(rows: &[tokio_postgres::Row]) -> bool {
+    matches!(rows, [row] if row.len() == 1 && row.try_get::<_, Option<bool>>(0).is_ok_and(|answer| answer == Some(true)))
+}

@@ -1,0 +1,287 @@
+//! Forward: the steps of a plan in their order, as far as the open gates allow.
+
+use std::time::Instant;
+
+use super::backfill;
+use super::check;
+use super::concurrent;
+use super::connect::Settings;
+use super::context::{Context, Tally, Unit, interrupted};
+use super::error::{Fault, Reason, RunError};
+use super::failpoint::{Boundary, hit};
+use super::ledger::runs::{self, Recorded, RunState};
+use super::ledger::steps::{self, StepState};
+use super::ledger::{RunKey, schema};
+use super::options::Options;
+use super::outcome::{Ending, RunOutcome};
+use super::preflight;
+use super::progress::{Observer, ProgressState};
+use super::rollback;
+use super::session::Session;
+use super::transaction;
+use crate::plan::{Action, Plan};
+
+/// What to execute.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// This plan; where the name has an unfinished run of the same source, the plan recorded there instead,
+    /// because the catalog has moved with the steps that are done.
+    Start(Box<Plan>),
+    /// The recorded plan, which must have been made from this source.
+    Resume {
+        /// `Plan::source_digest`.
+        source_digest: String,
+    },
+}
+
+/// Executes under `name`, records every step in the ledger, and takes up what an earlier process left.
+///
+/// A name stands for one source: finished, it is done at once; with another source it is refused with
+/// [`Reason::NameTaken`], unless nothing of the recorded run was ever done.
+pub async fn apply(
+    settings: &Settings,
+    name: &str,
+    request: Request,
+    options: &Options,
+    observer: &dyn Observer,
+) -> RunOutcome {
+    let started = Instant::now();
+    let mut outcome = RunOutcome::new(name, started);
+    outcome.ending = forward(settings, name, request, options, observer, &mut outcome).await;
+    outcome.finish(observer);
+    outcome
+}
+
+async fn forward(
+    settings: &Settings,
+    name: &str,
+    request: Request,
+    options: &Options,
+    observer: &dyn Observer,
+    outcome: &mut RunOutcome,
+) -> Result<Ending, RunError> {
+    require_name(name)?;
+    let session = Session::open(settings, name, options).await?;
+    let mut context = Context {
+        session,
+        run: RunKey { name: name.to_owned(), epoch: 0 },
+        options,
+        observer,
+        started: outcome.started,
+        tally: Tally::default(),
+    };
+    let plan = match take(&mut context, request).await.map_err(|fault| before_start(&context, fault))? {
+        Taken::Ready(plan) => plan,
+        Taken::Finished(plan) => {
+            let steps = i64::try_from(plan.steps.len()).unwrap_or(i64::MAX);
+            context.tally.steps_done = steps;
+            outcome.describe(&plan, &context.tally);
+            return Ok(Ending::AlreadyDone);
+        }
+    };
+    outcome.describe(&plan, &context.tally);
+    let ended = walk(&mut context, &plan).await;
+    outcome.describe(&plan, &context.tally);
+    let ended = record_end(&mut context, ended).await;
+    match rollback::state_of(&context, &plan).await {
+        Ok(state) => outcome.rollback = Some(state),
+        Err(_) if ended.is_err() => {}
+        Err(fault) => return Err(before_start(&context, fault)),
+    }
+    ended
+}
+
+/// What taking a run gave.
+enum Taken {
+    /// Steps are left.
+    Ready(Box<Plan>),
+    /// Nothing is left to do.
+    Finished(Box<Plan>),
+}
+
+/// Finds or records the run and makes it ours.
+async fn take(context: &mut Context<'_>, request: Request) -> Result<Taken, Fault> {
+    let (client, server) = (context.session.client(), &context.session.server);
+    let name = context.run.name.clone();
+    schema::prepare(client, &server.identity.database).await?;
+    let recorded = runs::find(client, &name).await?;
+    if let Some(recorded) = &recorded {
+        require_same_database(context, recorded)?;
+    }
+    let steps = steps::read(client, &name).await?;
+    let untouched = steps.values().all(|record| !record.has_effects());
+    match (recorded, request) {
+        (None, Request::Resume { .. }) => Err(not_recorded(&name).into()),
+        (Some(Recorded { state: RunState::RolledBack, .. }), Request::Resume { .. }) => Err(not_recorded(&name).into()),
+        (Some(Recorded { state: RunState::RollingBack, .. }), _) => Err(RunError::new(
+            Reason::RollbackUnfinished,
+            format!("the run {name} is being rolled back: finish that first (rollback --name {name})"),
+        )
+        .into()),
+        (Some(recorded), request) if matches!(recorded.state, RunState::Done) => {
+            require_source(&name, &recorded, &request)?;
+            Ok(Taken::Finished(Box::new(recorded.plan)))
+        }
+        (Some(recorded), Request::Start(plan))
+            if recorded.state == RunState::RolledBack || untouched && recorded.state != RunState::Done =>
+        {
+            start(context, *plan).await
+        }
+        (Some(recorded), request) => {
+            require_source(&name, &recorded, &request)?;
+            context.run = runs::take_over(client, &name, RunState::Running).await?;
+            context.tally.changed = !untouched;
+            Ok(Taken::Ready(Box::new(recorded.plan)))
+        }
+        (None, Request::Start(plan)) => start(context, *plan).await,
+    }
+}
+
+async fn start(context: &mut Context<'_>, plan: Plan) -> Result<Taken, Fault> {
+    let identity = &context.session.server.identity;
+    if !plan.target.same_database(identity) {
+        return Err(RunError::new(
+            Reason::TargetMismatch,
+            format!(
+                "the plan was made for another database than {} at this address: plan again here",
+                identity.database
+            ),
+        )
+        .into());
+    }
+    context.run = runs::create(context.session.client(), &context.run.name, &plan, identity).await?;
+    hit(Boundary::RunRecorded);
+    Ok(Taken::Ready(Box::new(plan)))
+}
+
+/// The ledger travels with a copy of the database; what it says is true only where it was written.
+pub(super) fn require_same_database(context: &Context<'_>, recorded: &Recorded) -> Result<(), RunError> {
+    if recorded.target.same_database(&context.session.server.identity) {
+        return Ok(());
+    }
+    Err(RunError::new(
+        Reason::TargetChanged,
+        format!(
+            "the ledger's run {} was recorded in another database: this one is a copy of it or was restored \
+             elsewhere. Nothing was touched; use another name here",
+            context.run.name
+        ),
+    ))
+}
+
+fn require_source(name: &str, recorded: &Recorded, request: &Request) -> Result<(), RunError> {
+    let wanted = match request {
+        Request::Start(plan) => &plan.source_digest,
+        Request::Resume { source_digest } => source_digest,
+    };
+    if *wanted == recorded.source_digest {
+        return Ok(());
+    }
+    let what = if recorded.state == RunState::Done { "is finished" } else { "has begun and is not finished" };
+    Err(RunError::new(
+        Reason::NameTaken,
+        format!("the run {name} {what} with other SQL: use another name, or roll it back first"),
+    ))
+}
+
+async fn walk(context: &mut Context<'_>, plan: &Plan) -> Result<Ending, RunError> {
+    let records =
+        steps::read(context.session.client(), &context.run.name).await.map_err(|fault| before_start(context, fault))?;
+    let resuming = context.tally.changed || records.values().any(|record| record.state != StepState::Planned);
+    for step in &plan.steps {
+        let record = records.get(&step.id).copied().unwrap_or(steps::StepRecord::PLANNED);
+        if record.state == StepState::Done {
+            context.tally.steps_done += 1;
+            context.tally.rows_done += record.rows_done;
+            continue;
+        }
+        if !context.options.gates.allow(step.stage) {
+            return Ok(Ending::Paused(step.stage));
+        }
+        if resuming && context.tally.resumed_at.is_none() {
+            context.tally.resumed_at = Some(step.id.clone());
+        }
+        let unit = Unit::forward(step);
+        if let Err(error) = execute(context, &unit).await {
+            let error = error.at(&step.id);
+            context.tell(&unit, ProgressState::Failed, (0, None), Vec::new());
+            return Err(error);
+        }
+        context.tally.steps_done += 1;
+        context.tally.changed |= !matches!(step.action, Action::Check(_));
+    }
+    hit(Boundary::BeforeFinish);
+    Ok(Ending::Done)
+}
+
+/// Runs one unit of work until it is recorded as done.
+pub(super) async fn execute(context: &mut Context<'_>, unit: &Unit<'_>) -> Result<(), RunError> {
+    context.tell(unit, ProgressState::Running, (0, None), Vec::new());
+    let rows = context.tally.rows_done;
+    match unit.action {
+        Action::Transaction(transaction) => transaction::run(context, unit, transaction).await?,
+        Action::Concurrent(statement) => concurrent::run(context, unit, statement).await?,
+        Action::Backfill(spec) => backfill::run(context, unit, spec).await?,
+        Action::Check(check) => check::run(context, unit, check).await?,
+    }
+    context.tell(unit, ProgressState::Done, (context.tally.rows_done - rows, None), Vec::new());
+    Ok(())
+}
+
+/// Records how the run ended; an error of the run outweighs one of recording it.
+async fn record_end(context: &mut Context<'_>, ended: Result<Ending, RunError>) -> Result<Ending, RunError> {
+    let client = context.session.client();
+    let recorded = match &ended {
+        Ok(Ending::Paused(_)) => runs::finish(client, &context.run, RunState::Paused, Reason::Paused, None, None).await,
+        Ok(_) => runs::finish(client, &context.run, RunState::Done, Reason::Done, None, None).await,
+        Err(error) => {
+            record_failure(context, error, RunState::Failed).await;
+            Ok(())
+        }
+    };
+    hit(Boundary::AfterFinish);
+    match recorded {
+        Ok(()) => ended,
+        Err(fault) => Err(before_start(context, fault)),
+    }
+}
+
+/// Records a failure as far as the connection still allows. What may pass by itself leaves the run as it is.
+pub(super) async fn record_failure(context: &Context<'_>, error: &RunError, state: RunState) {
+    let (client, run) = (context.session.client(), &context.run);
+    let (sqlstate, step) = (error.sqlstate.as_deref(), error.step.as_deref());
+    if matches!(error.reason, Reason::Fenced | Reason::ConnectionLost) {
+        return;
+    }
+    let for_good = !matches!(error.reason, Reason::Interrupted | Reason::LockBudgetSpent);
+    if let Some(step) = step.filter(|_| for_good) {
+        let _ = steps::failed(client, run, step, sqlstate).await;
+    }
+    let state = if for_good || state == RunState::RollingBack { state } else { RunState::Running };
+    let _ = runs::finish(client, run, state, error.reason, sqlstate, step).await;
+}
+
+/// A fault outside of any step.
+pub(super) fn before_start(context: &Context<'_>, fault: Fault) -> RunError {
+    match fault {
+        Fault::Fatal(error) => error,
+        Fault::Interrupted => interrupted(),
+        Fault::Lost => RunError::new(Reason::ConnectionLost, "the connection was lost; run it again to resume"),
+        Fault::Server(error) if context.tally.changed => context.refused(&error),
+        Fault::Server(error) => preflight::refusal(&error),
+    }
+}
+
+pub(super) fn not_recorded(name: &str) -> RunError {
+    RunError::new(Reason::NotRecorded, format!("the ledger of this database has no run {name} to take up"))
+}
+
+/// 1 to 200 of letters, digits, `.`, `_`, `-`.
+pub(super) fn require_name(name: &str) -> Result<(), RunError> {
+    let fits = (1..=200).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    if fits {
+        return Ok(());
+    }
+    Err(RunError::new(Reason::InvalidName, "a name is 1 to 200 of letters, digits, '.', '_' and '-'"))
+}

@@ -1,0 +1,217 @@
+//! Back: the recorded undo of every step that is done or may be half done, last first, by the same machinery and
+//! in the same ledger.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use super::connect::Settings;
+use super::context::{Context, Tally, Unit};
+use super::error::{Fault, Reason, RunError};
+use super::execute::{before_start, execute, not_recorded, record_failure, require_name, require_same_database};
+use super::failpoint::{Boundary, hit};
+use super::ledger::runs::{self, RunState};
+use super::ledger::steps::{self, StepRecord, StepState};
+use super::ledger::{RunKey, Slot, schema};
+use super::options::Options;
+use super::outcome::{Ending, RunOutcome};
+use super::probe::{self, Probe};
+use super::progress::{Observer, ProgressState};
+use super::session::Session;
+use crate::plan::{Action, Plan, RollbackClass, Step, Undo, UndoAction};
+use crate::report::RollbackState;
+
+/// Undoes the run `name`. Refused with [`Reason::ForwardOnly`], before anything is touched, when something
+/// irreversible has been done. Afterwards the name can be applied again.
+pub async fn rollback(settings: &Settings, name: &str, options: &Options, observer: &dyn Observer) -> RunOutcome {
+    let started = Instant::now();
+    let mut outcome = RunOutcome::new(name, started);
+    outcome.ending = backward(settings, name, options, observer, &mut outcome).await;
+    outcome.finish(observer);
+    outcome
+}
+
+async fn backward(
+    settings: &Settings,
+    name: &str,
+    options: &Options,
+    observer: &dyn Observer,
+    outcome: &mut RunOutcome,
+) -> Result<Ending, RunError> {
+    require_name(name)?;
+    let session = Session::open(settings, name, options).await?;
+    let mut context = Context {
+        session,
+        run: RunKey { name: name.to_owned(), epoch: 0 },
+        options,
+        observer,
+        started: outcome.started,
+        tally: Tally::default(),
+    };
+    let taken = take(&mut context, outcome).await.map_err(|fault| before_start(&context, fault))?;
+    let Some((plan, records)) = taken else { return Ok(Ending::AlreadyRolledBack) };
+    context.tally.changed = true;
+    let ended = walk(&mut context, &plan, &records).await;
+    outcome.describe(&plan, &context.tally);
+    outcome.next_stage = None;
+    match ended {
+        Ok(()) => {
+            runs::finish(context.session.client(), &context.run, RunState::RolledBack, Reason::RolledBack, None, None)
+                .await
+                .map_err(|fault| before_start(&context, fault))?;
+            hit(Boundary::AfterFinish);
+            Ok(Ending::RolledBack)
+        }
+        Err(error) => {
+            record_failure(&context, &error, RunState::RollingBack).await;
+            if let Ok(state) = state_of(&context, &plan).await {
+                outcome.rollback = Some(state);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Finds the run, refuses what has no way back, and makes it ours. `None`: there is nothing to undo.
+async fn take(
+    context: &mut Context<'_>,
+    outcome: &mut RunOutcome,
+) -> Result<Option<(Plan, HashMap<String, StepRecord>)>, Fault> {
+    let client = context.session.client();
+    let name = context.run.name.clone();
+    if !schema::exists(client).await? {
+        return Err(not_recorded(&name).into());
+    }
+    schema::prepare(client, &context.session.server.identity.database).await?;
+    let recorded = runs::find(client, &name).await?.ok_or_else(|| not_recorded(&name))?;
+    require_same_database(context, &recorded)?;
+    let records = steps::read(client, &name).await?;
+    outcome.describe(&recorded.plan, &Tally::default());
+    if recorded.state == RunState::RolledBack {
+        return Ok(None);
+    }
+    let state = state(&recorded.plan, &records);
+    outcome.rollback = Some(state.clone());
+    if state.class == RollbackClass::ForwardOnly {
+        return Err(RunError::new(
+            Reason::ForwardOnly,
+            format!("the run {name} cannot be undone: {}. Nothing was touched", state.reason),
+        )
+        .into());
+    }
+    if recorded.state == RunState::RollingBack {
+        context.tally.resumed_at =
+            recorded.plan.steps.iter().rev().find(|step| pending(&records, step)).map(|step| step.id.clone());
+    }
+    context.run = runs::take_over(client, &name, RunState::RollingBack).await?;
+    hit(Boundary::RollbackRecorded);
+    Ok(Some((recorded.plan, records)))
+}
+
+fn record(records: &HashMap<String, StepRecord>, step: &Step) -> StepRecord {
+    records.get(&step.id).copied().unwrap_or(StepRecord::PLANNED)
+}
+
+fn pending(records: &HashMap<String, StepRecord>, step: &Step) -> bool {
+    record(records, step).has_effects()
+}
+
+async fn walk(context: &mut Context<'_>, plan: &Plan, records: &HashMap<String, StepRecord>) -> Result<(), RunError> {
+    for step in plan.steps.iter().rev() {
+        let record = record(records, step);
+        if !record.has_effects() {
+            context.tally.steps_done += i64::from(record.state == StepState::Undone);
+            continue;
+        }
+        // What was there before the run is not the run's to undo.
+        let actions = if record.adopted { &[] } else { actions(&step.undo) };
+        for (index, action) in actions.iter().enumerate().skip(record.undone_actions) {
+            undo(context, step, index, action).await.map_err(|error| error.at(&step.id))?;
+        }
+        mark(context, step).await?;
+        context.tally.steps_done += 1;
+    }
+    Ok(())
+}
+
+/// One action of a step's undo.
+async fn undo(context: &mut Context<'_>, step: &Step, index: usize, undo: &UndoAction) -> Result<(), RunError> {
+    let unit = Unit { step, slot: Slot::Undo(index), action: &undo.action, postcondition: &undo.postcondition };
+    // A step that is half done may have nothing for this action; and an object may have been removed by hand.
+    if !matches!(undo.action, Action::Concurrent(_)) && already(context, &unit).await? {
+        return Ok(());
+    }
+    let told = execute(context, &unit).await;
+    if told.is_err() {
+        context.tell(&unit, ProgressState::Failed, (0, None), Vec::new());
+    }
+    told
+}
+
+/// Records the action as done when the catalog says so.
+async fn already(context: &mut Context<'_>, unit: &Unit<'_>) -> Result<bool, RunError> {
+    let mut attempts = context.attempts(unit.manner());
+    loop {
+        let client = context.session.client();
+        let asked = async {
+            let done = probe::ask(client, unit.postcondition).await? == Probe::Done;
+            if done {
+                steps::done(client, &context.run, &unit.step.id, unit.slot, 0).await?;
+            }
+            Ok::<_, Fault>(done)
+        };
+        match asked.await {
+            Ok(done) => return Ok(done),
+            Err(fault) => context.recover(unit, &mut attempts, fault).await?,
+        }
+    }
+}
+
+/// Records the step as undone.
+async fn mark(context: &mut Context<'_>, step: &Step) -> Result<(), RunError> {
+    let unit = Unit::forward(step);
+    let mut attempts = context.attempts(unit.manner());
+    while let Err(fault) = steps::undone(context.session.client(), &context.run, &step.id).await {
+        context.recover(&unit, &mut attempts, fault).await?;
+    }
+    hit(Boundary::StepUndone);
+    context.tell(&unit, ProgressState::Undone, (0, None), Vec::new());
+    Ok(())
+}
+
+fn actions(undo: &Undo) -> &[UndoAction] {
+    match undo {
+        Undo::Nothing(_) | Undo::Irreversible(_) => &[],
+        Undo::Lossless(steps) => &steps.actions,
+        Undo::Lossy(steps) => &steps.actions,
+    }
+}
+
+/// What a rollback at this moment would be: the class over all steps with effects.
+pub(super) fn state(plan: &Plan, records: &HashMap<String, StepRecord>) -> RollbackState {
+    let mut state = RollbackState { class: RollbackClass::Lossless, reason: String::new(), steps: 0 };
+    for step in &plan.steps {
+        let record = record(records, step);
+        if !record.has_effects() || record.adopted {
+            continue;
+        }
+        let left = actions(&step.undo).len().saturating_sub(record.undone_actions);
+        state.steps = state.steps.saturating_add(i32::try_from(left).unwrap_or(i32::MAX));
+        let (class, reason) = match &step.undo {
+            Undo::Nothing(_) | Undo::Lossless(_) => continue,
+            Undo::Lossy(undo) => (RollbackClass::Lossy, &undo.lost),
+            Undo::Irreversible(undo) => (RollbackClass::ForwardOnly, &undo.why),
+        };
+        if class > state.class || state.reason.is_empty() {
+            state.class = state.class.max(class);
+            state.reason.clone_from(reason);
+        } else if class == state.class && !state.reason.contains(reason.as_str()) {
+            state.reason = format!("{}; {reason}", state.reason);
+        }
+    }
+    state
+}
+
+/// [`state`] of the run in execution.
+pub(super) async fn state_of(context: &Context<'_>, plan: &Plan) -> Result<RollbackState, Fault> {
+    Ok(state(plan, &steps::read(context.session.client(), &context.run.name).await?))
+}

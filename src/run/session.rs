@@ -1,0 +1,254 @@
+//! The execution session: one dedicated connection that holds the database's advisory lock and runs every
+//! statement, and a second one that watches it.
+//!
+//! Lock and statements share a connection on purpose: whoever lost the lock lost the means to write as well.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
+
+use super::connect::Settings;
+use super::error::{Fault, Reason, RunError};
+use super::options::Options;
+use super::preflight::{self, Server};
+use super::watch::{self, Blocker, Watch};
+
+/// A connected runner.
+pub(super) struct Session {
+    settings: Settings,
+    client: Client,
+    watcher: Option<Client>,
+    pid: i32,
+    interrupt: CancellationToken,
+    /// Facts read at connection.
+    pub server: Server,
+    blockers: Mutex<Vec<Blocker>>,
+    yielded: AtomicBool,
+    /// Counts connections: statements prepared on an earlier one are gone.
+    pub generation: u64,
+}
+
+/// How long to wait for the server to obey a cancel request before the connection is given up.
+const CANCEL_GRACE: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(200);
+
+/// The advisory lock's key: the same for every version, one lock in each database.
+pub(super) fn lock_key() -> i64 {
+    let digest = Sha256::digest(b"wesley:execution");
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(first)
+}
+
+impl Session {
+    /// Connects, checks that the server can be worked with, and takes the advisory lock.
+    pub async fn open(settings: &Settings, name: &str, options: &Options) -> Result<Self, RunError> {
+        let settings = settings.clone().with_application_name(&format!("wesley/{name}"));
+        let mut session = Self::connect(settings, options.interrupt.clone()).await.map_err(|fault| match fault {
+            Fault::Fatal(error) => error,
+            Fault::Interrupted => interrupted(),
+            Fault::Lost => RunError::new(Reason::Unreachable, "the server closed the connection at its start"),
+            Fault::Server(error) => preflight::refusal(&error),
+        })?;
+        session.hold(options.busy_wait).await.map_err(|fault| match fault {
+            Fault::Fatal(error) => error,
+            Fault::Interrupted => interrupted(),
+            Fault::Lost => RunError::new(Reason::ConnectionLost, "the connection was lost at its start"),
+            Fault::Server(error) => preflight::refusal(&error),
+        })?;
+        Ok(session)
+    }
+
+    async fn connect(settings: Settings, interrupt: CancellationToken) -> Result<Self, Fault> {
+        let client = settings.connect().await.map_err(RunError::from)?;
+        let server = preflight::prepare(&client).await?;
+        // Without a second connection there is no naming of blockers; lock_timeout still protects the application.
+        let watcher = settings.connect().await.ok();
+        if let Some(watcher) = &watcher {
+            preflight::prepare_watcher(watcher).await?;
+            preflight::refuse_pooler(&client, watcher).await?;
+        }
+        let pid = client.query_one("SELECT pg_catalog.pg_backend_pid()", &[]).await?.try_get(0)?;
+        Ok(Self {
+            settings,
+            client,
+            watcher,
+            pid,
+            interrupt,
+            server,
+            blockers: Mutex::default(),
+            yielded: AtomicBool::new(false),
+            generation: 0,
+        })
+    }
+
+    /// Polls for the advisory lock. Never waits inside the server: a waiter would hold a snapshot, and the
+    /// holder's concurrent index build would wait for that.
+    async fn hold(&mut self, patience: Duration) -> Result<(), Fault> {
+        let until = Instant::now() + patience;
+        loop {
+            let row = self
+                .statement(self.client.query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&lock_key()]))
+                .await?;
+            if row.try_get(0)? {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                let holder = preflight::lock_holder(&self.client, lock_key()).await.unwrap_or_default();
+                return Err(RunError::new(
+                    Reason::DatabaseBusy,
+                    format!("another run holds this database{holder}; try again when it has ended"),
+                )
+                .into());
+            }
+            self.pause(POLL).await?;
+        }
+    }
+
+    /// Connects again after the connection was lost, within `options.reconnect_budget`, and takes the lock again.
+    pub async fn reopen(&mut self, options: &Options) -> Result<(), RunError> {
+        let until = Instant::now() + options.reconnect_budget;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let error = match self.reconnect(until).await {
+                Ok(()) => return Ok(()),
+                Err(Fault::Fatal(error)) if !may_pass(error.reason) => return Err(error),
+                Err(Fault::Interrupted) => return Err(interrupted()),
+                Err(Fault::Fatal(error)) => error.message,
+                Err(Fault::Lost) => "the server closed the connection again".to_owned(),
+                Err(Fault::Server(error)) => error.message,
+            };
+            if Instant::now() >= until {
+                return Err(RunError::new(
+                    Reason::ConnectionLost,
+                    format!("the connection was lost and could not be made again: {error}; run it again to resume"),
+                ));
+            }
+            self.pause(pause).await.map_err(|_| interrupted())?;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    async fn reconnect(&mut self, until: Instant) -> Result<(), Fault> {
+        let mut fresh = Self::connect(self.settings.clone(), self.interrupt.clone()).await?;
+        if !fresh.server.identity.same_database(&self.server.identity) {
+            return Err(RunError::new(
+                Reason::TargetChanged,
+                "after the connection was lost, another database answers at the same address; nothing was done in it",
+            )
+            .into());
+        }
+        fresh.generation = self.generation + 1;
+        fresh.hold(until.saturating_duration_since(Instant::now())).await?;
+        *self = fresh;
+        Ok(())
+    }
+
+    /// The connection that runs everything.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Waits for a statement; on interruption cancels it first.
+    pub async fn statement<T>(&self, work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Fault> {
+        self.watched(work, None, |_| ()).await
+    }
+
+    /// Waits for a statement that may wait for locks, and looks at who holds them meanwhile. `told` is called with
+    /// the blockers of each look that saw some.
+    pub async fn watched<T>(
+        &self,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+        watch: Option<Watch>,
+        told: impl Fn(&[Blocker]),
+    ) -> Result<T, Fault> {
+        if self.interrupt.is_cancelled() {
+            return Err(Fault::Interrupted);
+        }
+        self.yielded.store(false, Ordering::Relaxed);
+        if watch.is_some() {
+            self.seen().clear();
+        }
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            result = &mut work => result.map_err(Fault::from),
+            () = self.interrupt.cancelled() => {
+                // A request that cannot be delivered leaves only the end of the connection to stop the statement,
+                // and that comes with the end of the process.
+                let _ = self.settings.cancel(&self.client.cancel_token()).await;
+                let _ = tokio::time::timeout(CANCEL_GRACE, work).await;
+                Err(Fault::Interrupted)
+            }
+            () = self.look_on(watch, told) => Err(Fault::Lost),
+        }
+    }
+
+    /// Never returns: is dropped when the statement ends.
+    async fn look_on(&self, watch: Option<Watch>, told: impl Fn(&[Blocker])) {
+        let (Some(watch), Some(watcher)) = (watch, &self.watcher) else {
+            return std::future::pending().await;
+        };
+        tokio::time::sleep(watch.after).await;
+        loop {
+            let Ok(seen) = watch::look(watcher, self.pid, watch.yield_after.is_some()).await else {
+                return std::future::pending().await;
+            };
+            if !seen.blockers.is_empty() {
+                told(&seen.blockers);
+                *self.seen() = seen.blockers;
+            }
+            if watch.yield_after.is_some_and(|limit| seen.waiting_for_us >= limit) {
+                self.yielded.store(true, Ordering::Relaxed);
+                // Our own statement goes first; the application's is let through.
+                let _ = watcher.query("SELECT pg_catalog.pg_cancel_backend($1)", &[&self.pid]).await;
+            }
+            tokio::time::sleep(watch.every).await;
+        }
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Vec<Blocker>> {
+        self.blockers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The blockers that the last watched statement met.
+    pub fn blockers(&self) -> Vec<Blocker> {
+        self.seen().clone()
+    }
+
+    /// Whether our own watchdog cancelled the last watched statement.
+    pub fn yielded(&self) -> bool {
+        self.yielded.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps, unless interrupted.
+    pub async fn pause(&self, duration: Duration) -> Result<(), Fault> {
+        tokio::select! {
+            () = tokio::time::sleep(duration) => Ok(()),
+            () = self.interrupt.cancelled() => Err(Fault::Interrupted),
+        }
+    }
+
+    /// Ends a transaction that failed. The connection is given up when even that fails.
+    pub async fn roll_back(&self) {
+        let _ = tokio::time::timeout(CANCEL_GRACE, self.client.batch_execute("ROLLBACK")).await;
+    }
+}
+
+fn interrupted() -> RunError {
+    RunError::new(Reason::Interrupted, "interrupted; run it again to resume")
+}
+
+/// Whether a refusal to connect may be gone in a moment: a server that starts, a standby being promoted, an old
+/// session of ours that the server has not noticed the end of.
+fn may_pass(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Unreachable | Reason::TooManyConnections | Reason::ReadOnly | Reason::DatabaseBusy | Reason::TlsFailed
+    )
+}

@@ -1,0 +1,115 @@
+//! The ledger as rows for people and machines. Reads only; no lock, no epoch.
+
+use serde::Serialize;
+use tokio_postgres::Client;
+
+use super::error::{Fault, RunError};
+use super::ledger::runs::{self, RunState};
+use super::ledger::{schema, steps};
+use super::preflight;
+use super::rollback;
+use crate::plan::{Plan, Stage};
+use crate::report::RollbackState;
+
+/// A run as recorded.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRow {
+    /// Name.
+    pub name: String,
+    /// State.
+    pub state: RunState,
+    /// Why it is in that state, one word; null while it runs.
+    pub reason: Option<String>,
+    /// Steps done.
+    pub steps_done: i64,
+    /// Steps of the plan.
+    pub steps_total: i64,
+    /// First step not done.
+    pub next_step: Option<String>,
+    /// Its stage.
+    pub next_stage: Option<Stage>,
+    /// Rows written by backfills, the one that runs included.
+    pub rows_done: i64,
+    /// UTC, RFC 3339.
+    pub started_at: String,
+    /// UTC, RFC 3339.
+    pub updated_at: String,
+    /// UTC, RFC 3339.
+    pub finished_at: Option<String>,
+    /// SQLSTATE of the last failure.
+    pub sqlstate: Option<String>,
+    /// Step of the last failure.
+    pub failed_step: Option<String>,
+    /// Digest of the plan.
+    pub plan_digest: String,
+    /// Digest of the author's SQL.
+    pub source_digest: String,
+    /// What a rollback at this moment would be; null once rolled back.
+    pub rollback: Option<RollbackState>,
+    /// The plan.
+    #[serde(skip)]
+    pub plan: Plan,
+}
+
+const RUNS: &str = "\
+SELECT r.name, r.reason, r.sqlstate, r.step, r.plan_digest,
+       to_char(r.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
+       to_char(greatest(r.updated_at, max(c.updated_at), max(s.finished_at)) AT TIME ZONE 'UTC',
+               'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
+       to_char(r.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
+       coalesce(sum(greatest(s.rows_done, c.rows_done)), 0)::bigint
+FROM wesley.runs r
+LEFT JOIN wesley.steps s ON s.run = r.name
+LEFT JOIN wesley.cursors c ON c.run = r.name AND c.step = s.id AND c.slot = -1
+WHERE $1::text IS NULL OR r.name = $1
+GROUP BY r.name ORDER BY r.started_at, r.name";
+
+/// All runs of the database, or the one of that name; none when there is no ledger.
+///
+/// # Errors
+/// [`RunError`] when the ledger cannot be read.
+pub async fn status(client: &Client, name: Option<&str>) -> Result<Vec<RunRow>, RunError> {
+    read(client, name).await.map_err(|fault| match fault {
+        Fault::Fatal(error) => error,
+        Fault::Server(error) => preflight::refusal(&error),
+        Fault::Lost | Fault::Interrupted => {
+            RunError::new(super::error::Reason::ConnectionLost, "the connection was lost")
+        }
+    })
+}
+
+async fn read(client: &Client, name: Option<&str>) -> Result<Vec<RunRow>, Fault> {
+    if !schema::exists(client).await? {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for row in client.query(RUNS, &[&name]).await? {
+        let name: String = row.try_get(0)?;
+        let Some(recorded) = runs::find(client, &name).await? else { continue };
+        let records = steps::read(client, &name).await?;
+        let done = |id: &str| records.get(id).is_some_and(|record| record.state == steps::StepState::Done);
+        let next = recorded.plan.steps.iter().find(|step| !done(&step.id));
+        let count = recorded.plan.steps.iter().filter(|step| done(&step.id)).count();
+        found.push(RunRow {
+            state: recorded.state,
+            reason: row.try_get(1)?,
+            steps_done: i64::try_from(count).unwrap_or(i64::MAX),
+            steps_total: i64::try_from(recorded.plan.steps.len()).unwrap_or(i64::MAX),
+            next_step: next.map(|step| step.id.clone()),
+            next_stage: next.map(|step| step.stage),
+            rows_done: row.try_get(8)?,
+            started_at: row.try_get(5)?,
+            updated_at: row.try_get(6)?,
+            finished_at: row.try_get(7)?,
+            sqlstate: row.try_get(2)?,
+            failed_step: row.try_get(3)?,
+            plan_digest: row.try_get(4)?,
+            source_digest: recorded.source_digest,
+            rollback: (recorded.state != RunState::RolledBack).then(|| rollback::state(&recorded.plan, &records)),
+            plan: recorded.plan,
+            name,
+        });
+    }
+    Ok(found)
+}

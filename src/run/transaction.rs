@@ -1,0 +1,72 @@
+//! Transaction steps: the statements and the ledger row are one transaction, so that done and recorded are one
+//! fact.
+
+use super::context::{Context, Unit};
+use super::error::{Fault, RunError};
+use super::failpoint::{Boundary, hit};
+use super::ledger::steps;
+use super::locks;
+use super::retry::Attempts;
+use crate::plan::Transaction;
+
+/// Runs it until it is recorded as done.
+pub(super) async fn run(context: &mut Context<'_>, unit: &Unit<'_>, transaction: &Transaction) -> Result<(), RunError> {
+    let mut attempts = context.attempts(unit.manner());
+    loop {
+        let Err(fault) = attempt(context, unit, transaction, &attempts).await else {
+            return Ok(());
+        };
+        context.recover(unit, &mut attempts, fault).await?;
+        // The answer to a COMMIT may have been lost with the connection. The lock is ours again, so the session
+        // that sent it has ended: the ledger has the outcome.
+        match context.recorded(unit).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(fault) => context.recover(unit, &mut attempts, fault).await?,
+        }
+    }
+}
+
+async fn attempt(
+    context: &Context<'_>,
+    unit: &Unit<'_>,
+    transaction: &Transaction,
+    attempts: &Attempts,
+) -> Result<(), Fault> {
+    let done = inside(context, unit, transaction, attempts).await;
+    if done.is_err() {
+        context.session.roll_back().await;
+    }
+    done
+}
+
+async fn inside(
+    context: &Context<'_>,
+    unit: &Unit<'_>,
+    transaction: &Transaction,
+    attempts: &Attempts,
+) -> Result<(), Fault> {
+    let session = &context.session;
+    let client = session.client();
+    session.statement(client.batch_execute("BEGIN")).await?;
+    hit(Boundary::TransactionBegun);
+    locks::take(context, unit, attempts).await?;
+    let limit = if transaction.long { 0 } else { attempts.short_statement().as_millis() };
+    let settings = format!(
+        "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {limit}; \
+         SET LOCAL idle_in_transaction_session_timeout = '5s'",
+        attempts.slice().as_millis()
+    );
+    session.statement(client.batch_execute(&settings)).await?;
+    let watch = context.watch(attempts, transaction.long);
+    for statement in &transaction.statements {
+        hit(Boundary::BeforeStatement);
+        context.execute(unit, statement, watch).await?;
+        hit(Boundary::AfterStatement);
+    }
+    steps::done(client, &context.run, &unit.step.id, unit.slot, 0).await?;
+    hit(Boundary::BeforeCommit);
+    session.statement(client.batch_execute("COMMIT")).await?;
+    hit(Boundary::AfterCommit);
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Looks, on a second connection, at who makes us wait and who waits for us.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Client;
+
+/// A session that holds what we wait for. Nothing of its SQL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Blocker {
+    /// Backend process id; 0 for a prepared transaction.
+    pub pid: i32,
+    /// `application_name`.
+    pub application: String,
+    /// `pg_stat_activity.state`; `unknown` where the role may not see it.
+    pub state: String,
+    /// Age of its transaction; null where the role may not see it.
+    pub transaction_seconds: Option<i64>,
+    /// Whether it is a background process without a role: autovacuum.
+    pub autovacuum: bool,
+}
+
+impl std::fmt::Display for Blocker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.pid == 0 {
+            return f.write_str("a prepared transaction (see pg_prepared_xacts)");
+        }
+        write!(f, "pid {}", self.pid)?;
+        if self.autovacuum {
+            return f.write_str(" (autovacuum)");
+        }
+        if !self.application.is_empty() {
+            write!(f, " ({})", self.application)?;
+        }
+        write!(f, ", {}", self.state)?;
+        match self.transaction_seconds {
+            Some(age) => write!(f, ", in a transaction for {age} s"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// When to look, and when to give way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watch {
+    /// Before the first look.
+    pub after: Duration,
+    /// Between looks.
+    pub every: Duration,
+    /// Cancel our own statement once another session has waited for us this long.
+    pub yield_after: Option<Duration>,
+}
+
+/// What a look saw.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Who makes us wait.
+    pub blockers: Vec<Blocker>,
+    /// Longest time that another session has been waiting for us.
+    pub waiting_for_us: Duration,
+}
+
+// `usesysid` is null for autovacuum workers and visible to everybody, `backend_type` is not.
+const LOOK: &str = "\
+SELECT b.pid, coalesce(a.application_name, ''), coalesce(a.state, 'unknown'),
+       extract(epoch FROM clock_timestamp() - a.xact_start)::bigint,
+       a.pid IS NOT NULL AND a.usesysid IS NULL
+FROM unnest(pg_catalog.pg_blocking_pids($1)) AS b(pid)
+LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid
+GROUP BY 1, 2, 3, 4, 5 ORDER BY 4 DESC NULLS LAST, 1 LIMIT 5";
+
+const WAITERS: &str = "\
+SELECT coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart) * 1000), 0)::bigint
+FROM pg_catalog.pg_locks l
+WHERE NOT l.granted AND l.pid <> $1 AND l.waitstart IS NOT NULL AND $1 = ANY (pg_catalog.pg_blocking_pids(l.pid))";
+
+/// One look at the session `pid`.
+pub(super) async fn look(client: &Client, pid: i32, waiters: bool) -> Result<Seen, tokio_postgres::Error> {
+    let rows = client.query(LOOK, &[&pid]).await?;
+    let blockers = rows
+        .iter()
+        .map(|row| {
+            Ok(Blocker {
+                pid: row.try_get(0)?,
+                application: row.try_get(1)?,
+                state: row.try_get(2)?,
+                transaction_seconds: row.try_get(3)?,
+                autovacuum: row.try_get(4)?,
+            })
+        })
+        .collect::<Result<_, tokio_postgres::Error>>()?;
+    let mut seen = Seen { blockers, waiting_for_us: Duration::ZERO };
+    if waiters {
+        let milliseconds: i64 = client.query_one(WAITERS, &[&pid]).await?.try_get(0)?;
+        seen.waiting_for_us = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
+    }
+    Ok(seen)
+}
+
+/// The blockers for a message: `blocked by pid 7 (psql), idle in transaction, in a transaction for 40 s`.
+pub(super) fn name_blockers(blockers: &[Blocker]) -> String {
+    if blockers.is_empty() {
+        return "the holder could not be seen".to_owned();
+    }
+    let named: Vec<String> = blockers.iter().map(Blocker::to_string).collect();
+    format!("blocked by {}", named.join("; "))
+}

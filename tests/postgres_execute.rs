@@ -1,0 +1,188 @@
+//! The executor on real servers: every kind of action, names, gates, rollback.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod run_support;
+
+use run_support::plans::*;
+use run_support::{Database, Recorder, majors};
+use wesley::plan::{RollbackClass, Stage};
+use wesley::run::{Ending, Gates, Options, Progress, ProgressState, Reason, RunState, status};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn executes_every_kind_of_action_and_undoes_it() {
+    for major in majors() {
+        let database = Database::create("every_kind", major, &shop(3_000)).await;
+        let before = database.picture().await;
+        let recorder = Recorder::default();
+        let outcome = database.apply_with("all", &everything(), &Options::default(), &recorder).await;
+        assert_eq!(outcome.ending, Ok(Ending::Done), "{major}");
+        assert_eq!((outcome.steps_done, outcome.steps_total, outcome.rows_done), (7, 7, 3_000));
+        let wrong: i64 = database.ask("SELECT count(*) FROM orders WHERE total IS DISTINCT FROM amount * 2").await;
+        assert_eq!(wrong, 0);
+        let after = database.picture().await;
+        assert!(after.contains("orders_total") && after.contains("remark"), "{after}");
+        expect_progress(&recorder.all());
+
+        let again = database.apply("all", &everything()).await;
+        assert_eq!((again.ending, again.steps_done), (Ok(Ending::AlreadyDone), 7));
+
+        let rows = status(&database.client, Some("all")).await.unwrap();
+        assert_eq!((rows[0].state, rows[0].steps_done, rows[0].rows_done), (RunState::Done, 7, 3_000));
+        assert_eq!(rows[0].rollback.as_ref().unwrap().class, RollbackClass::Lossless);
+
+        let back = database.rollback("all").await;
+        assert_eq!(back.ending, Ok(Ending::RolledBack), "{major}");
+        assert_eq!(database.picture().await, before, "{major}");
+        assert_eq!(database.rollback("all").await.ending, Ok(Ending::AlreadyRolledBack));
+
+        assert_eq!(database.apply("all", &everything()).await.ending, Ok(Ending::Done), "{major}: applied again");
+        assert_eq!(database.picture().await, after, "{major}");
+        database.drop().await;
+    }
+}
+
+fn expect_progress(all: &[Progress]) {
+    let (last, steps) = all.split_last().unwrap();
+    let summary = last.summary.as_ref().unwrap();
+    assert_eq!((summary.result, summary.steps, &summary.resumed_at), (Reason::Done, 7, &None));
+    assert!(steps.iter().all(|progress| progress.summary.is_none() && progress.step.is_some()));
+    let done: Vec<_> =
+        steps.iter().filter(|p| p.state == ProgressState::Done).map(|p| p.step.clone().unwrap()).collect();
+    assert_eq!(done.len(), 7);
+    assert!(done.is_sorted());
+    let filled = steps.iter().filter(|p| p.step.as_deref() == Some("003-fill")).map(|p| p.rows_done).max();
+    assert_eq!(filled, Some(3_000));
+    let json = serde_json::to_value(last).unwrap();
+    for field in ["step", "stage", "state", "rowsDone", "rowsTotal", "elapsedMilliseconds", "result", "steps"] {
+        assert!(json.get(field).is_some(), "{field}: {json}");
+    }
+    for field in ["resumedAt", "batchesRedone", "durationMilliseconds"] {
+        assert!(json.get(field).is_some(), "{field}: {json}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stops_before_a_stage_that_is_not_open() {
+    for major in majors() {
+        let database = Database::create("gates", major, &shop(100)).await;
+        let closed = Options { gates: Gates { validate: false, contract: false }, ..Options::default() };
+        let outcome = database.apply_with("g", &everything(), &closed, &()).await;
+        assert_eq!(outcome.ending, Ok(Ending::Paused(Stage::Validate)));
+        assert_eq!((outcome.steps_done, outcome.next_stage), (3, Some(Stage::Validate)));
+        assert_eq!(status(&database.client, Some("g")).await.unwrap()[0].state, RunState::Paused);
+
+        let half = Options { gates: Gates { validate: true, contract: false }, ..Options::default() };
+        let outcome = database.apply_with("g", &everything(), &half, &()).await;
+        assert_eq!(outcome.ending, Ok(Ending::Paused(Stage::Contract)));
+        assert_eq!((outcome.steps_done, outcome.resumed_at.as_deref()), (6, Some("004-index")));
+
+        let outcome = database.apply("g", &everything()).await;
+        assert_eq!((outcome.ending, outcome.next_stage), (Ok(Ending::Done), None));
+        database.drop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_stands_for_one_source() {
+    let major = *majors().last().unwrap();
+    let database = Database::create("names", major, &shop(10)).await;
+    let one = |source: &str| {
+        let statement = transaction(&["ALTER TABLE orders ADD COLUMN a integer"]);
+        let undo = transaction(&["ALTER TABLE orders DROP COLUMN a"]);
+        plan(source, vec![step("001", Stage::Expand, statement).undo(undo, recorded())])
+    };
+    let broken =
+        plan("x", vec![step("001", Stage::Expand, transaction(&["ALTER TABLE nowhere ADD COLUMN a integer"]))]);
+    let failed = database.apply("n", &broken).await.ending.unwrap_err();
+    assert_eq!((failed.reason, failed.sqlstate.as_deref()), (Reason::StatementFailed, Some("42P01")));
+    assert_eq!(failed.step.as_deref(), Some("001"));
+    // Nothing of it was done: the name is free for corrected SQL.
+    assert_eq!(database.apply("n", &one("y")).await.ending, Ok(Ending::Done));
+    assert_eq!(database.apply("n", &one("z")).await.ending.unwrap_err().reason, Reason::NameTaken);
+    assert_eq!(database.apply("n", &one("y")).await.ending, Ok(Ending::AlreadyDone));
+    assert_eq!(database.rollback("n").await.ending, Ok(Ending::RolledBack));
+    assert_eq!(database.apply("n", &one("z")).await.ending, Ok(Ending::Done));
+    for name in ["", "a b", "a/b", "ä", &"x".repeat(201)] {
+        assert_eq!(database.apply(name, &one("z")).await.ending.unwrap_err().reason, Reason::InvalidName);
+    }
+    assert_eq!(database.rollback("unknown").await.ending.unwrap_err().reason, Reason::NotRecorded);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_is_not_true_stops_the_run() {
+    let major = *majors().first().unwrap();
+    let database = Database::create("checks", major, &shop(10)).await;
+    let no = plan("a", vec![step("001", Stage::Expand, check("SELECT NULL::boolean"))]);
+    let error = database.apply("before", &no).await.ending.unwrap_err();
+    assert_eq!((error.reason, error.exit().code()), (Reason::PreconditionFailed, 11));
+    assert!(error.message.contains("the check says no"));
+    let late = plan(
+        "b",
+        vec![
+            step("001", Stage::Expand, transaction(&["ALTER TABLE orders ADD COLUMN a integer"])),
+            step("002", Stage::Expand, check("SELECT count(*) = 0 FROM orders")),
+        ],
+    );
+    let error = database.apply("after", &late).await.ending.unwrap_err();
+    assert_eq!((error.reason, error.exit().code()), (Reason::CheckFailed, 14));
+    database.client.batch_execute("DELETE FROM orders").await.unwrap();
+    let outcome = database.apply("after", &late).await;
+    assert_eq!((outcome.ending, outcome.resumed_at.as_deref()), (Ok(Ending::Done), Some("002")));
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_irreversible_is_not_rolled_back() {
+    let major = *majors().last().unwrap();
+    let database = Database::create("forward", major, &shop(10)).await;
+    let way = plan(
+        "a",
+        vec![
+            step("001", Stage::Expand, transaction(&["ALTER TABLE orders ADD COLUMN a integer"]))
+                .lossy(transaction(&["ALTER TABLE orders DROP COLUMN a"])),
+            step("002", Stage::Contract, transaction(&["DELETE FROM orders WHERE id = 1"])).irreversible(),
+        ],
+    );
+    let closed = Options { gates: Gates { validate: true, contract: false }, ..Options::default() };
+    let outcome = database.apply_with("f", &way, &closed, &()).await;
+    let state = outcome.rollback.unwrap();
+    assert_eq!((state.class, state.reason.as_str(), state.steps), (RollbackClass::Lossy, "what was in it", 1));
+    assert_eq!(database.rollback("f").await.ending, Ok(Ending::RolledBack));
+
+    let outcome = database.apply("f", &way).await;
+    assert_eq!(outcome.rollback.unwrap().class, RollbackClass::ForwardOnly);
+    let picture = database.picture().await;
+    let error = database.rollback("f").await.ending.unwrap_err();
+    assert_eq!((error.reason, error.exit().code()), (Reason::ForwardOnly, 11));
+    assert!(error.message.contains("rows are gone"), "{}", error.message);
+    assert_eq!(database.picture().await, picture);
+    assert_eq!(status(&database.client, Some("f")).await.unwrap()[0].state, RunState::Done);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_name_objects_and_no_values() {
+    let major = *majors().last().unwrap();
+    let database = Database::create("errors", major, &shop(10)).await;
+    for (name, statement, sqlstate, names) in [
+        ("a", "ALTER TABLE orders ALTER note TYPE integer USING 'canary'::text::integer", "22P02", "does not fit"),
+        ("b", "DO $$ BEGIN RAISE EXCEPTION 'canary'; END $$", "P0001", "exception"),
+        ("c", "INSERT INTO orders VALUES (1, 1, 1, 'canary')", "23505", "orders_pkey"),
+        ("d", "ALTER TABLE orders ADD CHECK (note = 'canary')", "23514", "orders"),
+        ("e", "DO $$ BEGIN RAISE EXCEPTION 'canary' USING ERRCODE = '23505'; END $$", "23505", "refuses"),
+        ("f", "ALTER TABLE orders DROP COLUMN nothing", "42703", "nothing"),
+    ] {
+        let failing = plan(name, vec![step("001", Stage::Expand, long(statement))]);
+        let error = database.apply(name, &failing).await.ending.unwrap_err();
+        assert_eq!(error.sqlstate.as_deref(), Some(sqlstate), "{}", error.message);
+        assert!(error.message.contains(names), "{}", error.message);
+        assert!(!error.message.contains("canary"), "{}", error.message);
+        assert_eq!(error.exit().code(), 14);
+    }
+    let ledger: String =
+        database.ask("SELECT string_agg(r.name || coalesce(r.reason, ''), '') FROM wesley.runs r").await;
+    assert!(!ledger.contains("canary"));
+    database.drop().await;
+}
