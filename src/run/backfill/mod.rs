@@ -19,11 +19,11 @@ use super::context::{Context, Unit};
 use super::error::{Fault, Reason, RunError};
 use super::failpoint::{Boundary, hit};
 use super::ledger::cursor::{self, Cursor, Place};
-use super::ledger::steps;
+use super::ledger::{Slot, steps};
 use super::progress::ProgressState;
 use super::retry::{Attempts, Manner};
 use super::sqlstate::{Class, classify};
-use crate::plan::Backfill;
+use crate::plan::{Action, Backfill};
 
 /// Passes over the blocks after which rows that still need it are left to the next step: the application makes
 /// them as fast as they are changed.
@@ -79,7 +79,10 @@ async fn open(context: &Context<'_>, unit: &Unit<'_>, spec: &Backfill) -> Result
         Some(cursor) => cursor,
         None => {
             let server = &context.session.server;
-            let cursor = table::first_cursor(client, spec, server, &table, options.first).await?;
+            let mut cursor = table::first_cursor(client, spec, server, &table, options.first).await?;
+            if let Slot::Undo(_) = unit.slot {
+                within_forward(context, unit, spec, &mut cursor).await?;
+            }
             steps::begin(client, &context.run, &unit.step.id, unit.slot).await?;
             let write = cursor::prepare(client).await?;
             cursor::write(client, &write, &context.run, &unit.step.id, unit.slot, &cursor).await?;
@@ -91,6 +94,32 @@ async fn open(context: &Context<'_>, unit: &Unit<'_>, spec: &Backfill) -> Result
     let prepared = prepare(context, spec, &table, &cursor).await?;
     let pace = Pace::new(options, cursor.batch_size.min(options.most));
     Ok(Work { table, cursor, pace, prepared })
+}
+
+/// The undo of a backfill looks only at the rows that the backfill came to: where it stopped half-way, the rest is
+/// as it was, and rows that came later were never its own.
+async fn within_forward(
+    context: &Context<'_>,
+    unit: &Unit<'_>,
+    spec: &Backfill,
+    cursor: &mut Cursor,
+) -> Result<(), Fault> {
+    let Action::Backfill(forward) = &unit.step.action else { return Ok(()) };
+    if (&forward.schema, &forward.table) != (&spec.schema, &spec.table) {
+        return Ok(());
+    }
+    let client = context.session.client();
+    let Some(done) = cursor::read(client, &context.run, &unit.step.id, Slot::Forward).await? else {
+        cursor.finished = true;
+        return Ok(());
+    };
+    match (&mut cursor.place, done.place) {
+        (Place::Key { upper, .. }, Place::Key { last, .. }) if forward.key == spec.key => *upper = last,
+        // All rows or none: it was one statement.
+        (_, Place::Block { .. }) if batch::is_whole(forward) => cursor.finished = !done.finished,
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Reads the cursor again, and prepares again when the connection is new.
