@@ -2,12 +2,31 @@
 //!
 //! - [`analyze`] says what one statement, as written, does on a catalog (locks, rewrites, scans, hazards).
 //! - [`model`] is the plan: steps with their SQL, locks, effects, postcondition and undo.
+//! - [`planner`] walks the author's statements on an evolving catalog. `expand` turns each into drafts through the
+//!   rules in `patterns` and proves by simulation that they end where the statement ends; `steps` makes drafts
+//!   into steps; `undo` makes the way back out of the catalogs before and after (`ddl`).
 
+mod action;
+mod allow;
 pub mod analyze;
+mod author;
+mod created;
+mod ddl;
+mod digest;
+mod draft;
+mod equivalent;
+mod estimate;
+mod expand;
 pub mod lock;
 pub mod model;
+mod names;
+mod patterns;
 pub mod planner;
+mod postpone;
+mod steps;
+mod undo;
 
+pub use digest::of_plan as digest_of;
 pub use lock::LockMode;
 pub use model::*;
 pub use planner::{PlanError, plan};

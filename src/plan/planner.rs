@@ -1,15 +1,22 @@
 //! Turns the author's changes into ordered safe steps.
 
 use super::analyze::Refusal;
-use super::model::{Plan, Policy};
-use crate::catalog::Catalog;
+use super::author::{self, Authored};
+use super::created::Created;
+use super::draft::{Draft, Work};
+use super::equivalent::equivalent;
+use super::expand::{Expander, simulate};
+use super::model::{Blocks, Plan, Policy, RollbackClass, Stage, Step, Summary, TargetIdentity, Undo};
+use super::steps::{Builder, Placed};
+use super::{allow, digest, postpone};
+use crate::catalog::{Catalog, apply::apply};
 use crate::sql::Statement;
 
 /// Why there is no plan.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PlanError {
     /// The server will refuse the statement.
-    #[error("statement {statement}: {} ({})", refusal.message, refusal.sqlstate)]
+    #[error("statement {}: {} ({})", statement + 1, refusal.message, refusal.sqlstate)]
     Refused {
         /// Index of the author's statement, from 0.
         statement: usize,
@@ -17,7 +24,7 @@ pub enum PlanError {
         refusal: Refusal,
     },
     /// The statement has no place in a migration (transaction control, psql commands, COPY data).
-    #[error("statement {statement}: {message}")]
+    #[error("statement {}: {message}", statement + 1)]
     Unsupported {
         /// Index of the author's statement, from 0.
         statement: usize,
@@ -39,6 +46,154 @@ pub enum PlanError {
 /// # Errors
 /// [`PlanError`] when there is no plan that may run.
 pub fn plan(statements: &[Statement], catalog: &Catalog, policy: &Policy) -> Result<Plan, PlanError> {
-    let _ = (catalog, policy);
-    Err(PlanError::Unsupported { statement: statements.len(), message: "not built yet".to_owned() })
+    let (authored, mut notes) = author::read(statements, catalog)?;
+    let walk = Walk { authored: &authored, catalog, policy };
+    let placed = walk.best()?;
+    let mut builder = Builder::new(catalog, policy);
+    for placed in placed.steps {
+        builder.push(placed);
+    }
+    builder.flush();
+    builder.note_small();
+    notes.extend(placed.notes);
+    notes.append(&mut builder.notes);
+    let summary = summary(statements.len(), &builder.steps);
+    let mut plan = Plan {
+        digest: String::new(),
+        source_digest: digest::of_source(statements),
+        target: TargetIdentity {
+            server_version: catalog.server.version,
+            system_identifier: catalog.server.system_identifier.clone(),
+            database_oid: i64::from(catalog.server.database_oid),
+            database: catalog.server.database.clone(),
+        },
+        catalog_fingerprint: digest::of_catalog(catalog),
+        summary,
+        steps: builder.steps,
+        hazards: builder.hazards,
+        notes,
+    };
+    plan.digest = digest::of_plan(&plan);
+    let hazards = allow::forbidden(&plan.hazards, policy);
+    if hazards.is_empty() { Ok(plan) } else { Err(PlanError::NotAllowed { plan: Box::new(plan), hazards }) }
+}
+
+/// The drafts of all statements in their order.
+struct Ordered {
+    steps: Vec<Placed>,
+    notes: Vec<String>,
+    /// The catalog behind them.
+    reached: Catalog,
+    /// Whether a drop was moved.
+    moved: bool,
+}
+
+struct Walk<'a> {
+    authored: &'a [Authored<'a>],
+    catalog: &'a Catalog,
+    policy: &'a Policy,
+}
+
+impl Walk<'_> {
+    /// With the drops at the end, if that ends where the author's order ends; in the author's order otherwise.
+    fn best(&self) -> Result<Ordered, PlanError> {
+        match self.ordered(true) {
+            Ok(late) if !late.moved || equivalent(&late.reached, &self.as_written()) => Ok(late),
+            _ => self.ordered(false),
+        }
+    }
+
+    /// The catalog behind the statements as the author wrote them.
+    fn as_written(&self) -> Catalog {
+        let mut catalog = self.catalog.clone();
+        for authored in self.authored {
+            authored.settings.enter(&mut catalog);
+            let _ = apply(&mut catalog, authored.statement);
+            catalog.server = self.catalog.server.clone();
+        }
+        catalog
+    }
+
+    fn ordered(&self, move_drops: bool) -> Result<Ordered, PlanError> {
+        let mut ordered = Ordered { steps: Vec::new(), notes: Vec::new(), reached: self.catalog.clone(), moved: false };
+        let mut late: Vec<Placed> = Vec::new();
+        let mut created = Created::default();
+        for (position, authored) in self.authored.iter().enumerate() {
+            authored.settings.enter(&mut ordered.reached);
+            let before = ordered.reached.clone();
+            let expander = Expander { policy: self.policy, created: &created };
+            let drafts = expander.change(&mut ordered.reached, authored.statement).map_err(|refusal| {
+                PlanError::Refused { statement: usize::try_from(authored.origin.statement).unwrap_or(0), refusal }
+            })?;
+            if drafts.is_empty() {
+                ordered.notes.push(format!("statement {}: there is nothing to do", authored.origin.statement + 1));
+            }
+            let placed = drafts.into_iter().map(|expanded| Placed {
+                draft: expanded.draft,
+                pattern: expanded.pattern,
+                origin: authored.origin.clone(),
+                settings: authored.settings.clone(),
+            });
+            let later: Vec<&Statement> =
+                self.authored.iter().skip(position + 1).map(|authored| authored.statement).collect();
+            let (waiting, now): (Vec<Placed>, Vec<Placed>) =
+                placed.partition(|placed| move_drops && waits(&placed.draft, authored.statement, &later));
+            if !waiting.is_empty() && !later.is_empty() {
+                ordered.reached = before.clone();
+                for placed in &now {
+                    let _ = simulate(&mut ordered.reached, &placed.draft);
+                }
+                ordered.moved = true;
+            }
+            created.observe(&before, &ordered.reached, std::iter::once(&authored.statement.node));
+            late.extend(waiting);
+            ordered.steps.extend(now);
+            ordered.reached.server = self.catalog.server.clone();
+        }
+        if ordered.moved {
+            for placed in &late {
+                let _ = simulate(&mut ordered.reached, &placed.draft);
+            }
+            ordered.notes.push("drops come last: nothing that follows them depends on what they remove".to_owned());
+        }
+        ordered.steps.extend(late);
+        Ok(ordered)
+    }
+}
+
+/// Whether the draft is a drop that can wait for the end.
+fn waits(draft: &Draft, statement: &Statement, later: &[&Statement]) -> bool {
+    draft.late && matches!(draft.work, Work::Sql(_)) && postpone::can_wait(statement, later)
+}
+
+fn summary(statements: usize, steps: &[Step]) -> Summary {
+    let locks = || steps.iter().flat_map(|step| &step.locks);
+    let blocked = |wanted: Blocks| {
+        let mut list: Vec<String> =
+            locks().filter(|lock| lock.blocks >= wanted).map(|lock| lock.relation.clone()).collect();
+        list.sort();
+        list.dedup();
+        list
+    };
+    let (mut class, mut reasons) = (RollbackClass::Lossless, Vec::new());
+    for step in steps {
+        let (of_step, reason) = match &step.undo {
+            Undo::Nothing(_) | Undo::Lossless(_) => continue,
+            Undo::Lossy(lossy) => (RollbackClass::Lossy, &lossy.lost),
+            Undo::Irreversible(irreversible) => (RollbackClass::ForwardOnly, &irreversible.why),
+        };
+        class = class.max(of_step);
+        reasons.push(format!("{}: {reason}", step.id));
+    }
+    Summary {
+        statements: i64::try_from(statements).unwrap_or(i64::MAX),
+        steps: i64::try_from(steps.len()).unwrap_or(i64::MAX),
+        strongest_lock: locks().map(|lock| lock.mode).reduce(super::lock::LockMode::join),
+        blocks_reads: blocked(Blocks::ReadsAndWrites),
+        blocks_writes: blocked(Blocks::Writes),
+        needs_validation: steps.iter().any(|step| step.stage == Stage::Validate),
+        has_contract: steps.iter().any(|step| step.stage == Stage::Contract),
+        rollback: class,
+        rollback_reason: reasons.join("; "),
+    }
 }

@@ -7,6 +7,7 @@ pub mod expression;
 mod ffi;
 pub mod parse;
 pub mod quote;
+pub mod render;
 
 pub use expression::mentioned_columns;
 pub use parse::{Span, Statement, SyntaxError, parse};

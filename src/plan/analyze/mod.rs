@@ -27,7 +27,7 @@ mod volatile;
 use pg_query::NodeEnum;
 
 pub use impact::{Impact, Refusal, Target, TransactionRule};
-pub use resolve::Resolver;
+pub use resolve::{Lookup, Rel, Resolver};
 
 use crate::catalog::Catalog;
 use crate::sql::Statement;

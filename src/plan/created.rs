@@ -1,0 +1,83 @@
+//! What exists only because of the plan: nobody else uses it yet, so its locks and sizes do not matter.
+
+use std::collections::BTreeSet;
+
+use pg_query::NodeEnum;
+
+use crate::catalog::{Catalog, Name};
+
+/// Objects made by earlier steps of the plan.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Created {
+    relations: BTreeSet<Name>,
+    columns: BTreeSet<(Name, String)>,
+    constraints: BTreeSet<(Name, String)>,
+}
+
+impl Created {
+    /// Whether the plan made the relation.
+    pub fn relation(&self, name: &Name) -> bool {
+        self.relations.contains(name)
+    }
+
+    /// Whether the plan made the column, or its table.
+    pub fn column(&self, table: &Name, column: &str) -> bool {
+        self.relation(table) || self.columns.contains(&(table.clone(), column.to_owned()))
+    }
+
+    /// Whether the plan made the constraint, or its table.
+    pub fn constraint(&self, table: &Name, constraint: &str) -> bool {
+        self.relation(table) || self.constraints.contains(&(table.clone(), constraint.to_owned()))
+    }
+
+    /// Takes note of what a step made of `before`.
+    pub fn observe<'a>(
+        &mut self,
+        before: &Catalog,
+        after: &Catalog,
+        mut statements: impl Iterator<Item = &'a NodeEnum>,
+    ) {
+        let renames =
+            statements.any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)));
+        if renames {
+            self.follow(before, after);
+            return;
+        }
+        for (name, relation) in &after.relations {
+            let Some(old) = before.relations.get(name) else {
+                self.relations.insert(name.clone());
+                continue;
+            };
+            if old == relation {
+                continue;
+            }
+            for column in relation.columns.iter().filter(|column| old.column(&column.name).is_none()) {
+                self.columns.insert((name.clone(), column.name.clone()));
+            }
+            for constraint in relation.constraints.iter().filter(|known| old.constraint(&known.name).is_none()) {
+                self.constraints.insert((name.clone(), constraint.name.clone()));
+            }
+        }
+        self.relations.retain(|name| after.relations.contains_key(name));
+        self.columns.retain(|(table, column)| {
+            after.relations.get(table).is_some_and(|relation| relation.column(column).is_some())
+        });
+        self.constraints.retain(|(table, constraint)| {
+            after.relations.get(table).is_some_and(|relation| relation.constraint(constraint).is_some())
+        });
+    }
+
+    /// A renamed relation is the plan's own only when every name that went away was.
+    fn follow(&mut self, before: &Catalog, after: &Catalog) {
+        let gone: Vec<_> = before.relations.keys().filter(|name| !after.relations.contains_key(*name)).collect();
+        let own = !gone.is_empty() && gone.iter().all(|name| self.relations.contains(*name));
+        let come: Vec<_> = after.relations.keys().filter(|name| !before.relations.contains_key(*name)).collect();
+        self.relations.retain(|name| after.relations.contains_key(name));
+        if own {
+            self.relations.extend(come.into_iter().cloned());
+        }
+        // Columns and constraints are not followed: taking them for old ones costs only a longer undo.
+        self.columns.clear();
+        self.constraints.clear();
+    }
+}

@@ -1,0 +1,93 @@
+//! Privileges, from the `aclitem` texts of the catalog: `grantee=letters/grantor`, a star after a letter that may
+//! be granted on.
+
+use super::{Phase, Script};
+use crate::sql::quote;
+
+/// GRANT and REVOKE that turn one list into the other. `column` is empty, or ` (column)` behind each privilege.
+pub(super) fn change(target: &str, column: &str, owner: &str, old: &[String], new: &[String], script: &mut Script) {
+    if old == new {
+        return;
+    }
+    for item in old.iter().filter(|item| !new.contains(item)) {
+        if let Some((grantee, words)) = parse(item).filter(|(grantee, _)| grantee != owner) {
+            let list = list(&words, column);
+            script.add(Phase::Facts, format!("REVOKE {list} ON {target} FROM {}", role(&grantee)));
+        }
+    }
+    for item in new.iter().filter(|item| !old.contains(item)) {
+        let Some((grantee, words)) = parse(item).filter(|(grantee, _)| grantee != owner) else {
+            continue;
+        };
+        for with_option in [false, true] {
+            let part: Vec<(&str, bool)> = words.iter().copied().filter(|(_, option)| *option == with_option).collect();
+            if !part.is_empty() {
+                let suffix = if with_option { " WITH GRANT OPTION" } else { "" };
+                let list = list(&part, column);
+                script.add(Phase::Facts, format!("GRANT {list} ON {target} TO {}{suffix}", role(&grantee)));
+            }
+        }
+    }
+}
+
+/// A role in SQL; the empty name and `public` are everybody.
+pub(super) fn role(name: &str) -> String {
+    if name.is_empty() || name == "public" { "PUBLIC".to_owned() } else { quote::ident(name) }
+}
+
+fn list(words: &[(&str, bool)], column: &str) -> String {
+    words.iter().map(|(word, _)| format!("{word}{column}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Grantee, and each privilege with whether it may be granted on.
+fn parse(item: &str) -> Option<(String, Vec<(&'static str, bool)>)> {
+    let (grantee, rest) = if let Some(quoted) = item.strip_prefix('"') {
+        let end = quoted.find("\"=")?;
+        (quoted.get(..end)?.replace("\"\"", "\""), quoted.get(end + 2..)?)
+    } else {
+        let (grantee, rest) = item.split_once('=')?;
+        (grantee.to_owned(), rest)
+    };
+    let letters = rest.split_once('/').map_or(rest, |(letters, _)| letters);
+    let mut words: Vec<(&'static str, bool)> = Vec::new();
+    for letter in letters.chars() {
+        if letter == '*' {
+            words.last_mut()?.1 = true;
+        } else {
+            words.push((word(letter)?, false));
+        }
+    }
+    Some((grantee, words))
+}
+
+/// The privilege behind a letter (documentation, "Privileges", table 5.1).
+fn word(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        'r' => "SELECT",
+        'a' => "INSERT",
+        'w' => "UPDATE",
+        'd' => "DELETE",
+        'D' => "TRUNCATE",
+        'x' => "REFERENCES",
+        't' => "TRIGGER",
+        'm' => "MAINTAIN",
+        'U' => "USAGE",
+        'C' => "CREATE",
+        'X' => "EXECUTE",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_the_server_prints() {
+        assert_eq!(
+            parse("\"a \"\"b\"=r*w/postgres"),
+            Some(("a \"b".to_owned(), vec![("SELECT", true), ("UPDATE", false)]))
+        );
+        assert_eq!(parse("=r/o"), Some((String::new(), vec![("SELECT", false)])));
+    }
+}

@@ -1,0 +1,72 @@
+//! Constraints of a table that stays.
+
+use super::{Ends, Phase, Script, relation};
+use crate::catalog::{Constraint, ConstraintKind, Name, Relation};
+use crate::sql::quote;
+
+pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Relation, script: &mut Script) {
+    for constraint in old.constraints.iter().filter(|constraint| own(constraint)) {
+        let kept = new.constraint(&constraint.name).is_some_and(|other| same(constraint, other));
+        // A column that goes takes its constraints along.
+        let with_column = constraint.columns.iter().any(|column| new.column(column).is_none());
+        if kept || with_column {
+            continue;
+        }
+        if ends.skip.constraint(table, &constraint.name) {
+            continue;
+        }
+        let phase = match constraint.kind {
+            ConstraintKind::ForeignKey { .. } => Phase::DropForeignKey,
+            ConstraintKind::Trigger => continue,
+            _ => Phase::DropConstraint,
+        };
+        script.add(phase, format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {}", quote::ident(&constraint.name)));
+    }
+    for constraint in new.constraints.iter().filter(|constraint| own(constraint)) {
+        let known = old.constraint(&constraint.name).filter(|known| own(known));
+        match known {
+            Some(known) if same(known, constraint) || ends.skip.constraint(table, &constraint.name) => {
+                commented(table, Some(known), constraint, script);
+            }
+            _ => {
+                add(table, constraint, script);
+                commented(table, None, constraint, script);
+            }
+        }
+    }
+}
+
+/// Whether it is the table's own rather than a part of its parent's.
+fn own(constraint: &Constraint) -> bool {
+    let of_parent = matches!(constraint.kind, ConstraintKind::ForeignKey { from_parent: true, .. });
+    constraint.local && !of_parent
+}
+
+fn same(one: &Constraint, other: &Constraint) -> bool {
+    one.definition == other.definition
+        && one.validated == other.validated
+        && one.enforced == other.enforced
+        && std::mem::discriminant(&one.kind) == std::mem::discriminant(&other.kind)
+}
+
+/// `ADD CONSTRAINT` from the definition as the server prints it.
+pub(super) fn add(table: &Name, constraint: &Constraint, script: &mut Script) {
+    let phase = match constraint.kind {
+        ConstraintKind::ForeignKey { .. } => Phase::ForeignKey,
+        // `CREATE CONSTRAINT TRIGGER` makes it.
+        ConstraintKind::Trigger => return,
+        _ => Phase::Constraint,
+    };
+    script.add(
+        phase,
+        format!("ALTER TABLE {table} ADD CONSTRAINT {} {}", quote::ident(&constraint.name), constraint.definition),
+    );
+}
+
+/// The comment, where it differs.
+pub(super) fn commented(table: &Name, old: Option<&Constraint>, new: &Constraint, script: &mut Script) {
+    if old.and_then(|old| old.comment.as_ref()) != new.comment.as_ref() {
+        let what = format!("{} ON {table}", quote::ident(&new.name));
+        script.add(Phase::Facts, relation::comment("CONSTRAINT", &what, new.comment.as_deref()));
+    }
+}

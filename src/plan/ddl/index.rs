@@ -1,0 +1,76 @@
+//! Indexes that stand behind no constraint.
+
+use super::{Ends, Phase, Script};
+use crate::catalog::{Index, Name, Relation};
+use crate::sql::quote;
+
+/// An index that goes, unless its table or constraint takes it along.
+pub(super) fn drop(ends: &Ends<'_>, name: &Name, relation: &Relation, script: &mut Script) {
+    let Some(index) = &relation.index else {
+        return;
+    };
+    let Some(table) = ends.to.relations.get(&index.table) else {
+        return;
+    };
+    let with_column = columns(index).any(|column| table.column(column).is_none());
+    let part_of_gone = index.parent.as_ref().is_some_and(|parent| !ends.to.relations.contains_key(parent));
+    if index.constraint.is_none() && !with_column && !part_of_gone {
+        script.add(Phase::DropIndex, format!("DROP INDEX IF EXISTS {name}"));
+    }
+}
+
+fn columns(index: &Index) -> impl Iterator<Item = &String> {
+    index.keys.iter().filter_map(|key| key.column.as_ref()).chain(&index.include).chain(&index.expression_columns)
+}
+
+/// An index that comes, unless its constraint or its partitioned parent brings it.
+pub(super) fn create(ends: &Ends<'_>, name: &Name, relation: &Relation, script: &mut Script) {
+    let Some(index) = &relation.index else {
+        return;
+    };
+    if index.constraint.is_some() {
+        return;
+    }
+    match &index.parent {
+        Some(parent) if !ends.from.relations.contains_key(parent) => {}
+        Some(parent) => {
+            script.add(Phase::Index, index.definition.clone());
+            script.add(Phase::Facts, format!("ALTER INDEX {parent} ATTACH PARTITION {name}"));
+        }
+        // The definition of a partitioned index says `ON ONLY`; its parts come with it.
+        None => script.add(Phase::Index, index.definition.replacen(" ON ONLY ", " ON ", 1)),
+    }
+    if index.clustered {
+        script.add(Phase::Facts, format!("ALTER TABLE {} CLUSTER ON {}", index.table, quote::ident(&name.name)));
+    }
+}
+
+/// Differences of an index that stays.
+pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relation, script: &mut Script) {
+    let (Some(before), Some(index)) = (&old.index, &new.index) else {
+        return;
+    };
+    if before.parent.is_some() && index.parent.is_none() {
+        script.gap(format!("index {name} cannot be taken out of its partitioned index"));
+    }
+    let rebuilt = before.definition != index.definition || before.constraint != index.constraint;
+    if rebuilt && index.constraint.is_none() && index.parent == before.parent && old.options == new.options {
+        if before.constraint.is_none() {
+            let with_column = ends.to.relations.get(&index.table) != ends.from.relations.get(&index.table);
+            // A changed column changes the definition of its indexes with it.
+            if with_column && before.constraint == index.constraint && before.keys == index.keys {
+                return;
+            }
+            script.add(Phase::DropIndex, format!("DROP INDEX IF EXISTS {name}"));
+        }
+        script.add(Phase::Index, index.definition.clone());
+    }
+    if before.clustered != index.clustered {
+        let what = if index.clustered {
+            format!("CLUSTER ON {}", quote::ident(&name.name))
+        } else {
+            "SET WITHOUT CLUSTER".to_owned()
+        };
+        script.add(Phase::Facts, format!("ALTER TABLE {} {what}", index.table));
+    }
+}

@@ -1,0 +1,134 @@
+//! The statements that turn one catalog into another, from the definitions that the catalogs hold. One file for
+//! each kind of object.
+//!
+//! They are plain statements: making them safe for a table in use is the planner's business. Renames do not
+//! occur here (two catalogs cannot tell a rename from a drop and a new object).
+
+mod acl;
+mod column;
+mod constraint;
+mod index;
+mod relation;
+mod routine;
+pub(super) mod sequence;
+mod table;
+mod types;
+mod view;
+
+use crate::catalog::{Catalog, Name, Relation};
+
+/// Objects of `from` that need not be undone because something else removes them.
+pub(super) trait Skip {
+    /// The relation.
+    fn relation(&self, name: &Name) -> bool;
+    /// A column of a relation.
+    fn column(&self, table: &Name, column: &str) -> bool;
+    /// A constraint of a relation.
+    fn constraint(&self, table: &Name, constraint: &str) -> bool;
+}
+
+/// What a script does at which point. The order of the variants is the order of execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    DropAttached,
+    DropView,
+    DropForeignKey,
+    DropConstraint,
+    DropIndex,
+    DropColumn,
+    DropTable,
+    DropSequence,
+    DropRoutine,
+    DropType,
+    DropSchema,
+    CreateSchema,
+    CreateType,
+    CreateSequence,
+    CreateRoutine,
+    CreateTable,
+    Column,
+    Own,
+    Constraint,
+    Index,
+    ForeignKey,
+    CreateView,
+    LateRoutine,
+    Attach,
+    Facts,
+}
+
+/// Statements with what they cannot bring back.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Script {
+    statements: Vec<(Phase, String)>,
+    /// Data that the statements do not restore, for people.
+    pub lost: Vec<String>,
+    /// Differences that have no statement, for people.
+    pub gaps: Vec<String>,
+}
+
+impl Script {
+    fn add(&mut self, phase: Phase, statement: impl Into<String>) {
+        let statement = statement.into();
+        if !self.statements.iter().any(|(_, known)| *known == statement) {
+            self.statements.push((phase, statement));
+        }
+    }
+
+    fn gap(&mut self, what: impl Into<String>) {
+        self.gaps.push(what.into());
+    }
+
+    fn lose(&mut self, what: impl Into<String>) {
+        self.lost.push(what.into());
+    }
+
+    /// In the order of execution.
+    pub fn statements(mut self) -> Vec<String> {
+        self.statements.sort_by_key(|(phase, _)| *phase);
+        self.statements.into_iter().map(|(_, statement)| statement).collect()
+    }
+}
+
+/// The two ends of a script.
+struct Ends<'a> {
+    from: &'a Catalog,
+    to: &'a Catalog,
+    skip: &'a dyn Skip,
+}
+
+impl<'a> Ends<'a> {
+    /// Relations of both ends that differ in more than their size.
+    fn changed(&self) -> impl Iterator<Item = (&'a Name, &'a Relation, &'a Relation)> {
+        self.from.relations.iter().filter_map(|(name, old)| {
+            let new = self.to.relations.get(name)?;
+            (old != new).then_some((name, old, new))
+        })
+    }
+
+    fn gone(&self) -> impl Iterator<Item = (&'a Name, &'a Relation)> {
+        self.from.relations.iter().filter(|(name, _)| !self.to.relations.contains_key(*name))
+    }
+
+    fn come(&self) -> impl Iterator<Item = (&'a Name, &'a Relation)> {
+        self.to.relations.iter().filter(|(name, _)| !self.from.relations.contains_key(*name))
+    }
+}
+
+/// What turns `from` into `to`.
+pub(super) fn between(from: &Catalog, to: &Catalog, skip: &dyn Skip) -> Script {
+    let ends = Ends { from, to, skip };
+    let mut script = Script::default();
+    types::schemas(&ends, &mut script);
+    types::types(&ends, &mut script);
+    routine::functions(&ends, &mut script);
+    relation::drops(&ends, &mut script);
+    relation::creates(&ends, &mut script);
+    for (name, old, new) in ends.changed() {
+        if !skip.relation(name) {
+            relation::change(&ends, name, old, new, &mut script);
+        }
+    }
+    types::others(&ends, &mut script);
+    script
+}

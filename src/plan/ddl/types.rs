@@ -1,0 +1,206 @@
+//! Schemas, types, and what else is no relation.
+
+use super::{Ends, Phase, Script, acl, relation};
+use crate::catalog::{DataType, Name, TypeKind, UserType};
+use crate::sql::quote;
+
+/// Schemas that go, come or change.
+pub(super) fn schemas(ends: &Ends<'_>, script: &mut Script) {
+    for (name, schema) in &ends.from.schemas {
+        let quoted = quote::ident(name);
+        let Some(new) = ends.to.schemas.get(name) else {
+            script.add(Phase::DropSchema, format!("DROP SCHEMA IF EXISTS {quoted}"));
+            continue;
+        };
+        if schema.owner != new.owner {
+            script.add(Phase::Facts, format!("ALTER SCHEMA {quoted} OWNER TO {}", quote::ident(&new.owner)));
+        }
+        if schema.comment != new.comment {
+            script.add(Phase::Facts, relation::comment("SCHEMA", &quoted, new.comment.as_deref()));
+        }
+        let target = format!("SCHEMA {quoted}");
+        acl::change(&target, "", &new.owner, &schema.privileges, &new.privileges, script);
+    }
+    for (name, schema) in ends.to.schemas.iter().filter(|(name, _)| !ends.from.schemas.contains_key(*name)) {
+        let quoted = quote::ident(name);
+        script.add(Phase::CreateSchema, format!("CREATE SCHEMA {quoted}"));
+        if schema.owner != ends.from.server.user {
+            script.add(Phase::Facts, format!("ALTER SCHEMA {quoted} OWNER TO {}", quote::ident(&schema.owner)));
+        }
+        if schema.comment.is_some() {
+            script.add(Phase::Facts, relation::comment("SCHEMA", &quoted, schema.comment.as_deref()));
+        }
+        acl::change(&format!("SCHEMA {quoted}"), "", &schema.owner, &[], &schema.privileges, script);
+    }
+}
+
+/// Types that go, come or change.
+pub(super) fn types(ends: &Ends<'_>, script: &mut Script) {
+    for (name, known) in &ends.from.types {
+        match ends.to.types.get(name) {
+            None => {
+                let word = if matches!(known.kind, TypeKind::Domain { .. }) { "DOMAIN" } else { "TYPE" };
+                script.add(Phase::DropType, format!("DROP {word} IF EXISTS {name}"));
+            }
+            Some(new) if new != known => change(name, known, new, script),
+            Some(_) => {}
+        }
+    }
+    for (name, new) in ends.to.types.iter().filter(|(name, _)| !ends.from.types.contains_key(*name)) {
+        create(name, new, script);
+        let word = if matches!(new.kind, TypeKind::Domain { .. }) { "DOMAIN" } else { "TYPE" };
+        if new.comment.is_some() {
+            script.add(Phase::Facts, relation::comment(word, &name.to_string(), new.comment.as_deref()));
+        }
+        if new.owner != ends.from.server.user {
+            script.add(Phase::Facts, format!("ALTER {word} {name} OWNER TO {}", quote::ident(&new.owner)));
+        }
+    }
+}
+
+fn create(name: &Name, new: &UserType, script: &mut Script) {
+    match &new.kind {
+        TypeKind::Enum { labels } => {
+            let labels: Vec<String> = labels.iter().map(|label| quote::literal(label)).collect();
+            script.add(Phase::CreateType, format!("CREATE TYPE {name} AS ENUM ({})", labels.join(", ")));
+        }
+        TypeKind::Domain { base, not_null, default, constraints, collation } => {
+            script.add(Phase::CreateType, domain(name, base, *not_null, default.as_deref(), collation.as_deref()));
+            for constraint in constraints.iter().filter(|constraint| !constraint.definition.starts_with("NOT NULL")) {
+                script.add(
+                    Phase::CreateType,
+                    format!(
+                        "ALTER DOMAIN {name} ADD CONSTRAINT {} {}",
+                        quote::ident(&constraint.name),
+                        constraint.definition
+                    ),
+                );
+            }
+        }
+        TypeKind::Composite { attributes } => {
+            let list: Vec<String> = attributes
+                .iter()
+                .map(|attribute| format!("{} {}", quote::ident(&attribute.name), attribute.data_type.sql))
+                .collect();
+            script.add(Phase::CreateType, format!("CREATE TYPE {name} AS ({})", list.join(", ")));
+        }
+        TypeKind::Range { .. } | TypeKind::Base => {
+            script.gap(format!("type {name} has to be created again by hand"));
+        }
+    }
+}
+
+fn domain(name: &Name, base: &DataType, not_null: bool, default: Option<&str>, collation: Option<&str>) -> String {
+    let collation = collation
+        .map_or_else(String::new, |collation| format!(" COLLATE {}", super::column::collation_name(collation)));
+    let default = default.map_or_else(String::new, |default| format!(" DEFAULT {default}"));
+    let not_null = if not_null { " NOT NULL" } else { "" };
+    format!("CREATE DOMAIN {name} AS {}{collation}{default}{not_null}", base.sql)
+}
+
+fn change(name: &Name, old: &UserType, new: &UserType, script: &mut Script) {
+    let is_domain = matches!(new.kind, TypeKind::Domain { .. });
+    let word = if is_domain { "DOMAIN" } else { "TYPE" };
+    if old.owner != new.owner {
+        script.add(Phase::Facts, format!("ALTER {word} {name} OWNER TO {}", quote::ident(&new.owner)));
+    }
+    if old.comment != new.comment {
+        script.add(Phase::Facts, relation::comment(word, &name.to_string(), new.comment.as_deref()));
+    }
+    match (&old.kind, &new.kind) {
+        (one, other) if one == other => {}
+        (TypeKind::Enum { labels: had }, TypeKind::Enum { labels: want }) => labels(name, had, want, script),
+        (
+            TypeKind::Domain { not_null: had, default: had_default, constraints: had_constraints, .. },
+            TypeKind::Domain { not_null, default, constraints, .. },
+        ) => {
+            if had != not_null {
+                let verb = if *not_null { "SET" } else { "DROP" };
+                script.add(Phase::Facts, format!("ALTER DOMAIN {name} {verb} NOT NULL"));
+            }
+            if had_default != default {
+                let what =
+                    default.as_ref().map_or_else(|| "DROP DEFAULT".to_owned(), |text| format!("SET DEFAULT {text}"));
+                script.add(Phase::Facts, format!("ALTER DOMAIN {name} {what}"));
+            }
+            let is_check =
+                |constraint: &&crate::catalog::DomainConstraint| !constraint.definition.starts_with("NOT NULL");
+            for gone in had_constraints.iter().filter(is_check).filter(|known| !constraints.contains(known)) {
+                script.add(
+                    Phase::DropConstraint,
+                    format!("ALTER DOMAIN {name} DROP CONSTRAINT IF EXISTS {}", quote::ident(&gone.name)),
+                );
+            }
+            for come in constraints.iter().filter(is_check).filter(|wanted| !had_constraints.contains(wanted)) {
+                script.add(
+                    Phase::Constraint,
+                    format!("ALTER DOMAIN {name} ADD CONSTRAINT {} {}", quote::ident(&come.name), come.definition),
+                );
+            }
+        }
+        (TypeKind::Composite { attributes: had }, TypeKind::Composite { attributes: want }) => {
+            for attribute in had.iter().filter(|known| !want.iter().any(|other| other.name == known.name)) {
+                script.add(
+                    Phase::Facts,
+                    format!("ALTER TYPE {name} DROP ATTRIBUTE IF EXISTS {} CASCADE", quote::ident(&attribute.name)),
+                );
+            }
+            if want.iter().any(|wanted| !had.contains(wanted)) {
+                script.gap(format!("type {name} had other attributes"));
+            }
+        }
+        _ => script.gap(format!("type {name} was another kind of type")),
+    }
+}
+
+/// A renamed label is renamed back; an added one stays.
+fn labels(name: &Name, had: &[String], want: &[String], script: &mut Script) {
+    let gone: Vec<&String> = had.iter().filter(|label| !want.contains(label)).collect();
+    let come: Vec<&String> = want.iter().filter(|label| !had.contains(label)).collect();
+    match (gone.as_slice(), come.as_slice()) {
+        ([old], [new]) if had.len() == want.len() => script.add(
+            Phase::Facts,
+            format!("ALTER TYPE {name} RENAME VALUE {} TO {}", quote::literal(old), quote::literal(new)),
+        ),
+        _ => script.gap(format!("PostgreSQL cannot remove a value from enum type {name}")),
+    }
+}
+
+/// Publications, extensions, event triggers, statistics objects.
+pub(super) fn others(ends: &Ends<'_>, script: &mut Script) {
+    for (name, known) in &ends.from.statistics {
+        if ends.to.statistics.get(name) != Some(known) && !ends.skip.relation(&known.table) {
+            script.add(Phase::DropIndex, format!("DROP STATISTICS IF EXISTS {name}"));
+        }
+    }
+    for (name, new) in &ends.to.statistics {
+        if ends.from.statistics.get(name) != Some(new) {
+            script.add(Phase::Facts, new.definition.clone());
+        }
+    }
+    for name in ends.from.extensions.keys().filter(|name| !ends.to.extensions.contains_key(*name)) {
+        script.add(Phase::DropSchema, format!("DROP EXTENSION IF EXISTS {}", quote::ident(name)));
+    }
+    for name in ends.to.extensions.keys().filter(|name| !ends.from.extensions.contains_key(*name)) {
+        script.gap(format!("extension {} has to be installed again by hand", quote::ident(name)));
+    }
+    for name in ends.from.publications.keys().filter(|name| !ends.to.publications.contains_key(*name)) {
+        script.add(Phase::DropAttached, format!("DROP PUBLICATION IF EXISTS {}", quote::ident(name)));
+    }
+    for (name, publication) in &ends.to.publications {
+        if ends.from.publications.get(name) != Some(publication) {
+            script.gap(format!("publication {} was another", quote::ident(name)));
+        }
+    }
+    for name in ends.from.event_triggers.keys().filter(|name| !ends.to.event_triggers.contains_key(*name)) {
+        script.add(Phase::DropAttached, format!("DROP EVENT TRIGGER IF EXISTS {}", quote::ident(name)));
+    }
+    for (name, trigger) in &ends.to.event_triggers {
+        if ends.from.event_triggers.get(name) != Some(trigger) {
+            script.gap(format!("event trigger {} was another", quote::ident(name)));
+        }
+    }
+    if ends.from.casts != ends.to.casts {
+        script.gap("casts were others");
+    }
+}

@@ -1,0 +1,108 @@
+//! Views and materialized views.
+
+use std::collections::BTreeSet;
+
+use super::{Ends, Phase, Script, relation};
+use crate::catalog::{Name, Relation, RelationKind};
+
+/// A view that goes.
+pub(super) fn drop(name: &Name, relation: &Relation, script: &mut Script) {
+    let kind = comment_kind(relation.kind);
+    // Views on it that go as well go with it; one that stays would have kept the server from dropping it.
+    script.add(Phase::DropView, format!("DROP {kind} IF EXISTS {name} CASCADE"));
+}
+
+/// The views among `come`, each after those that it reads.
+pub(super) fn create_all(come: &[(&Name, &Relation)], script: &mut Script) {
+    let mut left: Vec<(&Name, &Relation)> =
+        come.iter().copied().filter(|(_, relation)| relation.view.is_some()).collect();
+    let mut missing: BTreeSet<&Name> = left.iter().map(|(name, _)| *name).collect();
+    while !left.is_empty() {
+        let (ready, waiting): (Vec<_>, Vec<_>) = left.into_iter().partition(|&(name, relation)| {
+            relation.view.as_ref().is_none_or(|view| {
+                view.references
+                    .iter()
+                    .all(|reference| reference.relation == *name || !missing.contains(&reference.relation))
+            })
+        });
+        if ready.is_empty() {
+            script.gap("views that read each other have to be created again by hand");
+            return;
+        }
+        for (name, relation) in ready {
+            missing.remove(name);
+            create(name, relation, script);
+        }
+        left = waiting;
+    }
+}
+
+fn create(name: &Name, relation: &Relation, script: &mut Script) {
+    let Some(view) = &relation.view else {
+        return;
+    };
+    let body = view.definition.trim_end().trim_end_matches(';');
+    let options: Vec<String> = relation.options.iter().map(|option| relation::option_text(option)).collect();
+    let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
+    if relation.kind == RelationKind::View {
+        script.add(Phase::CreateView, format!("CREATE VIEW {name}{with} AS{body}", body = spaced(body)));
+    } else {
+        let data = if view.populated { "" } else { " WITH NO DATA" };
+        script.add(Phase::CreateView, format!("CREATE MATERIALIZED VIEW {name}{with} AS{}{data}", spaced(body)));
+    }
+    for column in relation.columns.iter().filter(|column| column.comment.is_some()) {
+        let what = format!("{name}.{}", crate::sql::quote::ident(&column.name));
+        script.add(Phase::Facts, relation::comment("COLUMN", &what, column.comment.as_deref()));
+    }
+}
+
+fn spaced(body: &str) -> String {
+    if body.starts_with(char::is_whitespace) { body.to_owned() } else { format!(" {body}") }
+}
+
+/// Differences of a view that stays.
+pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relation, script: &mut Script) {
+    let (Some(before), Some(view)) = (&old.view, &new.view) else {
+        return;
+    };
+    if before.definition != view.definition {
+        let shape = |relation: &Relation| -> Vec<(String, String)> {
+            relation.columns.iter().map(|column| (column.name.clone(), column.data_type.sql.clone())).collect()
+        };
+        let (old_shape, new_shape) = (shape(old), shape(new));
+        let body = spaced(view.definition.trim_end().trim_end_matches(';'));
+        if new.kind == RelationKind::View && new_shape.starts_with(&old_shape) {
+            script.add(Phase::CreateView, format!("CREATE OR REPLACE VIEW {name} AS{body}"));
+        } else if dependents(ends, name) {
+            script.gap(format!("view {name} had other columns, and other views read it"));
+        } else {
+            script.add(Phase::DropView, format!("DROP {} IF EXISTS {name}", comment_kind(new.kind)));
+            create(name, new, script);
+        }
+    } else if before.populated != view.populated {
+        let data = if view.populated { "" } else { " WITH NO DATA" };
+        script.add(Phase::Facts, format!("REFRESH MATERIALIZED VIEW {name}{data}"));
+    }
+}
+
+fn dependents(ends: &Ends<'_>, name: &Name) -> bool {
+    ends.from.relations.iter().any(|(other, relation)| {
+        other != name
+            && relation
+                .view
+                .as_ref()
+                .is_some_and(|view| view.references.iter().any(|reference| reference.relation == *name))
+    })
+}
+
+/// The word for the kind in `DROP` and `COMMENT ON`.
+pub(super) fn comment_kind(kind: RelationKind) -> &'static str {
+    match kind {
+        RelationKind::View => "VIEW",
+        RelationKind::MaterializedView => "MATERIALIZED VIEW",
+        RelationKind::Index | RelationKind::PartitionedIndex => "INDEX",
+        RelationKind::Sequence => "SEQUENCE",
+        RelationKind::ForeignTable => "FOREIGN TABLE",
+        RelationKind::Table | RelationKind::PartitionedTable => "TABLE",
+    }
+}

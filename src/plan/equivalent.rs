@@ -1,0 +1,31 @@
+//! Whether two catalogs describe the same schema: what a plan must reach compared with what the author wrote.
+
+use crate::catalog::{Catalog, Relation, Statistics};
+
+/// Sizes are left out, and so is the order of what has no order.
+pub(super) fn equivalent(one: &Catalog, other: &Catalog) -> bool {
+    one.relations.len() == other.relations.len()
+        && one.relations.iter().zip(&other.relations).all(|((name, relation), (other_name, other_relation))| {
+            name == other_name && (relation == other_relation || plain(relation) == plain(other_relation))
+        })
+        && one.schemas == other.schemas
+        && one.types == other.types
+        && one.functions == other.functions
+        && one.casts == other.casts
+        && one.publications == other.publications
+        && one.event_triggers == other.event_triggers
+        && one.extensions == other.extensions
+        && one.statistics == other.statistics
+}
+
+/// The relation without sizes and with its parts in one order. Column order stays: only a pattern that says so
+/// may change it.
+fn plain(relation: &Relation) -> Relation {
+    let mut relation = relation.clone();
+    relation.stats = Statistics::default();
+    relation.constraints.sort_by(|a, b| a.name.cmp(&b.name));
+    relation.triggers.sort_by(|a, b| a.name.cmp(&b.name));
+    relation.policies.sort_by(|a, b| a.name.cmp(&b.name));
+    relation.rules.sort_by(|a, b| a.name.cmp(&b.name));
+    relation
+}

@@ -1,0 +1,73 @@
+//! What a step is expected to cost, as a range. The figures come from the sizes in the catalog and from rates
+//! that bracket laptops, cloud disks and large servers; the basis says so.
+
+use super::created::Created;
+use super::expand::size;
+use super::model::Estimate;
+use crate::catalog::{Catalog, Name};
+
+/// Bytes in a second for reading a table in full: slow network disk, and all of it in memory.
+const SCAN: (i64, i64) = (40 << 20, 2 << 30);
+/// Bytes in a second for writing a table anew with its indexes.
+const REWRITE: (i64, i64) = (10 << 20, 400 << 20);
+/// Bytes of the table in a second for building one index.
+const BUILD: (i64, i64) = (10 << 20, 300 << 20);
+/// Rows in a second for a backfill with its pauses.
+const BACKFILL: (i64, i64) = (2_000, 100_000);
+
+/// What kind of work goes through the relations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Read in full.
+    Scan,
+    /// Written anew.
+    Rewrite,
+    /// Read to build an index.
+    Build,
+    /// Changed in batches.
+    Backfill,
+}
+
+/// The estimate of work of that kind on these relations.
+pub(super) fn estimate<'a>(
+    kind: Kind,
+    relations: impl Iterator<Item = &'a Name>,
+    catalog: &Catalog,
+    created: &Created,
+) -> Estimate {
+    let (mut rows, mut bytes, mut known) = (0_i64, 0_i64, true);
+    for name in relations.filter(|name| !created.relation(name)) {
+        let Some(relation) = catalog.relations.get(name) else {
+            known = false;
+            continue;
+        };
+        // An index's own size is a part of its table's total.
+        if relation.index.is_some() {
+            continue;
+        }
+        known &= relation.stats.rows >= 0;
+        rows = rows.saturating_add(relation.stats.rows.max(0));
+        bytes = bytes.saturating_add(size(catalog, name));
+    }
+    if bytes == 0 {
+        return Estimate {
+            seconds_most: 1,
+            basis: "no work proportional to a table's size".to_owned(),
+            ..Estimate::default()
+        };
+    }
+    let (amount, (slow, fast), rate) = match kind {
+        Kind::Scan => (bytes, SCAN, "reading at 40 MiB/s to 2 GiB/s"),
+        Kind::Rewrite => (bytes, REWRITE, "rewriting at 10 to 400 MiB/s"),
+        Kind::Build => (bytes, BUILD, "building at 10 to 300 MiB/s of the table"),
+        Kind::Backfill => (rows, BACKFILL, "2,000 to 100,000 rows/s"),
+    };
+    let counted = if known { "" } else { "; not all tables have statistics yet" };
+    Estimate {
+        rows,
+        bytes,
+        seconds_least: amount / fast,
+        seconds_most: amount / slow + 1,
+        basis: format!("sizes of the catalog, {rate}{counted}"),
+    }
+}

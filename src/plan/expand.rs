@@ -1,0 +1,222 @@
+//! From one change to drafts: the first pattern whose result is the author's, as the simulation proves.
+
+use std::cell::OnceCell;
+
+use super::analyze::{Impact, Refusal, Resolver, Target, TransactionRule, analyze};
+use super::created::Created;
+use super::draft::{Draft, Piece, Work};
+use super::equivalent::equivalent;
+use super::model::Policy;
+use super::patterns::{self, Pattern};
+use crate::catalog::{Catalog, Name, apply::apply};
+use crate::sql::{Statement, parse};
+
+/// Patterns inside patterns: a column with a unique constraint on a partitioned table goes three deep.
+const DEPTH: usize = 8;
+
+/// A draft with the pattern that made it.
+#[derive(Clone, Debug)]
+pub(super) struct Expanded {
+    /// The draft.
+    pub draft: Draft,
+    /// Name of the pattern.
+    pub pattern: &'static str,
+}
+
+/// What a pattern may look at.
+pub(super) struct Context<'a> {
+    /// The change.
+    pub statement: &'a Statement,
+    /// The catalog before it.
+    pub look: Resolver<'a>,
+    /// What it does as written.
+    pub impact: Impact,
+    /// Limits.
+    pub policy: &'a Policy,
+    /// Relations that only this plan knows.
+    pub created: &'a Created,
+    /// The catalog before the author's whole statement.
+    start: &'a Catalog,
+    after: OnceCell<Option<Catalog>>,
+}
+
+impl<'a> Context<'a> {
+    /// The catalog before the change.
+    pub fn before(&self) -> &'a Catalog {
+        self.look.catalog
+    }
+
+    /// The catalog after the change as written; `None` when it cannot be foretold.
+    pub fn after(&self) -> Option<&Catalog> {
+        self.after
+            .get_or_init(|| {
+                let mut after = self.before().clone();
+                apply(&mut after, self.statement).ok().map(|()| after)
+            })
+            .as_ref()
+    }
+
+    /// Whether the change as written makes others wait for work above the limit.
+    pub fn heavy(&self) -> bool {
+        heavy(&self.impact, self.before(), self.created, self.policy)
+    }
+
+    /// Whether that statement would make others wait for work above the limit, on the same catalog.
+    pub fn heavy_statement(&self, sql: &str) -> bool {
+        let Some(statement) = single(sql) else {
+            return true;
+        };
+        heavy(&analyze(&statement, self.before()), self.before(), self.created, self.policy)
+    }
+
+    /// Whether nobody but this plan can see the relation.
+    pub fn private(&self, relation: &Name) -> bool {
+        self.created.relation(relation)
+    }
+
+    /// Whether the author's own statement, or one before it, made the column: no row of old has a value there.
+    pub fn fresh(&self, table: &Name, column: &str) -> bool {
+        self.created.column(table, column)
+            || self.start.relations.get(table).is_none_or(|relation| relation.column(column).is_none())
+    }
+
+    /// Major version of the server.
+    pub fn major(&self) -> i32 {
+        self.look.major()
+    }
+}
+
+/// Bytes that reading or writing the relation as a whole means; unknown relations are as large as can be.
+pub(super) fn size(catalog: &Catalog, relation: &Name) -> i64 {
+    match catalog.relations.get(relation) {
+        Some(relation) if relation.stats.empty => 0,
+        Some(relation) => relation.stats.bytes.max(relation.stats.total_bytes),
+        None => i64::MAX,
+    }
+}
+
+/// Whether others wait, for reading or writing, on work above the limit.
+pub(super) fn heavy(impact: &Impact, catalog: &Catalog, created: &Created, policy: &Policy) -> bool {
+    let blocks = impact.locks.iter().any(|(target, mode)| {
+        mode.blocks_writes()
+            && match target {
+                Target::Any => true,
+                Target::Relation(name) => !created.relation(name),
+            }
+    });
+    blocks && work(impact, catalog, created) > policy.in_place_bytes
+}
+
+/// Bytes that the statement reads or writes in full, as far as others can see them.
+pub(super) fn work(impact: &Impact, catalog: &Catalog, created: &Created) -> i64 {
+    impact
+        .scans
+        .union(&impact.rewrites)
+        .map(|target| match target {
+            Target::Any => i64::MAX,
+            Target::Relation(name) if created.relation(name) => 0,
+            Target::Relation(name) => size(catalog, name),
+        })
+        .fold(0, i64::saturating_add)
+}
+
+/// The only statement of the text.
+pub(super) fn single(sql: &str) -> Option<Statement> {
+    let mut statements = parse(sql).ok()?;
+    if statements.len() == 1 { statements.pop() } else { None }
+}
+
+/// Turns changes into drafts while it evolves a catalog.
+pub(super) struct Expander<'a> {
+    /// Limits.
+    pub policy: &'a Policy,
+    /// Relations that only this plan knows.
+    pub created: &'a Created,
+}
+
+impl Expander<'_> {
+    /// The drafts of one change; `catalog` is moved behind it.
+    ///
+    /// # Errors
+    /// The refusal that the catalog foretells.
+    pub fn change(&self, catalog: &mut Catalog, statement: &Statement) -> Result<Vec<Expanded>, Refusal> {
+        self.expand(catalog, statement, None, 0)
+    }
+
+    fn expand(
+        &self,
+        catalog: &mut Catalog,
+        statement: &Statement,
+        start: Option<&Catalog>,
+        depth: usize,
+    ) -> Result<Vec<Expanded>, Refusal> {
+        let context = Context {
+            statement,
+            impact: analyze(statement, catalog),
+            look: Resolver::new(catalog),
+            policy: self.policy,
+            created: self.created,
+            start: start.unwrap_or(catalog),
+            after: OnceCell::new(),
+        };
+        if let Some(refusal) = context.impact.refused {
+            return Err(refusal);
+        }
+        if depth < DEPTH && context.impact.transaction != TransactionRule::Unknown {
+            for pattern in patterns::ALL {
+                let Some(pieces) = (pattern.plan)(&context) else {
+                    continue;
+                };
+                if let Some((reached, drafts)) = self.prove(&context, pattern, pieces, depth) {
+                    *catalog = reached;
+                    return Ok(drafts);
+                }
+            }
+        }
+        let draft = patterns::as_written::draft(&context);
+        drop(context);
+        // What cannot be foretold leaves the catalog as it was: the step says so.
+        let _ = apply(catalog, statement);
+        Ok(vec![Expanded { draft, pattern: patterns::as_written::NAME }])
+    }
+
+    /// The drafts of the pieces, if together they end where the change as written ends.
+    fn prove(
+        &self,
+        context: &Context<'_>,
+        pattern: &Pattern,
+        pieces: Vec<Piece>,
+        depth: usize,
+    ) -> Option<(Catalog, Vec<Expanded>)> {
+        let mut reached = context.before().clone();
+        let mut drafts = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Draft(draft) => {
+                    simulate(&mut reached, &draft)?;
+                    drafts.push(Expanded { draft, pattern: pattern.name });
+                }
+                Piece::Change(sql) => {
+                    let statement = single(&sql)?;
+                    drafts.extend(self.expand(&mut reached, &statement, Some(context.start), depth + 1).ok()?);
+                }
+            }
+        }
+        equivalent(&reached, context.after()?).then_some((reached, drafts))
+    }
+}
+
+/// Runs a draft on the catalog; `None` when the server would refuse a part of it or its effect is not known.
+pub(super) fn simulate(catalog: &mut Catalog, draft: &Draft) -> Option<()> {
+    let Work::Sql(statements) = &draft.work else {
+        return Some(());
+    };
+    for sql in statements {
+        let statement = single(sql)?;
+        if analyze(&statement, catalog).refused.is_some() {
+            return None;
+        }
+        apply(catalog, &statement).ok()?;
+    }
+    Some(())
+}

@@ -1,0 +1,113 @@
+//! Whether a drop can wait for the end of the plan.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AlterTableType, Node};
+
+use crate::sql::{Statement, render};
+
+/// Whether no later statement of the author mentions what the drop removes, in a way that the drop's place
+/// matters to.
+///
+/// For a column, statements on the same table that do not mention the column are harmless when they are
+/// `ALTER TABLE`, `CREATE INDEX` or a comment; everything that may mean "all columns" (queries, views, inserts,
+/// `LIKE`) is not. What cannot be read (code in strings) counts as a mention when it holds the name anywhere.
+pub(super) fn can_wait(dropped: &Statement, later: &[&Statement]) -> bool {
+    match &dropped.node {
+        NodeEnum::AlterTableStmt(alter) => {
+            let Some(table) = alter.relation.as_ref().map(|range| range.relname.as_str()) else {
+                return false;
+            };
+            let columns: Vec<&str> = alter.cmds.iter().filter_map(dropped_column).collect();
+            later.iter().all(|statement| {
+                !unreadable(&statement.node)
+                    && (!mentions(&statement.node, table)
+                        || harmless(&statement.node) && !columns.iter().any(|name| mentions(&statement.node, name)))
+            })
+        }
+        NodeEnum::DropStmt(drop) => {
+            let names: Vec<String> = drop.objects.iter().filter_map(last_name).collect();
+            names.len() == drop.objects.len()
+                && later.iter().all(|statement| {
+                    !unreadable(&statement.node) && !names.iter().any(|name| mentions(&statement.node, name))
+                })
+        }
+        _ => false,
+    }
+}
+
+fn dropped_column(command: &Node) -> Option<&str> {
+    match command.node.as_ref()? {
+        NodeEnum::AlterTableCmd(command) if command.subtype() == AlterTableType::AtDropColumn => Some(&command.name),
+        _ => None,
+    }
+}
+
+fn last_name(object: &Node) -> Option<String> {
+    match object.node.as_ref()? {
+        NodeEnum::List(list) => match list.items.last()?.node.as_ref()? {
+            NodeEnum::String(text) => Some(text.sval.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A name mentions only itself; anything else (code, a literal that is read as a name) what it contains.
+fn mentions(node: &NodeEnum, name: &str) -> bool {
+    let is_name = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    render::strings(node).iter().any(|text| text == name || (!is_name(text) && text.contains(name)))
+}
+
+/// Statements that can do anything.
+fn unreadable(node: &NodeEnum) -> bool {
+    matches!(node, NodeEnum::DoStmt(_) | NodeEnum::CallStmt(_) | NodeEnum::SelectStmt(_))
+}
+
+fn harmless(node: &NodeEnum) -> bool {
+    match node {
+        NodeEnum::AlterTableStmt(alter) => alter.cmds.iter().all(|command| match &command.node {
+            Some(NodeEnum::AlterTableCmd(command)) => !matches!(
+                command.subtype(),
+                AlterTableType::AtAttachPartition
+                    | AlterTableType::AtDetachPartition
+                    | AlterTableType::AtAddInherit
+                    | AlterTableType::AtDropInherit
+                    | AlterTableType::AtAddOf
+            ),
+            _ => false,
+        }),
+        NodeEnum::IndexStmt(_) | NodeEnum::CommentStmt(_) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::parse;
+
+    fn waits(text: &str) -> bool {
+        let statements = parse(text).unwrap();
+        can_wait(&statements[0], &statements[1..].iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn waits_only_when_nothing_later_can_tell() {
+        for (text, expected) in [
+            ("DROP TABLE a; CREATE TABLE b ()", true),
+            ("DROP TABLE a; CREATE TABLE a ()", false),
+            ("DROP TABLE s.a; CREATE VIEW v AS SELECT 1 FROM a", false),
+            ("DROP TABLE a; DO $$ begin null; end $$", false),
+            ("ALTER TABLE t DROP COLUMN c; ALTER TABLE t ADD COLUMN d int", true),
+            ("ALTER TABLE t DROP COLUMN c; ALTER TABLE t ADD COLUMN c int", false),
+            ("ALTER TABLE t DROP COLUMN c; CREATE INDEX ON t (d)", true),
+            ("ALTER TABLE t DROP COLUMN c; CREATE VIEW v AS SELECT * FROM t", false),
+            ("ALTER TABLE t DROP COLUMN c; INSERT INTO t VALUES (1)", false),
+            ("ALTER TABLE t DROP COLUMN c; ALTER TABLE t RENAME TO u", false),
+            ("ALTER TABLE t DROP COLUMN c; INSERT INTO u VALUES (1)", true),
+            ("ALTER TABLE t DROP COLUMN c; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'select c from t'", false),
+        ] {
+            assert_eq!(waits(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! From drafts to steps: locks, hazards, estimate, postcondition and undo, all read off the SQL and the catalog.
+
+use super::action::{self, Run};
+use super::allow;
+use super::analyze::{Target, TransactionRule, analyze};
+use super::author::Settings;
+use super::created::Created;
+use super::draft::{Draft, Work};
+use super::estimate::{Kind, estimate};
+use super::expand::{heavy, single, size};
+use super::lock::LockMode;
+use super::model::{
+    Action, Backfill, Blocks, Check, Empty, Estimate, Hazard, HazardId, Origin, Policy, Stage, Step, StepLock, Undo,
+};
+use super::patterns::as_written;
+use super::undo;
+use crate::catalog::{Catalog, Name};
+use crate::sql::quote;
+
+/// A draft in its place.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    /// The draft.
+    pub draft: Draft,
+    /// The pattern that made it.
+    pub pattern: &'static str,
+    /// The author's statement.
+    pub origin: Origin,
+    /// Settings that hold for it.
+    pub settings: Settings,
+}
+
+/// Statements that become one step.
+struct Group {
+    first: Placed,
+    end: i64,
+    texts: Vec<String>,
+    descriptions: Vec<String>,
+    run: Run,
+    before: Catalog,
+    created: Created,
+    /// Whether nobody in use is touched, so that more of the kind may join.
+    quiet: bool,
+}
+
+/// Makes the steps of a plan one after another.
+pub(super) struct Builder<'a> {
+    policy: &'a Policy,
+    catalog: Catalog,
+    server: crate::catalog::Server,
+    created: Created,
+    group: Option<Group>,
+    /// The steps so far.
+    pub steps: Vec<Step>,
+    /// Their hazards.
+    pub hazards: Vec<Hazard>,
+    /// Remarks.
+    pub notes: Vec<String>,
+}
+
+impl<'a> Builder<'a> {
+    /// Starts on that catalog.
+    pub fn new(catalog: &Catalog, policy: &'a Policy) -> Self {
+        Self {
+            policy,
+            catalog: catalog.clone(),
+            server: catalog.server.clone(),
+            created: Created::default(),
+            group: None,
+            steps: Vec::new(),
+            hazards: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Adds a draft, to the step before it where they belong together.
+    pub fn push(&mut self, placed: Placed) {
+        if self.group.as_ref().is_some_and(|group| group.first.settings != placed.settings) {
+            self.flush();
+        }
+        self.catalog.server = self.server.clone();
+        placed.settings.enter(&mut self.catalog);
+        let texts = match &placed.draft.work {
+            Work::Sql(texts) => texts.clone(),
+            Work::Backfill(backfill) => {
+                let backfill = backfill.clone();
+                self.flush();
+                return self.backfill(&placed, backfill);
+            }
+            Work::Check(check) => {
+                let check = check.clone();
+                self.flush();
+                return self.check(&placed, check);
+            }
+        };
+        let quiet = self.quiet(&placed, &texts);
+        let joins = self.group.as_ref().is_some_and(|group| {
+            let both_quiet = quiet && group.quiet && group.first.draft.stage == placed.draft.stage;
+            both_quiet || (parts_of_one(&group.first, &placed) && !self.heavy(&texts) && !group_heavy(group, self))
+        });
+        if !joins {
+            self.flush();
+        }
+        let mut group = match self.group.take() {
+            Some(group) => group,
+            None => Group {
+                end: placed.origin.end,
+                texts: Vec::new(),
+                descriptions: Vec::new(),
+                run: match Run::of(&[], &mut self.catalog) {
+                    Some(run) => run,
+                    None => return,
+                },
+                before: self.catalog.clone(),
+                created: self.created.clone(),
+                quiet,
+                first: placed.clone(),
+            },
+        };
+        let before = self.catalog.clone();
+        for text in &texts {
+            if let Some(statement) = single(text) {
+                group.run.then(statement, &mut self.catalog);
+            }
+        }
+        self.created.observe(&before, &self.catalog, group.run.statements.iter().map(|statement| &statement.node));
+        group.end = placed.origin.end;
+        group.texts.extend(texts);
+        group.descriptions.push(placed.draft.description.clone());
+        group.quiet &= quiet;
+        self.group = Some(group);
+    }
+
+    /// Ends the step that is being collected.
+    pub fn flush(&mut self) {
+        let Some(group) = self.group.take() else {
+            return;
+        };
+        let Group { first, end, texts, descriptions, run, before, created, .. } = group;
+        let done = undo::Done {
+            before: &before,
+            after: &self.catalog,
+            statements: &run.statements,
+            impact: &run.impact,
+            unforeseeable: run.unforeseeable,
+            created: &created,
+            source: &first.draft.undo,
+        };
+        let undo = undo::of_statements(&done);
+        self.danger(&run, &before, &created, &undo);
+        let estimate = self.estimate(&run, &before, &created);
+        let (mut action, postcondition) = action::sql(texts, &run);
+        if let Action::Transaction(transaction) = &mut action {
+            let mut statements = first.settings.statements();
+            statements.append(&mut transaction.statements);
+            if first.settings.role() {
+                statements.push("RESET ROLE".to_owned());
+            }
+            transaction.statements = statements;
+        }
+        let exists = |target: &&Target| match target {
+            Target::Any => true,
+            Target::Relation(name) => before.relations.contains_key(name),
+        };
+        let list = |targets: &std::collections::BTreeSet<Target>| -> Vec<String> {
+            targets.iter().filter(exists).map(ToString::to_string).collect()
+        };
+        let locks =
+            run.impact.locks.iter().filter(|(target, _)| exists(target)).map(|(target, mode)| lock(target, *mode));
+        let slug =
+            if descriptions.len() > 1 && first.draft.slug != "alter-table" { "new-objects" } else { first.draft.slug };
+        let slug = if descriptions.len() > 1 && !group_is_new(&first) { first.draft.slug } else { slug };
+        let step = Step {
+            id: self.id(slug),
+            stage: first.draft.stage,
+            origin: Origin { end, ..first.origin },
+            pattern: first.pattern.to_owned(),
+            description: described(&descriptions),
+            action,
+            locks: locks.collect(),
+            rewrites: list(&run.impact.rewrites),
+            scans: list(&run.impact.scans),
+            waits_for_transactions: list(&run.impact.waits_for_transactions),
+            estimate,
+            postcondition,
+            undo,
+        };
+        self.steps.push(step);
+    }
+
+    fn id(&self, slug: &str) -> String {
+        format!("{:03}-{slug}", self.steps.len() + 1)
+    }
+
+    fn heavy(&self, texts: &[String]) -> bool {
+        texts.iter().any(|text| {
+            single(text).is_none_or(|statement| {
+                heavy(&analyze(&statement, &self.catalog), &self.catalog, &self.created, self.policy)
+            })
+        })
+    }
+
+    /// Whether the draft touches nothing that is in use beyond reading it briefly.
+    fn quiet(&self, placed: &Placed, texts: &[String]) -> bool {
+        let ([text], false) = (texts, placed.draft.alone || placed.draft.late) else {
+            return false;
+        };
+        let Some(statement) = single(text) else {
+            return false;
+        };
+        if placed.pattern != as_written::NAME || placed.draft.stage != Stage::Expand {
+            return false;
+        }
+        let impact = analyze(&statement, &self.catalog);
+        let private = |target: &Target| match target {
+            Target::Any => false,
+            Target::Relation(name) => self.created.relation(name),
+        };
+        impact.transaction == TransactionRule::Allowed
+            && impact.locks.iter().all(|(target, mode)| private(target) || *mode <= LockMode::RowShare)
+            && impact.scans.iter().all(private)
+            && impact.rewrites.iter().all(private)
+    }
+
+    fn backfill(&mut self, placed: &Placed, backfill: Backfill) {
+        let table = Name::new(&*backfill.schema, &*backfill.table);
+        let set: Vec<String> = backfill
+            .assignments
+            .iter()
+            .map(|assignment| format!("{} = {}", quote::ident(&assignment.column), assignment.expression))
+            .collect();
+        let filter = backfill.filter.as_ref().map_or_else(String::new, |filter| format!(" WHERE {filter}"));
+        let update = single(&format!("UPDATE {table} SET {}{filter}", set.join(", ")));
+        let locks = update.map_or_else(Vec::new, |update| {
+            let impact = analyze(&update, &self.catalog);
+            impact.locks.iter().map(|(target, mode)| lock(target, *mode)).collect()
+        });
+        let step = Step {
+            id: self.id(placed.draft.slug),
+            stage: placed.draft.stage,
+            origin: placed.origin.clone(),
+            pattern: placed.pattern.to_owned(),
+            description: placed.draft.description.clone(),
+            locks,
+            rewrites: Vec::new(),
+            scans: Vec::new(),
+            waits_for_transactions: Vec::new(),
+            estimate: estimate(Kind::Backfill, [&table].into_iter(), &self.catalog, &Created::default()),
+            postcondition: action::recorded(),
+            undo: undo::of_backfill(&backfill, &self.created),
+            action: Action::Backfill(backfill),
+        };
+        self.steps.push(step);
+    }
+
+    fn check(&mut self, placed: &Placed, check: Check) {
+        let mut names: Vec<Name> = Vec::new();
+        let mut locks = Vec::new();
+        if let Some(statement) = single(&check.query) {
+            for (target, mode) in analyze(&statement, &self.catalog).locks {
+                locks.push(lock(&target, mode));
+                if let Target::Relation(name) = target {
+                    names.push(name);
+                }
+            }
+        }
+        let step = Step {
+            id: self.id(placed.draft.slug),
+            stage: placed.draft.stage,
+            origin: placed.origin.clone(),
+            pattern: placed.pattern.to_owned(),
+            description: placed.draft.description.clone(),
+            action: Action::Check(check),
+            rewrites: Vec::new(),
+            scans: locks.iter().map(|lock| lock.relation.clone()).collect(),
+            locks,
+            waits_for_transactions: Vec::new(),
+            estimate: estimate(Kind::Scan, names.iter(), &self.catalog, &self.created),
+            postcondition: action::recorded(),
+            undo: Undo::Nothing(Empty {}),
+        };
+        self.steps.push(step);
+    }
+
+    /// Takes over the hazards that are real, and finds those that the facts show and no rule has named.
+    fn danger(&mut self, run: &Run, before: &Catalog, created: &Created, undo: &Undo) {
+        let mut hazards: Vec<Hazard> = run.impact.hazards.clone();
+        if heavy(&run.impact, before, created, self.policy) && !hazards.iter().any(|hazard| blocks(hazard.id)) {
+            for target in run.impact.scans.union(&run.impact.rewrites) {
+                hazards.push(Hazard::new(
+                    HazardId::TableScan,
+                    Some(target.to_string()),
+                    format!("{target} is read in full while others wait for a lock"),
+                ));
+            }
+        }
+        if let Undo::Irreversible(irreversible) = undo
+            && !hazards.iter().any(|hazard| hazard.id == HazardId::Irreversible)
+        {
+            hazards.push(Hazard::new(
+                HazardId::Irreversible,
+                None,
+                format!("there is no way back: {}", irreversible.why),
+            ));
+        }
+        if run.unforeseeable {
+            self.notes.push(format!(
+                "step {}: its effect on the schema cannot be foretold; what follows is planned as if there were none",
+                self.steps.len() + 1
+            ));
+        }
+        for hazard in hazards {
+            if allow::matters(&hazard, before, created, self.policy) && !self.hazards.contains(&hazard) {
+                self.hazards.push(hazard);
+            }
+        }
+    }
+
+    fn estimate(&self, run: &Run, before: &Catalog, created: &Created) -> Estimate {
+        let relation = |target: &Target| match target {
+            Target::Any => None,
+            Target::Relation(name) => Some(name.clone()),
+        };
+        let named = |targets: &std::collections::BTreeSet<Target>| -> Vec<Name> {
+            targets.iter().filter_map(relation).collect()
+        };
+        let (rewrites, scans) = (named(&run.impact.rewrites), named(&run.impact.scans));
+        let (kind, names) = if !rewrites.is_empty() {
+            (Kind::Rewrite, rewrites)
+        } else if run.statements.iter().any(|statement| matches!(statement.node, pg_query::NodeEnum::IndexStmt(_))) {
+            (Kind::Build, scans)
+        } else {
+            (Kind::Scan, scans)
+        };
+        estimate(kind, names.iter(), before, created)
+    }
+
+    /// Notes on tables that are small enough for work in place.
+    pub fn note_small(&mut self) {
+        let mut small: Vec<String> = Vec::new();
+        for step in &self.steps {
+            let blocks = step.locks.iter().any(|lock| lock.blocks != Blocks::Nothing);
+            if !blocks || !matches!(step.action, Action::Transaction(_)) {
+                continue;
+            }
+            for relation in step.rewrites.iter().chain(&step.scans) {
+                let Ok(name) = relation.parse::<Name>() else { continue };
+                let is_table = self.catalog.relations.get(&name).is_some_and(|relation| relation.kind.has_heap());
+                if is_table && !small.contains(relation) && size(&self.catalog, &name) <= self.policy.in_place_bytes {
+                    small.push(relation.clone());
+                }
+            }
+        }
+        for relation in small {
+            let limit = self.policy.in_place_bytes >> 20;
+            self.notes.push(format!(
+                "{relation} is changed directly: at no more than {limit} MiB the work under the lock is short"
+            ));
+        }
+    }
+}
+
+fn group_heavy(group: &Group, builder: &Builder<'_>) -> bool {
+    heavy(&group.run.impact, &group.before, &group.created, builder.policy)
+}
+
+/// Whether both are plain parts of the same statement of the author.
+fn parts_of_one(one: &Placed, other: &Placed) -> bool {
+    one.origin == other.origin
+        && one.pattern == as_written::NAME
+        && other.pattern == as_written::NAME
+        && one.draft.stage == other.draft.stage
+        && !(one.draft.alone || other.draft.alone || one.draft.late || other.draft.late)
+}
+
+fn group_is_new(first: &Placed) -> bool {
+    matches!(first.draft.slug, slug if slug.starts_with("create-"))
+}
+
+fn blocks(id: HazardId) -> bool {
+    matches!(
+        id,
+        HazardId::TableRewrite
+            | HazardId::TableScan
+            | HazardId::BlocksReads
+            | HazardId::BlocksWrites
+            | HazardId::IndexBuild
+            | HazardId::Unanalyzable
+    )
+}
+
+fn lock(target: &Target, mode: LockMode) -> StepLock {
+    StepLock { relation: target.to_string(), mode, blocks: Blocks::from(mode) }
+}
+
+/// The first sentence, and how many more there are.
+fn described(all: &[String]) -> String {
+    match all {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, second] => format!("{first}; {}", lower(second)),
+        [first, second, rest @ ..] => format!("{first}; {}; and {} more", lower(second), rest.len()),
+    }
+}
+
+fn lower(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}

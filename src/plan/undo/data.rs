@@ -1,0 +1,47 @@
+//! Rows that a statement changes and that no undo brings back.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::RangeVar;
+
+use super::Done;
+use crate::catalog::Name;
+use crate::plan::analyze::{Lookup, Resolver};
+use crate::sql::Statement;
+
+/// Adds what is lost. Rows of tables that the plan made go with their table.
+pub(super) fn lost(done: &Done<'_>, statement: &Statement, lost: &mut Vec<String>) {
+    match &statement.node {
+        NodeEnum::InsertStmt(insert) => about(done, insert.relation.as_ref(), "the inserted rows stay in", lost),
+        NodeEnum::UpdateStmt(update) => {
+            about(done, update.relation.as_ref(), "the former values of the updated rows of", lost)
+        }
+        NodeEnum::DeleteStmt(delete) => about(done, delete.relation.as_ref(), "the deleted rows of", lost),
+        NodeEnum::MergeStmt(merge) => about(done, merge.relation.as_ref(), "the former rows of", lost),
+        NodeEnum::CopyStmt(copy) if copy.is_from => {
+            about(done, copy.relation.as_ref(), "the copied rows stay in", lost)
+        }
+        NodeEnum::TruncateStmt(truncate) => {
+            for relation in &truncate.relations {
+                if let Some(NodeEnum::RangeVar(range)) = &relation.node {
+                    about(done, Some(range), "the rows of", lost);
+                }
+            }
+        }
+        NodeEnum::SelectStmt(_) => {}
+        _ => {}
+    }
+}
+
+fn about(done: &Done<'_>, range: Option<&RangeVar>, what: &str, lost: &mut Vec<String>) {
+    let Some(range) = range else {
+        return;
+    };
+    let name = match Resolver::new(done.before).lookup(range) {
+        Lookup::Found(found) => found.name.clone(),
+        _ if range.schemaname.is_empty() => return,
+        _ => Name::new(&*range.schemaname, &*range.relname),
+    };
+    if !done.created.relation(&name) && done.before.relations.contains_key(&name) {
+        lost.push(format!("{what} {name}"));
+    }
+}

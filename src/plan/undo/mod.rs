@@ -1,0 +1,184 @@
+//! How a step is undone: from the catalog before it and after it, never by reversing text.
+
+mod data;
+mod rename;
+
+use pg_query::NodeEnum;
+
+use super::action::{self, Run};
+use super::analyze::Impact;
+use super::created::Created;
+use super::ddl::{self, Skip};
+use super::draft::{UndoSource, Work};
+use super::expand::{Expander, single};
+use super::model::{Action, Backfill, Empty, Irreversible, LossyUndo, Policy, Undo, UndoAction, UndoSteps};
+use crate::catalog::{Catalog, Name, apply::apply};
+use crate::sql::{Statement, quote};
+
+/// What a step did, as far as its undo has to know.
+pub(super) struct Done<'a> {
+    /// Before it.
+    pub before: &'a Catalog,
+    /// After it.
+    pub after: &'a Catalog,
+    /// Its statements.
+    pub statements: &'a [Statement],
+    /// What they do together.
+    pub impact: &'a Impact,
+    /// Whether the effect of one of them on the schema is not known.
+    pub unforeseeable: bool,
+    /// What the plan had made before the step.
+    pub created: &'a Created,
+    /// Where the undo comes from.
+    pub source: &'a UndoSource,
+}
+
+impl Skip for Created {
+    fn relation(&self, name: &Name) -> bool {
+        Self::relation(self, name)
+    }
+    fn column(&self, table: &Name, column: &str) -> bool {
+        Self::column(self, table, column)
+    }
+    fn constraint(&self, table: &Name, constraint: &str) -> bool {
+        Self::constraint(self, table, constraint)
+    }
+}
+
+/// The undo of statements.
+pub(super) fn of_statements(done: &Done<'_>) -> Undo {
+    match done.source {
+        UndoSource::Nothing => return Undo::Nothing(Empty {}),
+        UndoSource::Statements(statements) => return finish(done, statements.clone(), Vec::new(), Vec::new()),
+        UndoSource::Catalog => {}
+    }
+    if done.unforeseeable {
+        return irreversible("what it changes cannot be known before it runs");
+    }
+    if let Some(reversed) = rename::reversed(done) {
+        return match reversed {
+            Ok(statements) => finish(done, statements, Vec::new(), Vec::new()),
+            Err(why) => irreversible(why),
+        };
+    }
+    let script = ddl::between(done.after, done.before, done.created);
+    let (mut lost, mut gaps) = (script.lost.clone(), script.gaps.clone());
+    let statements = script.statements();
+    for statement in done.statements {
+        data::lost(done, statement, &mut lost);
+        gaps.extend(outside(&statement.node));
+    }
+    if done.statements.iter().any(|statement| retypes(&statement.node)) {
+        for name in done.impact.rewrites.iter().filter(|_| !statements.is_empty()) {
+            lost.push(format!("what the change of type took from the values in {name}"));
+        }
+    }
+    finish(done, statements, lost, gaps)
+}
+
+/// The undo of rows changed in batches.
+pub(super) fn of_backfill(backfill: &Backfill, created: &Created) -> Undo {
+    let table = Name::new(&*backfill.schema, &*backfill.table);
+    let lost: Vec<String> = backfill
+        .assignments
+        .iter()
+        .filter(|assignment| !created.column(&table, &assignment.column))
+        .map(|assignment| format!("the former values of column {} of {table}", quote::ident(&assignment.column)))
+        .collect();
+    if lost.is_empty() {
+        return Undo::Nothing(Empty {});
+    }
+    Undo::Lossy(LossyUndo { actions: Vec::new(), lost: lost.join("; ") })
+}
+
+fn irreversible(why: impl Into<String>) -> Undo {
+    Undo::Irreversible(Irreversible { why: why.into() })
+}
+
+fn finish(done: &Done<'_>, statements: Vec<String>, lost: Vec<String>, gaps: Vec<String>) -> Undo {
+    if !gaps.is_empty() {
+        return irreversible(gaps.join("; "));
+    }
+    if statements.is_empty() && lost.is_empty() {
+        return Undo::Nothing(Empty {});
+    }
+    match actions(done, &statements) {
+        None => irreversible("its undo cannot be written as SQL"),
+        Some(actions) if lost.is_empty() => Undo::Lossless(UndoSteps { actions }),
+        Some(actions) => Undo::Lossy(LossyUndo { actions, lost: lost.join("; ") }),
+    }
+}
+
+/// The statements made safe by the same patterns, those that may in one transaction.
+fn actions(done: &Done<'_>, statements: &[String]) -> Option<Vec<UndoAction>> {
+    let mut catalog = done.after.clone();
+    // Everything else of the plan is undone by then or stays: nothing is private any more.
+    let created = Created::default();
+    let policy = Policy::default();
+    let expander = Expander { policy: &policy, created: &created };
+    let mut actions: Vec<UndoAction> = Vec::new();
+    for sql in statements {
+        let statement = single(sql)?;
+        let before = catalog.clone();
+        let drafts = match expander.change(&mut catalog, &statement) {
+            Ok(drafts) => drafts.into_iter().map(|expanded| expanded.draft.work).collect(),
+            // The objects of later steps stand in the way only in this catalog.
+            Err(_) => {
+                let _ = apply(&mut catalog, &statement);
+                vec![Work::Sql(vec![sql.clone()])]
+            }
+        };
+        let mut at = before;
+        for work in drafts {
+            let Work::Sql(texts) = work else {
+                continue;
+            };
+            let run = Run::of(&texts, &mut at)?;
+            let (action, postcondition) = action::sql(texts, &run);
+            match (actions.last_mut(), &action) {
+                (Some(UndoAction { action: Action::Transaction(last), .. }), Action::Transaction(next))
+                    if !last.long && !next.long && !run.alone =>
+                {
+                    last.statements.extend(next.statements.clone());
+                }
+                _ => actions.push(UndoAction { action, postcondition }),
+            }
+        }
+    }
+    Some(actions)
+}
+
+/// Effects outside the schema that nothing here undoes.
+fn outside(node: &NodeEnum) -> Option<String> {
+    let what = match node {
+        NodeEnum::DoStmt(_) | NodeEnum::CallStmt(_) => "what the code did is not known",
+        NodeEnum::AlterSystemStmt(_) => "the former setting of the server is not known",
+        NodeEnum::AlterDatabaseStmt(_)
+        | NodeEnum::AlterDatabaseSetStmt(_)
+        | NodeEnum::CreatedbStmt(_)
+        | NodeEnum::DropdbStmt(_) => "databases are not a part of the schema",
+        NodeEnum::CreateRoleStmt(_)
+        | NodeEnum::AlterRoleStmt(_)
+        | NodeEnum::AlterRoleSetStmt(_)
+        | NodeEnum::DropRoleStmt(_)
+        | NodeEnum::GrantRoleStmt(_) => "roles are not a part of the schema",
+        NodeEnum::CreateTableSpaceStmt(_) | NodeEnum::DropTableSpaceStmt(_) => {
+            "tablespaces are not a part of the schema"
+        }
+        NodeEnum::AlterDefaultPrivilegesStmt(_) => "the former default privileges are not known",
+        NodeEnum::SecLabelStmt(_) => "the former security label is not known",
+        _ => return None,
+    };
+    Some(what.to_owned())
+}
+
+fn retypes(node: &NodeEnum) -> bool {
+    use pg_query::protobuf::AlterTableType;
+    match node {
+        NodeEnum::AlterTableStmt(statement) => statement.cmds.iter().any(|command| match &command.node {
+            Some(NodeEnum::AlterTableCmd(command)) => command.subtype() == AlterTableType::AtAlterColumnType,
+            _ => false,
+        }),
+        _ => false,
+    }
+}
