@@ -48,7 +48,7 @@ SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
 // What a role or database may have set for its sessions must neither kill a step nor hang one. The client check
 // and the keepalives make the server notice within seconds that a runner is gone, and give its locks free.
 const SETTINGS: &str = "\
-SET statement_timeout = 0; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s';
+SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s';
 SET idle_session_timeout = 0; SET default_transaction_isolation = 'read committed';
 SET default_transaction_read_only = off; SET default_transaction_deferrable = off;
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
@@ -57,6 +57,7 @@ SET client_min_messages = warning";
 /// Reads the server's facts, refuses what cannot be worked with, and makes the session independent of what role
 /// and database have set.
 pub(super) async fn prepare(client: &Client) -> Result<Server, Fault> {
+    client.batch_execute("SET statement_timeout = 0").await?;
     let row = client.query_one(FACTS, &[]).await?;
     let version: i32 = row.try_get(0)?;
     if version / 10_000 < OLDEST {

@@ -105,9 +105,11 @@ pub(super) async fn first_cursor(
 ) -> Result<Cursor, Fault> {
     let place = match &table.key {
         Some(key) => {
+            client.batch_execute("BEGIN; SET LOCAL row_security = off").await?;
             exact_text(client, server, true).await?;
             let row = client.query_opt(&statement::upper(spec, key), &[]).await;
-            exact_text(client, server, false).await?;
+            // Puts the formats back as well.
+            client.batch_execute("ROLLBACK").await?;
             Place::Key { last: None, upper: row?.map(|row| key_of(&row)).transpose()? }
         }
         None => Place::Block { next: 0, upper: table.blocks },
@@ -130,7 +132,7 @@ pub(super) fn key_of(row: &tokio_postgres::Row) -> Result<Vec<String>, tokio_pos
     (0..row.len()).map(|column| row.try_get(column)).collect()
 }
 
-/// Around statements that read keys as text, where role or database have chosen a date or number format that
+/// Around statements of a transaction that read keys as text, where role or database have chosen a date or number format that
 /// loses something. The author's expressions must not see it.
 pub(super) async fn exact_text(client: &Client, server: &Server, on: bool) -> Result<(), Fault> {
     if server.exact_text {
@@ -139,7 +141,7 @@ pub(super) async fn exact_text(client: &Client, server: &Server, on: bool) -> Re
     let (style, digits) = if on { ("ISO", "3") } else { (server.date_style.as_str(), server.float_digits.as_str()) };
     client
         .batch_execute(&format!(
-            "SET DateStyle = {}; SET extra_float_digits = {}",
+            "SET LOCAL DateStyle = {}; SET LOCAL extra_float_digits = {}",
             quote::literal(style),
             quote::literal(digits)
         ))

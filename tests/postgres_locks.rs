@@ -1,0 +1,182 @@
+//! Waiting for locks, privileges, and servers that cannot be worked with.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod run_support;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use run_support::plans::*;
+use run_support::{Database, Recorder, end_majors};
+use wesley::plan::{LockMode, Plan, Stage};
+use wesley::run::connect::Settings;
+use wesley::run::{Ending, Options, Progress, ProgressState, Reason};
+
+fn add_column() -> Plan {
+    let statement = transaction(&["ALTER TABLE orders ADD COLUMN a integer"]);
+    let locks = [("public.orders", LockMode::AccessExclusive)];
+    plan("a", vec![step("001-add", Stage::Expand, statement).locks(&locks)])
+}
+
+fn two_tables() -> Plan {
+    let statement = transaction(&["ALTER TABLE orders ADD FOREIGN KEY (customer_id) REFERENCES customers NOT VALID"]);
+    let locks = [("public.customers", LockMode::ShareRowExclusive), ("public.orders", LockMode::ShareRowExclusive)];
+    plan("f", vec![step("001-key", Stage::Expand, statement).locks(&locks)])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_waited_for_in_slices_and_its_holder_named() {
+    for major in end_majors() {
+        for way in [add_column(), two_tables()] {
+            let database = Database::create("contended", major, &shop(10)).await;
+            let holder = database.session().await;
+            holder.batch_execute("SET application_name = 'shop'; BEGIN; UPDATE orders SET note = 'x'").await.unwrap();
+            let runtime = tokio::runtime::Handle::current();
+            let seen = AtomicU32::new(0);
+            let release = |progress: &Progress| {
+                let named = progress.blockers.iter().any(|blocker| blocker.application == "shop");
+                // Several slices have to pass, so that giving up and trying again is what is tested.
+                if progress.state == ProgressState::Waiting && named && seen.fetch_add(1, Ordering::SeqCst) == 4 {
+                    tokio::task::block_in_place(|| runtime.block_on(holder.batch_execute("COMMIT"))).unwrap();
+                }
+            };
+            let outcome = database.apply_with("w", &way, &Options::default(), &release).await;
+            assert_eq!(outcome.ending, Ok(Ending::Done), "{major}");
+            assert!(seen.load(Ordering::SeqCst) > 4);
+            database.drop().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spent_budget_names_the_holder_and_changes_nothing() {
+    let major = *end_majors().last().unwrap();
+    let database = Database::create("budget", major, &shop(10)).await;
+    let holder = database.session().await;
+    holder.batch_execute("SET application_name = 'shop'; BEGIN; SELECT 'canary' FROM orders").await.unwrap();
+    let options = Options { lock_budget: Duration::from_secs(1), ..Options::default() };
+    let picture = database.picture().await;
+    let error = database.apply_with("w", &add_column(), &options, &()).await.ending.unwrap_err();
+    assert_eq!((error.reason, error.exit().code()), (Reason::LockBudgetSpent, 20));
+    assert!(error.message.contains("(shop), idle in transaction"), "{}", error.message);
+    assert!(!error.message.contains("canary"));
+    assert_eq!(database.picture().await, picture);
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(database.apply("w", &add_column()).await.ending, Ok(Ending::Done));
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_are_let_through_while_a_blocking_lock_is_waited_for() {
+    let major = *end_majors().last().unwrap();
+    let database = Database::create("readers", major, &shop(10)).await;
+    let (holder, reader) = (database.session().await, database.session().await);
+    holder.batch_execute("BEGIN; UPDATE orders SET note = 'x'").await.unwrap();
+    let (settings, options) = (database.settings(), Options::default());
+    let token = options.interrupt.clone();
+    let request = wesley::run::Request::Start(Box::new(add_column()));
+    let run = tokio::spawn(async move { wesley::run::apply(&settings, "w", request, &options, &()).await });
+    // While the holder never lets go, every read must come through: a request that stays in the queue would
+    // stop the first one that meets it for ever.
+    for _ in 0..200 {
+        reader.query("SELECT * FROM orders", &[]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!run.is_finished());
+    token.cancel();
+    assert_eq!(run.await.unwrap().ending.unwrap_err().reason, Reason::Interrupted);
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_role_and_database_have_set_does_not_matter() {
+    for major in end_majors() {
+        let database = Database::create("settings", major, &shop(300)).await;
+        let admin = database.superuser().await;
+        let name = &database.name;
+        for setting in [
+            "statement_timeout = '20ms'",
+            "lock_timeout = '1ms'",
+            "default_transaction_isolation = 'serializable'",
+            "default_transaction_read_only = on",
+            "DateStyle = 'German, DMY'",
+            "extra_float_digits = -5",
+            "search_path = public",
+        ] {
+            admin.batch_execute(&format!("ALTER DATABASE {name} SET {setting}")).await.unwrap();
+        }
+        let outcome = database.apply("w", &everything()).await;
+        assert_eq!(outcome.ending, Ok(Ending::Done), "{major}");
+        assert_eq!(database.rollback("w").await.ending, Ok(Ending::RolledBack), "{major}");
+        database.drop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_privilege_is_named_with_the_statement_that_grants_it() {
+    let major = *end_majors().last().unwrap();
+    let database = Database::create("privileges", major, &shop(10)).await;
+    let admin = database.superuser().await;
+    admin
+        .batch_execute(&format!(
+            "DO $$ BEGIN CREATE ROLE run_guest LOGIN PASSWORD 'postgres'; EXCEPTION WHEN duplicate_object THEN END $$;
+             REVOKE CREATE ON DATABASE {} FROM run_guest",
+            database.name
+        ))
+        .await
+        .unwrap();
+    let url = database.url().replace("run_owner", "run_guest");
+    let guest = Settings::from_url(&url).unwrap();
+    let request = || wesley::run::Request::Start(Box::new(add_column()));
+    let outcome = wesley::run::apply(&guest, "g", request(), &Options::default(), &()).await;
+    let error = outcome.ending.unwrap_err();
+    assert_eq!((error.reason, error.exit().code()), (Reason::MissingPrivilege, 12));
+    let grant = format!("GRANT CREATE ON DATABASE {} TO run_guest", database.name);
+    assert!(error.message.contains(&grant), "{}", error.message);
+
+    admin.batch_execute(&grant).await.unwrap();
+    let error = wesley::run::apply(&guest, "g", request(), &Options::default(), &()).await.ending.unwrap_err();
+    assert_eq!((error.reason, error.sqlstate.as_deref()), (Reason::MissingPrivilege, Some("42501")));
+    assert!(error.message.contains("orders"), "{}", error.message);
+
+    // The ledger is the guest's now: another role could be tricked by what stands in it.
+    let error = database.apply("o", &add_column()).await.ending.unwrap_err();
+    assert_eq!(error.reason, Reason::MissingPrivilege);
+    assert!(error.message.contains("run_guest"), "{}", error.message);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connection_errors_have_their_reasons() {
+    let major = *end_majors().last().unwrap();
+    let database = Database::create("refusals", major, "").await;
+    let (url, closed) = (database.url(), database.url_at(1));
+    for (url, reason, exit) in [
+        (url.replace(":postgres@", ":wrong@"), Reason::AuthenticationFailed, 12),
+        (url.replace(&database.name, "run_no_such"), Reason::DatabaseNotFound, 11),
+        (closed, Reason::Unreachable, 75),
+    ] {
+        let settings = Settings::from_url(&url).unwrap();
+        let request = wesley::run::Request::Start(Box::new(add_column()));
+        let recorder = Recorder::default();
+        let error =
+            wesley::run::apply(&settings, "c", request, &Options::default(), &recorder).await.ending.unwrap_err();
+        assert_eq!((error.reason, error.exit().code()), (reason, exit), "{}", error.message);
+        assert!(!error.message.contains("wrong"));
+        assert_eq!(recorder.all().last().unwrap().summary.as_ref().unwrap().result, reason);
+    }
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_statement_that_is_not_short_is_given_up() {
+    let major = *end_majors().last().unwrap();
+    let database = Database::create("short", major, &shop(10)).await;
+    let slow = plan("s", vec![step("001", Stage::Expand, transaction(&["SELECT pg_sleep(60)"]))]);
+    let options = Options { short_statement: Duration::from_millis(20), ..Options::default() };
+    let error = database.apply_with("s", &slow, &options, &()).await.ending.unwrap_err();
+    assert_eq!((error.reason, error.sqlstate.as_deref()), (Reason::StatementTimeout, Some("57014")));
+    database.drop().await;
+}
