@@ -8,10 +8,11 @@ use super::names::Names;
 use super::query::{Fields, each};
 use super::{Context, IntrospectError};
 
+/// `pg_get_expr` opens the relation it is given. Only the expressions of generated columns need it.
 const COLUMNS: &str = "
 select a.attrelid, a.attnum, a.attname::pg_catalog.text, a.atttypid, a.atttypmod, a.attnotnull,
     case when a.attcollation <> t.typcollation then a.attcollation end,
-    pg_catalog.pg_get_expr(d.adbin, d.adrelid), d.oid,
+    pg_catalog.pg_get_expr(d.adbin, case when a.attgenerated <> '' then d.adrelid else 0 end), d.oid,
     a.attgenerated, a.attidentity,
     case when a.attstorage <> t.typstorage then a.attstorage end,
     {compression},

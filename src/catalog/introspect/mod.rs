@@ -76,8 +76,9 @@ impl IntrospectError {
     }
 }
 
-/// Output settings of definitions, and a bound for the waits that some deparsing functions may have behind an
-/// `ACCESS EXCLUSIVE` lock. Compilation of the queries costs more than it saves.
+/// Output settings of definitions, and a bound for waiting: most functions that deparse a definition, and the one
+/// that measures a relation, lock the table for an instant and so wait behind an `ACCESS EXCLUSIVE` lock.
+/// Compilation of the queries costs more than it saves.
 const SETTINGS: &str = "
 set local search_path = '';
 set local datestyle = 'ISO, MDY';
@@ -94,7 +95,7 @@ set local jit = off";
 /// a transaction: see [`introspect_in_transaction`].
 ///
 /// # Errors
-/// [`IntrospectError`]; with SQLSTATE 55P03 when a definition stayed locked for five seconds.
+/// [`IntrospectError`]; with SQLSTATE 55P03 when a table stayed locked for five seconds: it can be tried again.
 pub async fn introspect(client: &Client) -> Result<Catalog, IntrospectError> {
     const ATTEMPTS: usize = 3;
     let mut attempt = 1;

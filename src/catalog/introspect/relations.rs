@@ -5,12 +5,13 @@ use super::comments::class;
 use super::query::each;
 use super::{Context, IntrospectError};
 
-/// The options of a toast table are set through its table, and so reported with it.
+/// The options of a toast table are set through its table, and so reported with it. A bound has no columns to
+/// resolve; without its relation `pg_get_expr` opens none.
 const RELATIONS: &str = "
 select c.oid, c.relnamespace, c.relname::pg_catalog.text, c.relkind, c.relpersistence,
     pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text,
     c.relrowsecurity, c.relforcerowsecurity,
-    pg_catalog.pg_get_expr(c.relpartbound, c.oid),
+    pg_catalog.pg_get_expr(c.relpartbound, 0),
     pg_catalog.array_cat(c.reloptions,
         case when t.reloptions is not null
             then (select pg_catalog.array_agg('toast.' || o.option) from pg_catalog.unnest(t.reloptions) o(option)) end),
