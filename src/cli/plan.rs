@@ -1,12 +1,14 @@
 //! `wesley plan` and `wesley explain`.
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal;
 use std::str::FromStr;
 
 use strum::IntoEnumIterator;
 
 use super::{Failure, Format, PlanArgs, PolicyArgs, catalog, input, print, print_json};
 use crate::exit::Exit;
+use crate::plan::explain::{self, render};
 use crate::plan::{HazardId, Plan, PlanError, Policy, plan as make_plan};
 
 pub(super) async fn plan(args: &PlanArgs, format: Format) -> Result<(), Failure> {
@@ -77,8 +79,16 @@ pub(super) fn failure(input: &input::Input, error: PlanError) -> Failure {
     }
 }
 
-fn show(plan: &Plan, _format: Format) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(plan).map_err(|error| Failure::new(Exit::Defect, error.to_string()))?;
-    print(&text);
+fn show(plan: &Plan, format: Format) -> Result<(), Failure> {
+    let format = match format {
+        Format::Json => return print_json(plan),
+        Format::Markdown => explain::Format::Markdown,
+        // https://no-color.org: any value that is not empty turns colours off.
+        Format::Text => {
+            let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            explain::Format::Text { color: std::io::stdout().is_terminal() && !plain }
+        }
+    };
+    print(render(plan, format).trim_end());
     Ok(())
 }

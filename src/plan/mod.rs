@@ -17,6 +17,7 @@ mod draft;
 mod equivalent;
 mod estimate;
 mod expand;
+pub mod explain;
 pub mod lock;
 pub mod model;
 mod names;

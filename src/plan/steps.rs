@@ -325,7 +325,10 @@ impl<'a> Builder<'a> {
             targets.iter().filter_map(relation).collect()
         };
         let (rewrites, scans) = (named(&run.impact.rewrites), named(&run.impact.scans));
-        let (kind, names) = if !rewrites.is_empty() {
+        let anything = run.impact.scans.union(&run.impact.rewrites).any(|target| *target == Target::Any);
+        let (kind, names) = if anything {
+            (Kind::Rewrite, before.relations.keys().cloned().collect())
+        } else if !rewrites.is_empty() {
             (Kind::Rewrite, rewrites)
         } else if run.statements.iter().any(|statement| matches!(statement.node, pg_query::NodeEnum::IndexStmt(_))) {
             (Kind::Build, scans)
