@@ -1,10 +1,12 @@
 //! The command line: one file per command, each a thin edge around the engine.
 
 mod analyze;
+mod apply;
 mod catalog;
 mod diagnostic;
 mod input;
 mod plan;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +47,29 @@ enum Command {
     Explain {
         #[command(flatten)]
         plan: PlanArgs,
+        /// Output format.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Plans again whenever a file changes. Executes nothing.
+    Watch {
+        #[command(flatten)]
+        plan: PlanArgs,
+        /// Output format.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Plans and executes all stages, recorded in the ledger under a name; resumes what was cut off.
+    Apply(ApplyArgs),
+    /// Runs the recorded undo of a name, which can be applied again afterwards.
+    Rollback(RollbackArgs),
+    /// What the ledger of the database says.
+    Status {
+        #[command(flatten)]
+        database: DatabaseArgs,
+        /// Only this run.
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
         /// Output format.
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
@@ -109,6 +134,49 @@ struct PolicyArgs {
     in_place_bytes: i64,
 }
 
+/// What is executed.
+#[derive(Args)]
+struct ApplyArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    /// Name in the ledger: 1 to 200 of letters, digits, `.`, `_`, `-`.
+    #[arg(long)]
+    name: String,
+    /// Start without a question.
+    #[arg(long, short)]
+    yes: bool,
+    /// Output format; JSON is one progress object a line, the last one the result.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// What is undone.
+#[derive(Args)]
+struct RollbackArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Name in the ledger.
+    #[arg(long)]
+    name: String,
+    /// Start without a question.
+    #[arg(long, short)]
+    yes: bool,
+    /// Output format; JSON is one progress object a line, the last one the result.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+impl SourceArgs {
+    /// Whether standard input holds SQL, so that it cannot answer a question.
+    fn reads_stdin(&self) -> bool {
+        self.files.iter().any(|file| file.as_os_str() == "-")
+    }
+}
+
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -148,8 +216,11 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Analyze { source, schema, format } => analyze::run(&source, &schema, format).await,
-        Command::Plan { plan, format } => plan::plan(&plan, format).await,
-        Command::Explain { plan, format } => plan::explain(&plan, format).await,
+        Command::Plan { plan, format } | Command::Explain { plan, format } => plan::run(&plan, format).await,
+        Command::Watch { plan, format } => watch::run(&plan, format).await,
+        Command::Apply(args) => apply::apply(&args).await,
+        Command::Rollback(args) => apply::rollback(&args).await,
+        Command::Status { database, name, format } => apply::status(&database, name.as_deref(), format).await,
         Command::Catalog { database, format: _ } => catalog::run(&database).await,
         Command::Crd => crate::api::schema::print()
             .map(|text| print(&text))

@@ -1,34 +1,28 @@
 //! `wesley plan` and `wesley explain`.
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal;
 use std::str::FromStr;
 
 use strum::IntoEnumIterator;
 
 use super::{Failure, Format, PlanArgs, PolicyArgs, catalog, input, print, print_json};
 use crate::exit::Exit;
-use crate::plan::explain::{self, render};
-use crate::plan::{HazardId, Plan, PlanError, Policy, plan as make_plan};
+use crate::plan::{HazardId, Plan, PlanError, Policy, explain, plan as make_plan};
 
-pub(super) async fn plan(args: &PlanArgs, format: Format) -> Result<(), Failure> {
-    let plan = make(args).await?;
-    match format {
-        Format::Json => print_json(&plan),
-        Format::Text | Format::Markdown => show(&plan, format),
-    }
-}
-
-pub(super) async fn explain(args: &PlanArgs, format: Format) -> Result<(), Failure> {
-    let plan = make(args).await?;
-    show(&plan, format)
-}
-
-async fn make(args: &PlanArgs) -> Result<Plan, Failure> {
+/// Makes the plan and shows it; one with hazards that are not allowed is shown too, and is then a failure.
+pub(super) async fn run(args: &PlanArgs, format: Format) -> Result<(), Failure> {
     let policy = policy(&args.policy)?;
     let input = input::read(&args.source)?;
     let catalog = catalog::read(&args.schema).await?;
-    make_plan(&input.statements, &catalog, &policy).map_err(|error| failure(&input, error))
+    match make_plan(&input.statements, &catalog, &policy) {
+        Ok(plan) => show(&plan, format),
+        Err(error) => {
+            if let PlanError::NotAllowed { plan, .. } = &error {
+                show(plan, format)?;
+            }
+            Err(failure(&input, error))
+        }
+    }
 }
 
 /// What `--allow` and the limits say.
@@ -80,15 +74,16 @@ pub(super) fn failure(input: &input::Input, error: PlanError) -> Failure {
 }
 
 fn show(plan: &Plan, format: Format) -> Result<(), Failure> {
-    let format = match format {
+    let page = match format {
         Format::Json => return print_json(plan),
         Format::Markdown => explain::Format::Markdown,
-        // https://no-color.org: any value that is not empty turns colours off.
-        Format::Text => {
-            let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            explain::Format::Text { color: std::io::stdout().is_terminal() && !plain }
-        }
+        Format::Text => explain::Format::Text { color: colour(&std::io::stdout()) },
     };
-    print(render(plan, format).trim_end());
+    print(&explain::render(plan, page));
     Ok(())
+}
+
+/// Whether the stream is a terminal that may be coloured (https://no-color.org).
+pub(super) fn colour(stream: &impl std::io::IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -13,7 +13,7 @@ pub fn of_plan(plan: &Plan) -> String {
 }
 
 /// Of the author's statements, byte for byte, each ended by a semicolon and a line feed.
-pub(super) fn of_source(statements: &[Statement]) -> String {
+pub fn of_source(statements: &[Statement]) -> String {
     let mut hash = Sha256::new();
     for statement in statements {
         hash.update(statement.text.as_bytes());

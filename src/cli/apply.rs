@@ -1,0 +1,186 @@
+//! `wesley apply`, `wesley rollback` and `wesley status`: the executor without a cluster.
+
+use std::io::{IsTerminal, Write};
+
+use super::{ApplyArgs, DatabaseArgs, Failure, Format, RollbackArgs, catalog, input, plan, print, print_json};
+use crate::catalog::introspect::introspect;
+use crate::exit::Exit;
+use crate::plan::{Plan, explain, source_digest};
+use crate::run::connect::Settings;
+use crate::run::{self, Options, Progress, Request, RunOutcome, RunRow, RunState, interrupt_on_signals};
+
+/// Plans and executes all stages under a name; resumes what was cut off.
+pub(super) async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
+    let policy = plan::policy(&args.policy)?;
+    let input = input::read(&args.source)?;
+    let settings = catalog::settings(&args.database)?;
+    let digest = source_digest(&input.statements);
+    let recorded = recorded(&settings, &args.name).await?;
+    let request = match recorded.first() {
+        // What is recorded for the same SQL goes on (or is done) as planned then: the catalog has moved since.
+        Some(run) if run.state != RunState::RolledBack && run.source_digest == digest => {
+            confirm(args.yes, args.source.reads_stdin(), &format!("Resume {} at step {}?", args.name, next(run)))?;
+            Request::Resume { source_digest: digest }
+        }
+        _ => {
+            let catalog = read_catalog(&settings).await?;
+            let plan = crate::plan::plan(&input.statements, &catalog, &policy)
+                .map_err(|error| plan::failure(&input, error))?;
+            ask(args, &plan)?;
+            Request::Start(Box::new(plan))
+        }
+    };
+    let options = options()?;
+    let outcome = run::apply(&settings, &args.name, request, &options, &observer(args.format)).await;
+    end(&outcome)
+}
+
+/// Runs the recorded undo of a name.
+pub(super) async fn rollback(args: &RollbackArgs) -> Result<(), Failure> {
+    let settings = catalog::settings(&args.database)?;
+    if !args.yes {
+        let recorded = recorded(&settings, &args.name).await?;
+        if let Some(state) = recorded.first().and_then(|run| run.rollback.as_ref()) {
+            let loses = if state.reason.is_empty() { String::new() } else { format!(": {}", state.reason) };
+            let question = format!("Roll back {} ({} actions, {}{loses})?", args.name, state.steps, state.class);
+            confirm(args.yes, false, &question)?;
+        }
+    }
+    let outcome = run::rollback(&settings, &args.name, &options()?, &observer(args.format)).await;
+    end(&outcome)
+}
+
+/// The ledger as rows.
+pub(super) async fn status(database: &DatabaseArgs, name: Option<&str>, format: Format) -> Result<(), Failure> {
+    let settings = catalog::settings(database)?;
+    let client = settings.connect().await.map_err(|error| Failure::new(Exit::Precondition, error.to_string()))?;
+    let rows = run::status(&client, name).await.map_err(|error| Failure::new(error.exit(), error.message))?;
+    if format == Format::Json {
+        return print_json(&rows);
+    }
+    if rows.is_empty() {
+        print("no runs recorded in this database");
+        return Ok(());
+    }
+    let mut lines = vec![["NAME", "STATE", "STEPS", "ROWS", "ROLLBACK", "STARTED", "REASON"].map(str::to_owned)];
+    lines.extend(rows.iter().map(|run| {
+        [
+            run.name.clone(),
+            run.state.to_string(),
+            format!("{}/{}", run.steps_done, run.steps_total),
+            run.rows_done.to_string(),
+            run.rollback.as_ref().map(|state| state.class.to_string()).unwrap_or_default(),
+            run.started_at.clone(),
+            run.reason.clone().unwrap_or_default(),
+        ]
+    }));
+    print(&table(&lines));
+    Ok(())
+}
+
+/// Columns as wide as their widest cell.
+fn table<const N: usize>(lines: &[[String; N]]) -> String {
+    let widths: Vec<usize> =
+        (0..N).map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)).collect();
+    let mut out = String::new();
+    for line in lines {
+        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        out.push_str(cells.join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+async fn recorded(settings: &Settings, name: &str) -> Result<Vec<RunRow>, Failure> {
+    let client = settings.connect().await.map_err(|error| Failure::new(Exit::Precondition, error.to_string()))?;
+    run::status(&client, Some(name)).await.map_err(|error| Failure::new(error.exit(), error.message))
+}
+
+async fn read_catalog(settings: &Settings) -> Result<crate::catalog::Catalog, Failure> {
+    let client = settings.connect().await.map_err(|error| Failure::new(Exit::Precondition, error.to_string()))?;
+    introspect(&client)
+        .await
+        .map_err(|error| Failure::new(Exit::Precondition, format!("cannot read the schema: {error}")))
+}
+
+fn options() -> Result<Options, Failure> {
+    let interrupt = interrupt_on_signals()
+        .map_err(|error| Failure::new(Exit::Defect, format!("cannot listen for signals: {error}")))?;
+    Ok(Options { interrupt, ..Options::default() })
+}
+
+fn next(run: &RunRow) -> &str {
+    run.next_step.as_deref().unwrap_or("none, all are done")
+}
+
+/// Shows the plan and asks.
+fn ask(args: &ApplyArgs, steps: &Plan) -> Result<(), Failure> {
+    if args.yes {
+        return Ok(());
+    }
+    let color = plan::colour(&std::io::stderr());
+    eprintln!("{}", explain::render(steps, explain::Format::Text { color }));
+    confirm(args.yes, args.source.reads_stdin(), "Run these steps?")
+}
+
+fn confirm(yes: bool, stdin_is_taken: bool, question: &str) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    let mut stdin = std::io::stdin();
+    if stdin_is_taken || !stdin.is_terminal() {
+        return Err(Failure::new(Exit::Usage, "there is nobody to ask: give --yes to start without a question"));
+    }
+    eprint!("{question} [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::BufRead::read_line(&mut std::io::BufReader::new(&mut stdin), &mut answer);
+    if read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::NotAllowed, "not started: nothing was changed"))
+}
+
+/// Prints progress as it comes.
+fn observer(format: Format) -> impl Fn(&Progress) + Send + Sync {
+    move |progress: &Progress| {
+        if format == Format::Json {
+            if let Ok(line) = serde_json::to_string(progress) {
+                print(&line);
+            }
+        } else if progress.summary.is_none() {
+            print(&line(progress));
+        }
+    }
+}
+
+fn line(progress: &Progress) -> String {
+    let seconds = progress.elapsed_milliseconds / 1000;
+    let mut text = format!("{:>3}:{:02}  ", seconds / 60, seconds % 60);
+    text.push_str(&format!("{:<8}", progress.state.to_string()));
+    if let Some(stage) = progress.stage {
+        text.push_str(&format!(" {:<9}", stage.to_string()));
+    }
+    text.push_str(progress.step.as_deref().unwrap_or(""));
+    match (progress.rows_done, progress.rows_total) {
+        (0, None) => {}
+        (done, Some(total)) if total > 0 => text.push_str(&format!("  {done}/{total} rows")),
+        (done, _) if done > 0 => text.push_str(&format!("  {done} rows")),
+        _ => {}
+    }
+    for blocker in &progress.blockers {
+        text.push_str(&format!("\n          blocked by {blocker}"));
+    }
+    text
+}
+
+fn end(outcome: &RunOutcome) -> Result<(), Failure> {
+    match &outcome.ending {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let at = error.step.as_deref().map(|step| format!("step {step}: ")).unwrap_or_default();
+            let code = error.sqlstate.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
+            Err(Failure::new(error.exit(), format!("{at}{}{code} [{}]", error.message, error.reason)))
+        }
+    }
+}
