@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod builtin;
+pub mod fingerprint;
 pub mod introspect;
 pub mod model;
 pub mod types;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ColumnReference, DataType, Name, yes};
+use super::{ColumnReference, DataType, Name, is_default, is_yes, yes};
 
 /// A column of a table, view, materialized view or foreign table; an attribute of a composite type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +16,7 @@ pub struct Column {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collation: Option<String>,
     /// `attnotnull`. On 18 it is already true while the not-null constraint is not valid: ask the constraint.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub not_null: bool,
     /// Default expression as `pg_get_expr` prints it; for generated columns their expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,10 +58,10 @@ pub struct Column {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// Defined here rather than only inherited (`attislocal`).
-    #[serde(default = "yes")]
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub local: bool,
     /// Number of parents it is inherited from (`attinhcount`).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub inherited: i32,
 }
 

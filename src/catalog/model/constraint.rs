@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, yes};
+use super::{Name, is_default, is_yes, yes};
 
 /// One entry of `pg_constraint` on a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,25 +18,25 @@ pub struct Constraint {
     /// `pg_get_constraintdef`.
     pub definition: String,
     /// `convalidated`.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub validated: bool,
     /// `conenforced` (18); always true before.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub enforced: bool,
     /// `condeferrable`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub deferrable: bool,
     /// `condeferred`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub initially_deferred: bool,
     /// `connoinherit`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub no_inherit: bool,
     /// Defined here rather than only inherited (`conislocal`).
-    #[serde(default = "yes")]
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub local: bool,
     /// Number of parents it is inherited from (`coninhcount`).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub inherited: i32,
     /// Index behind a unique, primary key or exclusion constraint; for a foreign key the referenced index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ pub struct Constraint {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<Name>,
     /// `WITHOUT OVERLAPS` or `PERIOD` (18).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub period: bool,
     /// Comment.
     #[serde(default, skip_serializing_if = "Option::is_none")]

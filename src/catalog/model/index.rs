@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, yes};
+use super::{Name, is_default, is_yes, yes};
 
 /// An index's own facts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,17 +15,17 @@ pub struct Index {
     /// Unique.
     pub unique: bool,
     /// `NULLS NOT DISTINCT` (15+).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub nulls_not_distinct: bool,
     /// Behind a primary key.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub primary: bool,
     /// `indisvalid`.
     pub valid: bool,
     /// `indisready`.
     pub ready: bool,
     /// `indimmediate` (false for deferrable constraints).
-    #[serde(default = "yes")]
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub immediate: bool,
     /// Key parts in order.
     pub keys: Vec<IndexKey>,
@@ -50,7 +50,7 @@ pub struct Index {
     /// `pg_get_indexdef`.
     pub definition: String,
     /// `indisclustered`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub clustered: bool,
 }
 
@@ -67,19 +67,19 @@ pub struct IndexKey {
     /// Operator class: the bare name when it is built in, else `schema.name`, quoted.
     pub operator_class: String,
     /// Operator family, `schema.name`, quoted.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub operator_family: String,
     /// Whether the class is the default for the column's type and method.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub default_class: bool,
     /// Collation as `schema.name`, quoted (`pg_catalog."default"`); empty where the type has none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub collation: String,
     /// `DESC`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub descending: bool,
     /// `NULLS FIRST`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub nulls_first: bool,
     /// Statistics target of an expression when set.
     #[serde(default, skip_serializing_if = "Option::is_none")]

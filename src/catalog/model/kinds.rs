@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ColumnReference, Name, yes};
+use super::{ColumnReference, Name, is_default, is_yes, yes};
 
 /// Partitioning of a partitioned table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct View {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<Name>,
     /// `relispopulated` of materialized views.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub populated: bool,
 }
 
@@ -63,7 +63,7 @@ pub struct Sequence {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owned_by: Option<ColumnReference>,
     /// Belongs to an identity column.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub identity: bool,
 }
 
@@ -78,7 +78,7 @@ pub struct ExtendedStatistics {
     /// `pg_get_statisticsobjdef`.
     pub definition: String,
     /// Owning role.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub owner: String,
     /// Statistics target when set.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -68,3 +68,14 @@ pub struct Catalog {
 fn yes() -> bool {
     true
 }
+
+/// For `serde(skip_serializing_if)` beside [`yes`].
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+/// For `serde(skip_serializing_if)`: a catalog has hundreds of thousands of facts, most of them the usual one.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

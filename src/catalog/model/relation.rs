@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Column, Constraint, Index, Name, PartitionKey, Policy, Rule, Sequence, Trigger, View};
+use super::{Column, Constraint, Index, Name, PartitionKey, Policy, Rule, Sequence, Trigger, View, is_default};
 
 /// `pg_class.relkind`, without composite types and toast tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ pub struct Relation {
     /// What it is.
     pub kind: RelationKind,
     /// Permanent, unlogged or temporary.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub persistence: Persistence,
     /// Owning role.
     pub owner: String,
@@ -72,10 +72,10 @@ pub struct Relation {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<Policy>,
     /// `relrowsecurity`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub row_security: bool,
     /// `relforcerowsecurity`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub force_row_security: bool,
     /// Parents by inheritance or partitioning, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -84,7 +84,7 @@ pub struct Relation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition_bound: Option<String>,
     /// Set for a partition whose `DETACH CONCURRENTLY` was cut off.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub detach_pending: bool,
     /// Set for partitioned tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,7 +114,7 @@ pub struct Relation {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tablespace: String,
     /// Replica identity. Default for what is neither table nor materialized view.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub replica_identity: ReplicaIdentity,
     /// Access privileges, as `relacl` prints them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -126,7 +126,7 @@ pub struct Relation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<String>,
     /// Size and estimated rows.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub stats: Statistics,
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ColumnReference, Name};
+use super::{ColumnReference, Name, is_default};
 
 /// A user-defined function or procedure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,14 +15,14 @@ pub struct Function {
     /// `pg_get_function_identity_arguments`.
     pub arguments: String,
     /// `pg_get_function_result`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub result: String,
     /// `i` immutable, `s` stable, `v` volatile.
     pub volatility: char,
     /// Language name.
     pub language: String,
     /// `STRICT`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub strict: bool,
     /// Relations and columns an SQL-body function depends on (14+).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -34,13 +34,13 @@ pub struct Function {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<Name>,
     /// `pg_get_functiondef`; empty for aggregates and for what belongs to an extension.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub definition: String,
     /// Extension that owns the function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<String>,
     /// Owning role.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub owner: String,
     /// Access privileges as `proacl` prints them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

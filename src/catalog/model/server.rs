@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ColumnReference, Name};
+use super::{ColumnReference, Name, is_default};
 
 /// Server and session facts that change what a statement does.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,10 +25,10 @@ pub struct Server {
     /// `system_identifier` of the cluster as text; empty when it may not be read.
     pub system_identifier: String,
     /// The database's own tablespace (`pg_database.dattablespace`): where a relation without one lies.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub default_tablespace: String,
     /// Session `default_table_access_method`: what a new table gets (`heap`).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub default_table_access_method: String,
 }
 
@@ -62,10 +62,10 @@ pub struct Publication {
     /// Tables named one by one.
     pub tables: Vec<Name>,
     /// Schemas (15+).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub schemas: Vec<String>,
     /// Owning role.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub owner: String,
     /// Publishes updates or deletes (which then need a replica identity).
     pub updates_or_deletes: bool,
@@ -81,7 +81,7 @@ pub struct EventTrigger {
     /// `ddl_command_start`, `ddl_command_end`, `sql_drop`, `table_rewrite`, `login`.
     pub event: String,
     /// Tags it is limited to.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tags: Vec<String>,
     /// The function it calls.
     pub function: Name,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ColumnReference, Name};
+use super::{ColumnReference, Name, is_default};
 
 /// A user trigger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct Trigger {
     /// Fires on delete.
     pub on_delete: bool,
     /// Fires on truncate.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub on_truncate: bool,
     /// Columns of `UPDATE OF`, and those its WHEN clause mentions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -36,7 +36,7 @@ pub struct Trigger {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<Name>,
     /// Cloned from a partitioned parent's trigger.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub from_parent: bool,
     /// Referenced table of a constraint trigger (`FROM`).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Column, Name};
+use super::{Column, Name, is_default};
 
 /// A type with its modifier. Built-in types have schema `pg_catalog` and their internal name (`int4`,
 /// `varchar`, `timestamptz`); the element type's name is used for arrays, with `array` set.
@@ -14,7 +14,7 @@ pub struct DataType {
     /// `atttypmod`, -1 when there is none.
     pub modifier: i32,
     /// Whether it is an array of `name`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub array: bool,
     /// As `format_type` prints it.
     pub sql: String,
