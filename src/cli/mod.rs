@@ -5,6 +5,7 @@ mod apply;
 mod catalog;
 mod diagnostic;
 mod input;
+mod job;
 mod plan;
 mod watch;
 
@@ -84,6 +85,9 @@ enum Command {
     },
     /// The resource definitions, as YAML for kubectl apply.
     Crd,
+    /// What a Job in a cluster runs.
+    #[command(hide = true)]
+    Run(Box<job::JobArgs>),
 }
 
 /// The author's SQL.
@@ -222,6 +226,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Rollback(args) => apply::rollback(&args).await,
         Command::Status { database, name, format } => apply::status(&database, name.as_deref(), format).await,
         Command::Catalog { database, format: _ } => catalog::run(&database).await,
+        Command::Run(args) => job::run(&args).await,
         Command::Crd => crate::api::schema::print()
             .map(|text| print(&text))
             .map_err(|error| Failure::new(Exit::Defect, format!("cannot write the definitions: {error}"))),

@@ -23,7 +23,7 @@ pub fn of_source(statements: &[Statement]) -> String {
 }
 
 /// Of the schema without sizes.
-pub(super) fn of_catalog(catalog: &Catalog) -> String {
+pub fn of_catalog(catalog: &Catalog) -> String {
     let mut plain = catalog.clone();
     for relation in plain.relations.values_mut() {
         relation.stats = Statistics::default();

@@ -114,6 +114,14 @@ impl Settings {
         Self { config, mode, files }
     }
 
+    /// The same settings with another TLS mode, where one is given, and with the files that are given.
+    #[must_use]
+    pub fn with_tls(self, mode: Option<TlsMode>, files: TlsFiles) -> Self {
+        let files =
+            TlsFiles { roots: files.roots.or(self.files.roots), identity: files.identity.or(self.files.identity) };
+        Self::new(self.config, mode.unwrap_or(self.mode), files)
+    }
+
     /// The same settings with another `application_name`.
     #[must_use]
     pub fn with_application_name(mut self, name: &str) -> Self {

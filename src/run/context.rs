@@ -44,8 +44,10 @@ impl<'a> Unit<'a> {
 /// What a run has come to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
-    /// Steps done in the ledger; after a rollback, undone.
+    /// Steps done in the ledger.
     pub steps_done: i64,
+    /// Steps undone by a rollback.
+    pub steps_undone: i64,
     /// Whether anything in the database was changed, by this process or an earlier one of the same run.
     pub changed: bool,
     /// Rows written by backfills.

@@ -35,6 +35,34 @@ pub enum Reason {
     RolledBack,
     /// There was nothing left to undo.
     AlreadyRolledBack,
+    /// A plan was made.
+    Planned,
+    /// The ledger was read.
+    Inspected,
+    /// The SQL does not parse.
+    SyntaxError,
+    /// The files with the SQL cannot be read.
+    SourceUnreadable,
+    /// The server will refuse a statement: the catalog already tells.
+    StatementRefused,
+    /// A statement has no place in a migration.
+    StatementUnsupported,
+    /// The plan is larger than an object in the cluster may be.
+    PlanTooLarge,
+    /// The change has hazards that are not allowed.
+    HazardNotAllowed,
+    /// How the database is reached is not given, or not given right.
+    ConnectionInvalid,
+    /// The catalog is not the one that the plan was made for.
+    CatalogChanged,
+    /// The MigrationPlan is not the one that was asked for.
+    PlanChanged,
+    /// The ledger has begun with another plan for the same SQL.
+    OtherPlanRecorded,
+    /// The API server does not answer.
+    ApiUnavailable,
+    /// The API server refuses the request.
+    ApiRefused,
     /// The name is not 1 to 200 letters, digits, `.`, `_`, `-`.
     InvalidName,
     /// Nothing answers at host and port, or the server is starting or stopping.
@@ -107,11 +135,24 @@ impl Reason {
     /// The exit code that goes with it.
     pub const fn exit(self) -> Exit {
         match self {
-            Self::Done | Self::AlreadyDone | Self::Paused | Self::RolledBack | Self::AlreadyRolledBack => Exit::Done,
+            Self::Done
+            | Self::AlreadyDone
+            | Self::Paused
+            | Self::RolledBack
+            | Self::AlreadyRolledBack
+            | Self::Planned
+            | Self::Inspected => Exit::Done,
             Self::InvalidName => Exit::Usage,
-            Self::Unreachable | Self::TooManyConnections | Self::ConnectionLost | Self::Interrupted => {
-                Exit::Interrupted
-            }
+            Self::SyntaxError
+            | Self::SourceUnreadable
+            | Self::StatementRefused
+            | Self::StatementUnsupported
+            | Self::PlanTooLarge => Exit::InvalidInput,
+            Self::Unreachable
+            | Self::TooManyConnections
+            | Self::ConnectionLost
+            | Self::Interrupted
+            | Self::ApiUnavailable => Exit::Interrupted,
             Self::TlsFailed
             | Self::DatabaseNotFound
             | Self::PoolerInTransactionMode
@@ -123,11 +164,17 @@ impl Reason {
             | Self::RollbackUnfinished
             | Self::NotRecorded
             | Self::ForwardOnly
+            | Self::ConnectionInvalid
+            | Self::CatalogChanged
+            | Self::PlanChanged
+            | Self::ApiRefused
             | Self::PreconditionFailed => Exit::Precondition,
-            Self::AuthenticationFailed | Self::MissingPrivilege => Exit::NotAllowed,
-            Self::TargetChanged | Self::LedgerCorrupt | Self::ObjectDiffers | Self::PostconditionFailed => {
-                Exit::Integrity
-            }
+            Self::AuthenticationFailed | Self::MissingPrivilege | Self::HazardNotAllowed => Exit::NotAllowed,
+            Self::TargetChanged
+            | Self::LedgerCorrupt
+            | Self::OtherPlanRecorded
+            | Self::ObjectDiffers
+            | Self::PostconditionFailed => Exit::Integrity,
             Self::DatabaseBusy | Self::LockBudgetSpent | Self::Fenced => Exit::Busy,
             Self::CheckFailed
             | Self::StatementFailed

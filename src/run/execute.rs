@@ -19,7 +19,8 @@ use super::progress::{Observer, ProgressState};
 use super::rollback;
 use super::session::Session;
 use super::transaction;
-use crate::plan::{Action, Plan};
+use crate::catalog::introspect::{IntrospectError, introspect};
+use crate::plan::{Action, Plan, catalog_fingerprint};
 
 /// What to execute.
 #[derive(Clone, Debug)]
@@ -129,6 +130,7 @@ async fn take(context: &mut Context<'_>, request: Request) -> Result<Taken, Faul
         }
         (Some(recorded), request) => {
             require_source(&name, &recorded, &request)?;
+            require_plan(context, &recorded, &request)?;
             context.run = runs::take_over(client, &name, RunState::Running).await?;
             context.tally.changed = !untouched;
             Ok(Taken::Ready(Box::new(recorded.plan)))
@@ -148,6 +150,9 @@ async fn start(context: &mut Context<'_>, plan: Plan) -> Result<Taken, Fault> {
             ),
         )
         .into());
+    }
+    if context.options.planned_earlier {
+        require_same_catalog(context, &plan).await?;
     }
     context.run = runs::create(context.session.client(), &context.run.name, &plan, identity).await?;
     hit(Boundary::RunRecorded);
@@ -182,6 +187,42 @@ fn require_source(name: &str, recorded: &Recorded, request: &Request) -> Result<
         Reason::NameTaken,
         format!("the run {name} {what} with other SQL: use another name, or roll it back first"),
     ))
+}
+
+/// What was approved is one plan, not whatever the same SQL would lead to now.
+fn require_plan(context: &Context<'_>, recorded: &Recorded, request: &Request) -> Result<(), RunError> {
+    match request {
+        Request::Start(plan) if context.options.planned_earlier && plan.digest != recorded.plan.digest => {
+            Err(RunError::new(
+                Reason::OtherPlanRecorded,
+                format!(
+                    "the run {} has begun with the plan {}: execute that one, or roll it back first",
+                    context.run.name, recorded.plan.digest
+                ),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn require_same_catalog(context: &Context<'_>, plan: &Plan) -> Result<(), Fault> {
+    let catalog = introspect(context.session.client()).await.map_err(unreadable)?;
+    if catalog_fingerprint(&catalog) == plan.catalog_fingerprint {
+        return Ok(());
+    }
+    Err(RunError::new(
+        Reason::CatalogChanged,
+        "the schema has changed since the plan was made: it is no longer true. Nothing was touched; plan again",
+    )
+    .into())
+}
+
+/// A catalog that cannot be read.
+pub(super) fn unreadable(error: IntrospectError) -> Fault {
+    match error {
+        IntrospectError::Query { source, .. } => source.into(),
+        other => RunError::new(Reason::UnsupportedServer, format!("the schema cannot be read: {other}")).into(),
+    }
 }
 
 async fn walk(context: &mut Context<'_>, plan: &Plan) -> Result<Ending, RunError> {

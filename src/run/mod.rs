@@ -11,6 +11,7 @@ mod context;
 pub mod error;
 mod execute;
 pub mod failpoint;
+pub mod job;
 mod ledger;
 mod locks;
 mod options;

@@ -44,6 +44,9 @@ pub struct Options {
     pub blocking_slice: (Duration, Duration),
     /// Longest run of a transaction whose work does not grow with a table; doubled at each of three tries.
     pub short_statement: Duration,
+    /// The plan was made by another process, perhaps long ago, and was approved as it is: a new run starts only
+    /// if the catalog is still the one it was made for, and a recorded run goes on only with this very plan.
+    pub planned_earlier: bool,
     /// Backfills.
     pub backfill: BackfillOptions,
     /// Cancelled to stop the run: the running statement is cancelled and rolled back.
@@ -74,6 +77,7 @@ impl Default for Options {
             reconnect_budget: Duration::from_secs(120),
             blocking_slice: (Duration::from_millis(100), Duration::from_secs(1)),
             short_statement: Duration::from_secs(5),
+            planned_earlier: false,
             backfill: BackfillOptions::default(),
             interrupt: CancellationToken::new(),
         }

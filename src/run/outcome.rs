@@ -46,8 +46,10 @@ pub struct RunOutcome {
     pub name: String,
     /// Digest of the plan, once one is known.
     pub plan_digest: Option<String>,
-    /// Steps done in the ledger; after a rollback, undone.
+    /// Steps done in the ledger.
     pub steps_done: i64,
+    /// Steps undone by a rollback.
+    pub steps_undone: i64,
     /// Steps of the plan.
     pub steps_total: i64,
     /// Stage of the first step not done.
@@ -73,6 +75,7 @@ impl RunOutcome {
             name: name.to_owned(),
             plan_digest: None,
             steps_done: 0,
+            steps_undone: 0,
             steps_total: 0,
             next_stage: None,
             rows_done: 0,
@@ -89,6 +92,7 @@ impl RunOutcome {
         self.plan_digest = Some(plan.digest.clone());
         self.steps_total = i64::try_from(plan.steps.len()).unwrap_or(i64::MAX);
         self.steps_done = tally.steps_done;
+        self.steps_undone = tally.steps_undone;
         self.rows_done = tally.rows_done;
         self.resumed_at.clone_from(&tally.resumed_at);
         self.batches_redone = tally.batches_redone;
@@ -124,7 +128,7 @@ impl RunOutcome {
     pub fn summary(&self) -> Summary {
         Summary {
             result: self.reason(),
-            steps: self.steps_done,
+            steps: if self.steps_undone > 0 { self.steps_undone } else { self.steps_done },
             resumed_at: self.resumed_at.clone(),
             batches_redone: self.batches_redone,
             duration_milliseconds: milliseconds(self.duration),
@@ -174,7 +178,7 @@ impl RunOutcome {
 }
 
 /// At most 1 KiB, cut at a character.
-fn clip_text(text: &str) -> String {
+pub(super) fn clip_text(text: &str) -> String {
     let end = (0..=text.len().min(1024)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     text[..end].to_owned()
 }

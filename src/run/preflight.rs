@@ -189,6 +189,7 @@ pub(super) fn refusal(error: &ServerError) -> RunError {
     let reason = match error.sqlstate.as_str() {
         "25006" => return read_only(),
         "42501" => Reason::MissingPrivilege,
+        "55P03" | "40P01" => Reason::LockBudgetSpent,
         _ => Reason::StatementFailed,
     };
     RunError { sqlstate: Some(error.sqlstate.clone()), ..RunError::new(reason, error.message.clone()) }

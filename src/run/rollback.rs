@@ -50,6 +50,8 @@ async fn backward(
     let taken = take(&mut context, outcome).await.map_err(|fault| before_start(&context, fault))?;
     let Some((plan, records)) = taken else { return Ok(Ending::AlreadyRolledBack) };
     context.tally.changed = true;
+    let done = records.values().filter(|record| record.state == StepState::Done).count();
+    context.tally.steps_done = i64::try_from(done).unwrap_or(i64::MAX);
     let ended = walk(&mut context, &plan, &records).await;
     outcome.describe(&plan, &context.tally);
     outcome.next_stage = None;
@@ -119,7 +121,7 @@ async fn walk(context: &mut Context<'_>, plan: &Plan, records: &HashMap<String, 
     for step in plan.steps.iter().rev() {
         let record = record(records, step);
         if !record.has_effects() {
-            context.tally.steps_done += i64::from(record.state == StepState::Undone);
+            context.tally.steps_undone += i64::from(record.state == StepState::Undone);
             continue;
         }
         // What was there before the run is not the run's to undo.
@@ -128,7 +130,8 @@ async fn walk(context: &mut Context<'_>, plan: &Plan, records: &HashMap<String, 
             undo(context, step, index, action).await.map_err(|error| error.at(&step.id))?;
         }
         mark(context, step).await?;
-        context.tally.steps_done += 1;
+        context.tally.steps_undone += 1;
+        context.tally.steps_done -= i64::from(record.state == StepState::Done);
     }
     Ok(())
 }

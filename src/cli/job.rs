@@ -1,0 +1,130 @@
+//! `wesley run`: what Jobs in a cluster run. Not for people.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::{Failure, PolicyArgs, plan};
+use crate::exit::Exit;
+use crate::report::RunAction;
+use crate::run::job::{self, Task};
+use crate::run::{Gates, Options, interrupt_on_signals};
+
+/// Arguments of a Job's container.
+#[derive(Args)]
+pub(super) struct JobArgs {
+    /// What to do.
+    #[arg(value_enum)]
+    action: Action,
+    /// Namespace of the Migration.
+    #[arg(long)]
+    namespace: String,
+    /// Name of the Migration.
+    #[arg(long)]
+    migration: String,
+    /// Its uid.
+    #[arg(long)]
+    uid: String,
+    /// Its metadata.generation.
+    #[arg(long, default_value_t = 0)]
+    generation: i64,
+    /// Folder with the SQL: files in the order of their paths.
+    #[arg(long, value_name = "DIR")]
+    source: Option<PathBuf>,
+    /// Folder with the parts of the connection.
+    #[arg(long, value_name = "DIR")]
+    database_dir: PathBuf,
+    /// Name of the MigrationPlan.
+    #[arg(long, value_name = "NAME")]
+    plan: Option<String>,
+    /// Digest that the plan must have.
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<String>,
+    /// Gates that are open.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "GATE,...")]
+    gates: Vec<GateArg>,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    /// Longest single wait for a lock that makes others queue.
+    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    lock_slice_milliseconds: Option<u64>,
+    /// How long one step waits for its locks, all tries together.
+    #[arg(long, value_name = "SECONDS")]
+    lock_budget_seconds: Option<u64>,
+    /// Longest run of a statement whose work does not grow with a table.
+    #[arg(long, value_name = "SECONDS")]
+    statement_seconds: Option<u64>,
+    /// Where the report is written.
+    #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
+    report: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Action {
+    /// Plan and write the MigrationPlan.
+    Plan,
+    /// Execute it as far as the gates are open.
+    Execute,
+    /// Run the recorded undo.
+    Rollback,
+    /// Read the ledger.
+    Inspect,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum GateArg {
+    /// Steps that read whole tables.
+    Validate,
+    /// Steps that remove what is no longer needed.
+    Contract,
+}
+
+/// Runs it, writes the report, and ends with its exit code.
+pub(super) async fn run(args: &JobArgs) -> Result<(), Failure> {
+    let task = task(args)?;
+    let report = job::run(&task).await;
+    job::write_report(&report, &args.report)
+        .map_err(|error| Failure::new(Exit::Defect, format!("cannot write {}: {error}", args.report.display())))?;
+    match Exit::from_code(report.exit_code) {
+        Some(Exit::Done) => Ok(()),
+        Some(exit) => Err(Failure::new(exit, format!("{} [{}]", report.message, report.reason))),
+        None => Err(Failure::new(Exit::Defect, report.message)),
+    }
+}
+
+fn task(args: &JobArgs) -> Result<Task, Failure> {
+    let interrupt = interrupt_on_signals()
+        .map_err(|error| Failure::new(Exit::Defect, format!("cannot listen for signals: {error}")))?;
+    let defaults = Options::default();
+    let longest = args.lock_slice_milliseconds.map_or(defaults.blocking_slice.1, Duration::from_millis);
+    let options = Options {
+        gates: Gates {
+            validate: args.gates.contains(&GateArg::Validate),
+            contract: args.gates.contains(&GateArg::Contract),
+        },
+        blocking_slice: (defaults.blocking_slice.0.min(longest), longest),
+        lock_budget: args.lock_budget_seconds.map_or(defaults.lock_budget, Duration::from_secs),
+        short_statement: args.statement_seconds.map_or(defaults.short_statement, Duration::from_secs),
+        interrupt,
+        ..defaults
+    };
+    Ok(Task {
+        action: match args.action {
+            Action::Plan => RunAction::Plan,
+            Action::Execute => RunAction::Execute,
+            Action::Rollback => RunAction::Rollback,
+            Action::Inspect => RunAction::Inspect,
+        },
+        namespace: args.namespace.clone(),
+        migration: args.migration.clone(),
+        uid: args.uid.clone(),
+        generation: args.generation,
+        source: args.source.clone(),
+        database: args.database_dir.clone(),
+        plan: args.plan.clone(),
+        digest: args.digest.clone(),
+        policy: plan::policy(&args.policy)?,
+        options,
+    })
+}

@@ -1,0 +1,225 @@
+//! The process in a Job: plans, executes, rolls back or inspects one Migration, and ends with a [`Report`].
+//!
+//! It may only create MigrationPlans and patch their status; what it needs besides is mounted or given as arguments.
+
+mod database;
+mod live;
+mod object;
+mod source;
+
+use std::path::{Path, PathBuf};
+
+use super::connect::Settings;
+use super::error::{Fault, Reason, RunError};
+use super::execute::unreadable;
+use super::options::Options;
+use super::outcome::RunOutcome;
+use super::{Request, RunRow, RunState, apply, preflight, rollback, status};
+use crate::api::MigrationPlan;
+use crate::catalog::introspect::introspect;
+use crate::plan::{self, Policy, Stage};
+use crate::report::{Report, RunAction};
+
+/// What a Job is for.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// What to do.
+    pub action: RunAction,
+    /// Namespace of the Migration.
+    pub namespace: String,
+    /// Name of the Migration.
+    pub migration: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its `metadata.generation` that is planned.
+    pub generation: i64,
+    /// Folder with the author's SQL, for planning.
+    pub source: Option<PathBuf>,
+    /// Folder with the parts of the connection.
+    pub database: PathBuf,
+    /// Name of the MigrationPlan, for execution.
+    pub plan: Option<String>,
+    /// Digest that the MigrationPlan must have.
+    pub digest: Option<String>,
+    /// What planning may let pass.
+    pub policy: Policy,
+    /// Gates and patience.
+    pub options: Options,
+}
+
+impl Task {
+    /// Name of the run in the ledger: the same for all Jobs of a Migration, another for its namesake made later.
+    pub fn run_name(&self) -> String {
+        let uid: String = self.uid.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+        format!("{}.{}.{uid}", self.namespace, self.migration)
+    }
+}
+
+/// Does it. Never fails: what went wrong is in the report.
+pub async fn run(task: &Task) -> Report {
+    let interrupt = task.options.interrupt.clone();
+    match task.action {
+        RunAction::Plan => {
+            let planned = tokio::select! {
+                planned = plan_it(task) => planned,
+                () = interrupt.cancelled() => Err(super::context::interrupted()),
+            };
+            planned.unwrap_or_else(|error| failure(task, &error))
+        }
+        RunAction::Execute => execute(task).await.unwrap_or_else(|error| failure(task, &error)),
+        RunAction::Rollback => undo(task).await.unwrap_or_else(|error| failure(task, &error)),
+        RunAction::Inspect => {
+            let inspected = tokio::select! {
+                inspected = inspect(task) => inspected,
+                () = interrupt.cancelled() => Err(super::context::interrupted()),
+            };
+            inspected.unwrap_or_else(|error| failure(task, &error))
+        }
+    }
+}
+
+/// Writes the report where the kubelet looks for it.
+///
+/// # Errors
+/// The operating system's, when the file cannot be written.
+pub fn write_report(report: &Report, file: &Path) -> std::io::Result<()> {
+    std::fs::write(file, serde_json::to_vec(report)?)
+}
+
+/// A report without facts of a run.
+fn report(task: &Task, reason: Reason, message: &str) -> Report {
+    Report {
+        v: 1,
+        action: task.action,
+        exit_code: i32::from(reason.exit().code()),
+        reason: reason.to_string(),
+        message: super::outcome::clip_text(message),
+        plan: task.plan.clone(),
+        digest: task.digest.clone(),
+        steps_done: 0,
+        steps_total: 0,
+        next_stage: None,
+        step: None,
+        sqlstate: None,
+        rows_done: 0,
+        rollback: None,
+    }
+}
+
+fn failure(task: &Task, error: &RunError) -> Report {
+    Report { step: error.step.clone(), sqlstate: error.sqlstate.clone(), ..report(task, error.reason, &error.message) }
+}
+
+async fn connect(settings: &Settings) -> Result<tokio_postgres::Client, RunError> {
+    settings.connect().await.map_err(RunError::from)
+}
+
+async fn plan_it(task: &Task) -> Result<Report, RunError> {
+    let Some(folder) = &task.source else {
+        return Err(RunError::new(Reason::SourceUnreadable, "no folder with the SQL was given"));
+    };
+    let source = source::read(folder)?;
+    let settings = database::settings(&task.database)?;
+    let client = connect(&settings).await?;
+    preflight::prepare(&client).await.map_err(outside)?;
+    let catalog = introspect(&client).await.map_err(unreadable).map_err(outside)?;
+    let plan = plan::plan(&source.statements, &catalog, &task.policy).map_err(|error| source.explain(error))?;
+    let name = object::create(task, &plan).await?;
+    let next_stage = plan.steps.first().map(|step| step.stage);
+    Ok(Report {
+        plan: Some(name),
+        digest: Some(plan.digest.clone()),
+        steps_total: i32::try_from(plan.steps.len()).unwrap_or(i32::MAX),
+        next_stage,
+        ..report(task, Reason::Planned, "")
+    })
+}
+
+async fn execute(task: &Task) -> Result<Report, RunError> {
+    let object = wanted_plan(task).await?;
+    let settings = database::settings(&task.database)?;
+    let options = Options { planned_earlier: true, ..task.options.clone() };
+    let live = live::Live::start(task, &object).await;
+    let request = Request::Start(Box::new(object.spec.plan));
+    let outcome = apply(&settings, &task.run_name(), request, &options, &live).await;
+    live.end().await;
+    Ok(told(task, &outcome))
+}
+
+async fn undo(task: &Task) -> Result<Report, RunError> {
+    let settings = database::settings(&task.database)?;
+    // The plan is in the ledger; the object is only where progress is shown.
+    let live = match wanted_plan(task).await {
+        Ok(object) => live::Live::start(task, &object).await,
+        Err(_) => live::Live::blind(),
+    };
+    let outcome = rollback(&settings, &task.run_name(), &task.options, &live).await;
+    live.end().await;
+    if outcome.reason() == Reason::NotRecorded {
+        return Ok(report(task, Reason::AlreadyRolledBack, "nothing of it was ever done"));
+    }
+    Ok(told(task, &outcome))
+}
+
+fn told(task: &Task, outcome: &RunOutcome) -> Report {
+    let report = outcome.report(task.action);
+    Report { plan: task.plan.clone(), digest: report.digest.or_else(|| task.digest.clone()), ..report }
+}
+
+/// The MigrationPlan, when it is the one that was asked for.
+async fn wanted_plan(task: &Task) -> Result<MigrationPlan, RunError> {
+    let Some(name) = &task.plan else {
+        return Err(RunError::new(Reason::PlanChanged, "no MigrationPlan was named"));
+    };
+    let object = object::read(&task.namespace, name).await?;
+    let digest = plan::digest_of(&object.spec.plan);
+    if digest != object.spec.plan.digest || task.digest.as_ref().is_some_and(|wanted| *wanted != digest) {
+        return Err(RunError::new(
+            Reason::PlanChanged,
+            format!("the MigrationPlan {name} is not the one that is to be executed: its digest differs"),
+        ));
+    }
+    Ok(object)
+}
+
+async fn inspect(task: &Task) -> Result<Report, RunError> {
+    let client = connect(&database::settings(&task.database)?).await?;
+    preflight::prepare(&client).await.map_err(outside)?;
+    let rows = status(&client, Some(&task.run_name())).await?;
+    let Some(row) = rows.into_iter().next() else {
+        return Ok(Report { exit_code: 0, ..report(task, Reason::NotRecorded, "") });
+    };
+    Ok(seen(task, &row))
+}
+
+fn seen(task: &Task, row: &RunRow) -> Report {
+    let reason = match row.state {
+        RunState::Done => Reason::Done,
+        RunState::RolledBack => Reason::RolledBack,
+        RunState::RollingBack => Reason::RollbackUnfinished,
+        RunState::Running | RunState::Paused | RunState::Failed => Reason::Inspected,
+    };
+    let next: Option<Stage> = row.next_stage.filter(|_| row.state != RunState::RolledBack);
+    Report {
+        exit_code: 0,
+        digest: Some(row.plan_digest.clone()),
+        steps_done: i32::try_from(row.steps_done).unwrap_or(i32::MAX),
+        steps_total: i32::try_from(row.steps_total).unwrap_or(i32::MAX),
+        next_stage: next,
+        step: row.failed_step.clone(),
+        sqlstate: row.sqlstate.clone(),
+        rows_done: row.rows_done,
+        rollback: row.rollback.clone(),
+        ..report(task, reason, row.reason.as_deref().unwrap_or_default())
+    }
+}
+
+/// A fault before anything was begun.
+fn outside(fault: Fault) -> RunError {
+    match fault {
+        Fault::Fatal(error) => error,
+        Fault::Interrupted => super::context::interrupted(),
+        Fault::Lost => RunError::new(Reason::ConnectionLost, "the connection was lost"),
+        Fault::Server(error) => preflight::refusal(&error),
+    }
+}
