@@ -5,6 +5,7 @@
 pub mod api;
 pub mod catalog;
 pub mod cli;
+pub mod controller;
 pub mod exit;
 pub mod plan;
 pub mod report;

@@ -55,9 +55,13 @@ pub struct MigrationStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub waits: i32,
-    /// No run begins before this time.
+    /// Plans in a row that were outdated when their execution should begin.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub outdated_plans: i32,
+    /// Why no run begins now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_run_time: Option<Time>,
+    pub hold: Option<Hold>,
     /// The window that the Migration waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowRecord>,
@@ -139,6 +143,9 @@ pub struct PlanRecord {
     /// Whether steps wait for the contract gate.
     #[serde(default)]
     pub has_contract: bool,
+    /// How the whole plan can be undone.
+    #[serde(default)]
+    pub rollback: RollbackClass,
     /// The database it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<DatabaseIdentity>,
@@ -208,6 +215,10 @@ pub struct RollbackRecord {
     /// Who asked for the rollback that runs or has run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<RollbackOrigin>,
+    /// What failed, where the policy asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub cause: Option<String>,
 }
 
 /// Who asked for a rollback.
@@ -247,6 +258,9 @@ pub struct RunRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub inputs: Option<String>,
+    /// Whether it only looks whether somebody has put right what failed before; meanwhile the Migration stays stalled.
+    #[serde(default)]
+    pub probe: bool,
     /// The window whose place it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
@@ -280,6 +294,28 @@ pub enum StopCause {
     RollbackRequested,
     /// The Migration is being deleted.
     Deleted,
+}
+
+/// Why no run begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// How the last run ended, one word.
+    #[schemars(length(min = 1, max = 64))]
+    pub reason: String,
+    /// How the last run ended and what to do, for people.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+    /// Whether somebody has to do something. If not, it is only a pause between two tries.
+    pub stalled: bool,
+    /// When the next run begins by itself; absent when it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+    /// Fingerprint of what the plan is made from; when that changes before the first step, the hold is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub inputs: Option<String>,
 }
 
 /// How a run ended.

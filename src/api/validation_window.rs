@@ -58,7 +58,7 @@ fn one() -> i32 {
 #[serde(rename_all = "camelCase")]
 pub struct Schedule {
     /// When it begins: minute, hour, day of month, month, day of week, as in cron (`0 2 * * 1-5`), in `timeZone`.
-    /// A time that a clock change skips is taken at the change, one that it repeats is taken the first time.
+    /// A single time that a clock change skips is taken at the change, one that it repeats is taken the first time.
     #[schemars(length(min = 9, max = 200))]
     #[x_kube(validation = Rule::new("self.trim().split(' ').filter(part, part != '').size() == 5").message("cron needs five fields: minute hour day-of-month month day-of-week, such as '0 2 * * 1-5'"))]
     pub cron: String,

@@ -1,0 +1,335 @@
+//! What comes next when no run goes on: plan, wait, execute, or nothing.
+
+use jiff::SignedDuration;
+
+use crate::api::database::ApprovalRule;
+use crate::api::migration_plan::Decision as PlanDecision;
+use crate::api::migration_status::{ExecutionState, Gate, RollbackOrigin};
+use crate::api::{ConditionStatus, Reason};
+use crate::plan::Stage;
+use crate::report::RunAction;
+
+use super::decide::{Draft, Kind, Situation};
+use super::gates::{self, GateState};
+use super::observed::{SourceState, WindowState};
+use super::{inputs, rollback};
+
+/// How often a Migration that waits for something without events looks again.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// What comes next.
+pub fn next(draft: &mut Draft<'_>) -> Situation {
+    if let Some(undone) = undone(draft) {
+        return undone;
+    }
+    let done = draft.state() == Some(ExecutionState::Done);
+    if draft.spec().suspend && !(done && rollback::wanted(draft).is_none()) {
+        return Situation::new(
+            Kind::Suspended,
+            Reason::Suspended,
+            "stopped by spec.suspend; set it to false to go on where it stopped",
+        );
+    }
+    if let Some(origin) = rollback::wanted(draft) {
+        return rollback::next(draft, origin);
+    }
+    if done {
+        return if source_changed(draft) { changed_after_start(draft) } else { succeeded(draft) };
+    }
+    forget_old_hold(draft);
+    if draft.has_begun() {
+        return go_on(draft);
+    }
+    if let Some(blocked) = prerequisites(draft) {
+        return blocked;
+    }
+    if needs_plan(draft) {
+        return plan(draft);
+    }
+    if let Some(held) = held(draft, Reason::Executing) {
+        return held;
+    }
+    if let Some(waiting) = approval(draft) {
+        return waiting;
+    }
+    execute(draft)
+}
+
+/// The end of a Migration that was rolled back, unless it shall be applied again.
+fn undone(draft: &mut Draft<'_>) -> Option<Situation> {
+    if draft.state() != Some(ExecutionState::RolledBack) {
+        return None;
+    }
+    let origin = draft.status.rollback.as_ref().and_then(|record| record.requested_by);
+    let asked_for = matches!(origin, Some(RollbackOrigin::Spec | RollbackOrigin::Annotation));
+    let taken_back = asked_for && rollback::requested(draft).is_none();
+    if taken_back || source_changed(draft) {
+        draft.start_over();
+        return None;
+    }
+    Some(rollback::situation(draft))
+}
+
+fn succeeded(draft: &Draft<'_>) -> Situation {
+    let steps = draft.status.execution.as_ref().map_or(0, |execution| execution.steps_total);
+    Situation::new(Kind::Succeeded, Reason::Succeeded, format!("all {steps} steps are done"))
+}
+
+/// Whether the SQL is known and is not that of the plan.
+pub fn source_changed(draft: &Draft<'_>) -> bool {
+    let source = draft.observed.source.digest();
+    draft.status.plan.as_ref().is_some_and(|plan| source.is_some_and(|source| source != plan.source))
+}
+
+fn changed_after_start(draft: &Draft<'_>) -> Situation {
+    let (done, total) = draft.status.execution.as_ref().map_or((0, 0), |run| (run.steps_done, run.steps_total));
+    let digest = draft.status.plan.as_ref().map(|plan| plan.digest.as_str()).unwrap_or_default();
+    Situation::stalled(
+        Reason::SourceChanged,
+        format!(
+            "the SQL changed after {done} of {total} steps were done. Restore it and make a new Migration for further \
+             changes, or undo what was done with spec.rollback.requestedFor: {digest}; then the new SQL is planned"
+        ),
+    )
+}
+
+/// A hold from before the first step is over when what the plan is made from changes.
+fn forget_old_hold(draft: &mut Draft<'_>) {
+    let inputs = inputs::inputs(draft.observed);
+    let Some(hold) = &draft.status.hold else { return };
+    let changed = inputs.is_some() && hold.inputs.is_some() && hold.inputs != inputs;
+    if changed && !draft.has_begun() {
+        draft.status.hold = None;
+        draft.status.failures = 0;
+        draft.status.waits = 0;
+    }
+}
+
+/// The execution has begun: it goes on unless something forbids it.
+fn go_on(draft: &mut Draft<'_>) -> Situation {
+    let unknown = draft.state() == Some(ExecutionState::Started);
+    let stalled = draft.status.hold.as_ref().is_some_and(|hold| hold.stalled);
+    let inspected = draft.status.last_run.as_ref().is_some_and(|run| run.action == RunAction::Inspect);
+    if unknown && !inspected && (stalled || source_changed(draft)) {
+        // Nothing will run that could tell how far the last run came: look it up.
+        if draft.observed.database.is_none() {
+            return database_missing(draft);
+        }
+        draft.start(RunAction::Inspect, Vec::new(), None);
+        return Situation::working(Reason::Executing, "what the last run did is being looked up in the ledger");
+    }
+    if source_changed(draft) {
+        return changed_after_start(draft);
+    }
+    if let Some(held) = held(draft, Reason::Executing) {
+        return held;
+    }
+    if draft.observed.database.is_none() {
+        return database_missing(draft);
+    }
+    if draft.observed.plan.is_none() {
+        let name = draft.status.plan.as_ref().map(|plan| plan.name.as_str()).unwrap_or_default();
+        return Situation::stalled(
+            Reason::PlanMissing,
+            format!("the MigrationPlan {name} was deleted after steps of it were done: restore it from a backup"),
+        );
+    }
+    execute(draft)
+}
+
+/// What has to be there before anything can begin.
+fn prerequisites(draft: &mut Draft<'_>) -> Option<Situation> {
+    let Some(database) = &draft.observed.database else { return Some(database_missing(draft)) };
+    let forbidden = inputs::forbidden_hazards(database, draft.spec());
+    if !forbidden.is_empty() {
+        let names: Vec<String> = forbidden.iter().map(ToString::to_string).collect();
+        return Some(Situation::stalled(
+            Reason::HazardForbidden,
+            format!(
+                "spec.allowHazards has {}, which the Database {} forbids to all Migrations: remove it",
+                names.join(", "),
+                draft.spec().database_ref.name
+            ),
+        ));
+    }
+    match &draft.observed.source {
+        SourceState::Missing { reason, message } => {
+            return Some(Situation::blocked(*reason, message.clone()).until(draft.after(LOOK_AGAIN)));
+        }
+        SourceState::Unread => {
+            return Some(Situation::blocked(Reason::ConfigMapMissing, "the SQL has not been read yet"));
+        }
+        SourceState::Known { .. } => {}
+    }
+    match &draft.observed.window {
+        WindowState::Missing(name) => Some(Situation::blocked(
+            Reason::WindowMissing,
+            format!(
+                "the ValidationWindow {name} does not exist: create it, or name another in spec.validation.windowRef"
+            ),
+        )),
+        WindowState::None | WindowState::Invalid(..) | WindowState::Known(_) => None,
+    }
+}
+
+/// The Database does not exist.
+pub fn database_missing(draft: &Draft<'_>) -> Situation {
+    let name = &draft.spec().database_ref.name;
+    Situation::blocked(
+        Reason::DatabaseMissing,
+        format!("the Database {name} does not exist in this namespace: create it"),
+    )
+}
+
+/// Another Migration has the database.
+pub fn busy(draft: &Draft<'_>, rival: &str) -> Situation {
+    let name = &draft.spec().database_ref.name;
+    Situation::blocked(
+        Reason::DatabaseBusy,
+        format!("the Migration {rival} comes first on the Database {name}; one at a time is executed"),
+    )
+    .until(draft.after(LOOK_AGAIN))
+}
+
+fn needs_plan(draft: &Draft<'_>) -> bool {
+    let Some(plan) = &draft.status.plan else { return true };
+    let inputs = inputs::inputs(draft.observed);
+    draft.observed.plan.is_none() || inputs.is_some_and(|inputs| inputs != plan.inputs)
+}
+
+fn plan(draft: &mut Draft<'_>) -> Situation {
+    if let Some(held) = held(draft, Reason::Planning) {
+        return held;
+    }
+    let again = draft.status.plan.take().is_some();
+    draft.status.execution = None;
+    draft.start(RunAction::Plan, Vec::new(), None);
+    if draft.status.run.as_ref().is_some_and(|run| run.probe) {
+        return held_as_it_is(draft);
+    }
+    Situation::working(
+        Reason::Planning,
+        if again { "what the plan was made from changed: it is planned again" } else { "the planning is starting" },
+    )
+}
+
+/// The hold, if it forbids a run now.
+pub fn held(draft: &Draft<'_>, activity: Reason) -> Option<Situation> {
+    let hold = draft.status.hold.as_ref()?;
+    let until = hold.until.as_ref().map(|until| until.0);
+    if until.is_some_and(|until| until <= draft.now) {
+        return None;
+    }
+    if hold.stalled {
+        return Some(held_as_it_is(draft));
+    }
+    let message = match until {
+        Some(until) => format!("{}. Next try at {until}", hold.message.trim_end_matches('.')),
+        None => hold.message.clone(),
+    };
+    Some(Situation { kind: Kind::Working(activity), reason: hold.reason.clone(), message, wake: until })
+}
+
+fn held_as_it_is(draft: &Draft<'_>) -> Situation {
+    let (reason, message, until) = draft.status.hold.as_ref().map_or_else(
+        || (Reason::RunLost.word().to_owned(), String::new(), None),
+        |hold| (hold.reason.clone(), hold.message.clone(), hold.until.as_ref().map(|until| until.0)),
+    );
+    Situation { kind: Kind::Stalled, reason, message, wake: until }
+}
+
+/// Whether the plan may be executed: status, reason and message of the condition `Approved`.
+pub fn approved(draft: &Draft<'_>) -> (ConditionStatus, Reason, String) {
+    let Some(plan) = &draft.status.plan else {
+        return (ConditionStatus::Unknown, Reason::NotPlanned, String::new());
+    };
+    let decided = draft.observed.plan.as_ref().and_then(|plan| plan.approval.clone());
+    let by = decided.as_ref().and_then(|approval| approval.by.clone());
+    match decided.map(|approval| approval.decision) {
+        Some(PlanDecision::Rejected) => {
+            let who = by.map(|by| format!(" by {by}")).unwrap_or_default();
+            let message =
+                format!("the MigrationPlan {} was rejected{who}: change the Migration, or have it approved", plan.name);
+            return (ConditionStatus::False, Reason::PlanRejected, message);
+        }
+        Some(PlanDecision::Approved) => {
+            let who = by.map(|by| format!(" by {by}")).unwrap_or_default();
+            return (ConditionStatus::True, Reason::ApprovedByPerson, format!("approved{who}"));
+        }
+        None => {}
+    }
+    let policy = draft.observed.database.as_ref().map(|database| database.spec.policy.approval).unwrap_or_default();
+    if draft.spec().approval.max(policy) == ApprovalRule::Automatic {
+        return (ConditionStatus::True, Reason::Automatic, "no approval is required".to_owned());
+    }
+    match draft.spec().approved_plan.as_deref() {
+        Some(digest) if digest == plan.digest => {
+            (ConditionStatus::True, Reason::ApprovedInSpec, "spec.approvedPlan names the plan".to_owned())
+        }
+        Some(_) => (
+            ConditionStatus::False,
+            Reason::OtherPlanApproved,
+            format!(
+                "spec.approvedPlan names another plan; read the MigrationPlan {} and set spec.approvedPlan: {}",
+                plan.name, plan.digest
+            ),
+        ),
+        None => (
+            ConditionStatus::False,
+            Reason::AwaitingApproval,
+            format!(
+                "read the MigrationPlan {} and approve it: kubectl wesley approve {}, or set spec.approvedPlan: {}",
+                plan.name,
+                draft.observed.migration.metadata.name.as_deref().unwrap_or_default(),
+                plan.digest
+            ),
+        ),
+    }
+}
+
+fn approval(draft: &Draft<'_>) -> Option<Situation> {
+    match approved(draft) {
+        (ConditionStatus::True, ..) => None,
+        (_, Reason::PlanRejected, message) => Some(Situation::stalled(Reason::PlanRejected, message)),
+        (_, reason, message) => Some(Situation::new(Kind::Working(Reason::AwaitingApproval), reason, message)),
+    }
+}
+
+fn execute(draft: &mut Draft<'_>) -> Situation {
+    let validation = gates::validation(draft);
+    let contract = gates::contract(draft);
+    let stage = draft.status.execution.as_ref().and_then(|execution| execution.next_stage);
+    let closed = match stage {
+        Some(Stage::Validate) => Some((Reason::AwaitingWindow, &validation)),
+        Some(Stage::Contract) => Some((Reason::Observing, &contract)),
+        _ => None,
+    };
+    if let Some((activity, GateState::Shut { reason, message, opens_at })) = closed {
+        let wake = opens_at.unwrap_or_else(|| draft.after(LOOK_AGAIN));
+        return Situation::new(Kind::Working(activity), *reason, message.clone()).until(wake);
+    }
+    if let Some(rival) = &draft.observed.rival {
+        return busy(draft, rival);
+    }
+    let needs_validation = draft.status.plan.as_ref().is_some_and(|plan| plan.needs_validation);
+    let mut gates = Vec::new();
+    let mut window = None;
+    if let GateState::Open { window: name } = validation {
+        gates.push(Gate::Validate);
+        window = name.filter(|_| needs_validation);
+    }
+    if contract.is_open() {
+        gates.push(Gate::Contract);
+    }
+    super::settle::begin(draft, ExecutionState::Started);
+    draft.start(RunAction::Execute, gates, window);
+    let activity = match stage {
+        Some(Stage::Validate) => Reason::Validating,
+        Some(Stage::Contract) => Reason::Contracting,
+        _ => Reason::Executing,
+    };
+    if draft.status.run.as_ref().is_some_and(|run| run.probe) {
+        return held_as_it_is(draft);
+    }
+    Situation::working(activity, "the execution is starting")
+}

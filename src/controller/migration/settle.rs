@@ -1,0 +1,432 @@
+//! A run: is it still going on, should it stop, how did it end?
+
+use jiff::Timestamp;
+
+use crate::api::Reason;
+use crate::api::migration_status::{
+    ExecutionRecord, ExecutionState, Gate, Hold, LastRun, PlanRecord, RollbackRecord, RunRecord, StopCause,
+};
+use crate::api::validation_window::Overrun;
+use crate::controller::conditions::{shorten, word};
+use crate::controller::retry::{self, Class};
+use crate::controller::windows::Opening;
+use crate::plan::{RollbackClass, Stage};
+use crate::report::{Report, RunAction};
+
+use super::decide::{Action, Draft, Kind, Situation};
+use super::observed::{End, EndCause, JobState, PlanFacts, WindowState};
+use super::{inputs, rollback};
+
+/// Reasons of a runner's end before the first step that a new plan puts right.
+const PLAN_AGAIN: [&str; 4] = ["TargetMismatch", "PlanStale", "CatalogChanged", "PlanOutdated"];
+
+/// The situation while a run goes on; nothing when there is none (any more). An ended run is recorded.
+pub fn settle(draft: &mut Draft<'_>) -> Option<Situation> {
+    let run = draft.status.run.clone()?;
+    match &draft.observed.job {
+        JobState::None | JobState::Absent | JobState::Refused(_) if run.stopping.is_some() => {
+            end(draft, &run, &End::default());
+            None
+        }
+        JobState::None | JobState::Absent | JobState::Refused(_) => {
+            // The status was written, the Job was not created; or somebody deleted it. Its name is its own, and the
+            // ledger knows what was done.
+            if let Some(cause) = stop_cause(draft, &run) {
+                stop_before_start(draft, &run, cause);
+                return None;
+            }
+            draft.act(Action::CreateJob);
+            let situation = running(draft, &run, None);
+            let JobState::Refused(why) = &draft.observed.job else { return Some(situation) };
+            let message = format!("the Job {} cannot be created: {why}", run.job);
+            Some(Situation { reason: Reason::JobRefused.word().to_owned(), message, ..situation })
+        }
+        JobState::Foreign => {
+            draft.status.run = None;
+            let message = format!("a Job {} exists that this Migration did not make: delete it, then retry", run.job);
+            stall(draft, Reason::NameConflict.word(), &message);
+            None
+        }
+        JobState::Active { ending, stuck } => {
+            let (ending, stuck) = (*ending, stuck.clone());
+            if let Some(cause) = stop_cause(draft, &run).or(run.stopping) {
+                if let Some(run) = &mut draft.status.run {
+                    run.stopping.get_or_insert(cause);
+                }
+                if !ending {
+                    draft.act(Action::StopJob(run.job.clone()));
+                }
+            }
+            Some(running(draft, &run, stuck))
+        }
+        JobState::Ended(found) => {
+            end(draft, &run, found);
+            draft.act(Action::ExpireJob(run.job.clone()));
+            None
+        }
+    }
+}
+
+/// Why the run should not go on, if so.
+fn stop_cause(draft: &Draft<'_>, run: &RunRecord) -> Option<StopCause> {
+    if draft.observed.deleting() {
+        let undoing = run.action == RunAction::Rollback;
+        return (!undoing).then_some(StopCause::Deleted);
+    }
+    if draft.spec().suspend {
+        return Some(StopCause::Suspended);
+    }
+    match run.action {
+        RunAction::Plan => {
+            let now = inputs::inputs(draft.observed);
+            (now.is_some() && now != run.inputs).then_some(StopCause::InputsChanged)
+        }
+        RunAction::Execute => {
+            if rollback::requested(draft).is_some() {
+                return Some(StopCause::RollbackRequested);
+            }
+            let source = draft.observed.source.digest();
+            if draft.status.plan.as_ref().is_some_and(|plan| source.is_some_and(|source| source != plan.source)) {
+                return Some(StopCause::InputsChanged);
+            }
+            overruns(draft, run).then_some(StopCause::WindowClosed)
+        }
+        RunAction::Rollback | RunAction::Inspect => None,
+    }
+}
+
+fn overruns(draft: &Draft<'_>, run: &RunRecord) -> bool {
+    let WindowState::Known(window) = &draft.observed.window else { return false };
+    let overrun = window.overrun.max(draft.spec().validation.overrun);
+    run.window.as_ref() == Some(&window.name)
+        && overrun == Overrun::Cancel
+        && matches!(window.opening, Opening::Shut { .. })
+}
+
+fn stop_before_start(draft: &mut Draft<'_>, run: &RunRecord, cause: StopCause) {
+    let mut run = run.clone();
+    run.stopping = Some(cause);
+    end(draft, &run, &End::default());
+}
+
+fn running(draft: &Draft<'_>, run: &RunRecord, stuck: Option<String>) -> Situation {
+    let activity = activity(draft, run);
+    let situation = if let Some(hold) = draft.status.hold.as_ref().filter(|_| run.probe) {
+        let (reason, message) = (hold.reason.clone(), hold.message.clone());
+        Situation { kind: Kind::Stalled, reason, message, wake: None }
+    } else if let Some(stuck) = stuck {
+        let message = format!("the pod of Job {} does not start: {stuck}", run.job);
+        Situation::new(Kind::Working(activity), Reason::PodNotStarting, message)
+    } else if draft.status.run.as_ref().is_some_and(|run| run.stopping.is_some()) {
+        Situation::working(activity, format!("Job {} is stopping at the next checkpoint", run.job))
+    } else {
+        Situation::working(activity, format!("Job {} is running", run.job))
+    };
+    match closing(draft, run) {
+        Some(time) => situation.until(time),
+        None => situation,
+    }
+}
+
+fn activity(draft: &Draft<'_>, run: &RunRecord) -> Reason {
+    match run.action {
+        RunAction::Plan => Reason::Planning,
+        RunAction::Rollback => Reason::RollingBack,
+        RunAction::Execute | RunAction::Inspect => {
+            let live = draft.observed.plan.as_ref().and_then(|plan| plan.running_stage);
+            match live.or(draft.status.execution.as_ref().and_then(|execution| execution.next_stage)) {
+                Some(Stage::Validate) => Reason::Validating,
+                Some(Stage::Contract) => Reason::Contracting,
+                _ => Reason::Executing,
+            }
+        }
+    }
+}
+
+/// When the run has to be cancelled because its window closes.
+fn closing(draft: &Draft<'_>, run: &RunRecord) -> Option<Timestamp> {
+    let WindowState::Known(window) = &draft.observed.window else { return None };
+    let Opening::Open { closes_at } = window.opening else { return None };
+    let cancels = window.overrun.max(draft.spec().validation.overrun) == Overrun::Cancel;
+    if cancels && run.window.as_ref() == Some(&window.name) { closes_at } else { None }
+}
+
+/// Records how a run ended.
+fn end(draft: &mut Draft<'_>, run: &RunRecord, end: &End) {
+    let (reason, message) = describe(run, end);
+    let report = end.report.as_ref();
+    draft.status.run = None;
+    draft.status.last_run = Some(LastRun {
+        job: run.job.clone(),
+        action: run.action,
+        number: run.number,
+        exit_code: end.exit_code,
+        reason: reason.clone(),
+        message: shorten(&message),
+        step: report.and_then(|report| report.step.clone()).map(|step| step.chars().take(128).collect()),
+        sqlstate: report.and_then(|report| report.sqlstate.clone()).filter(|code| code.len() <= 5),
+        finished_time: draft.time(),
+    });
+    learn(draft, run, report);
+    let class =
+        if end.exit_code == Some(0) && report.is_none() { Class::Unexpected } else { retry::class(end.exit_code) };
+    match class {
+        Class::Done => done(draft, run, report),
+        // A run that was told to stop did as it was told.
+        Class::Waiting | Class::Unexpected if run.stopping.is_some() => {
+            if !run.probe {
+                draft.status.hold = None;
+            }
+        }
+        class => failed(draft, run, class, &reason, &message, report),
+    }
+}
+
+/// What the report says about the ledger, whatever the end.
+fn learn(draft: &mut Draft<'_>, run: &RunRecord, report: Option<&Report>) {
+    let Some(report) = report else { return };
+    if run.action == RunAction::Plan {
+        return;
+    }
+    if let Some(execution) = &mut draft.status.execution {
+        execution.steps_done = report.steps_done.max(0);
+        execution.steps_total = report.steps_total.max(execution.steps_total);
+        execution.next_stage = report.next_stage;
+        execution.rows_done = report.rows_done.max(0);
+        if execution.state == ExecutionState::Started {
+            execution.state = ExecutionState::Partial;
+        }
+    }
+    if let Some(state) = &report.rollback {
+        let before = draft.status.rollback.take();
+        draft.status.rollback = Some(RollbackRecord {
+            ready: false,
+            class: state.class,
+            reason: shorten(&state.reason),
+            until: String::new(),
+            steps: state.steps.max(0),
+            requested_by: before.as_ref().and_then(|record| record.requested_by),
+            cause: before.and_then(|record| record.cause),
+        });
+    }
+}
+
+fn done(draft: &mut Draft<'_>, run: &RunRecord, report: Option<&Report>) {
+    match run.action {
+        RunAction::Plan => planned(draft, run, report),
+        RunAction::Execute => executed(draft, run),
+        RunAction::Rollback => {
+            went_well(draft);
+            rollback::finished(draft);
+        }
+        RunAction::Inspect => inspected(draft, report),
+    }
+}
+
+fn went_well(draft: &mut Draft<'_>) {
+    draft.status.hold = None;
+    draft.status.failures = 0;
+    draft.status.waits = 0;
+}
+
+fn planned(draft: &mut Draft<'_>, run: &RunRecord, report: Option<&Report>) {
+    let Some(made) = draft.observed.made.clone() else {
+        let name = report.and_then(|report| report.plan.clone()).unwrap_or_default();
+        let message = format!("the planning Job is done, but its MigrationPlan {name} does not exist");
+        return unexpected(draft, Reason::PlanMissing.word(), &message);
+    };
+    let uid = draft.observed.migration.metadata.uid.as_deref().unwrap_or_default();
+    let named = report.and_then(|report| report.digest.as_deref());
+    if made.migration_uid != uid || named.is_some_and(|digest| digest != made.digest) {
+        let message = format!(
+            "the MigrationPlan {} is not the one that was made for this Migration: delete it, then retry",
+            made.name
+        );
+        return stall(draft, Reason::NameConflict.word(), &message);
+    }
+    went_well(draft);
+    draft.status.rollback = Some(RollbackRecord {
+        ready: false,
+        class: made.rollback,
+        reason: shorten(&made.rollback_reason),
+        until: String::new(),
+        steps: 0,
+        requested_by: None,
+        cause: None,
+    });
+    draft.status.execution = None;
+    draft.status.soaking_since = None;
+    draft.status.plan = Some(record(draft, run, &made));
+}
+
+fn record(draft: &Draft<'_>, run: &RunRecord, made: &PlanFacts) -> PlanRecord {
+    PlanRecord {
+        name: made.name.clone(),
+        digest: made.digest.clone(),
+        inputs: run.inputs.clone().unwrap_or_default(),
+        source: draft.observed.source.digest().unwrap_or_default().to_owned(),
+        generation: draft.observed.migration.metadata.generation.unwrap_or_default(),
+        steps: made.steps,
+        needs_validation: made.needs_validation,
+        has_contract: made.has_contract,
+        rollback: made.rollback,
+        target: Some(made.target.clone()),
+    }
+}
+
+fn executed(draft: &mut Draft<'_>, run: &RunRecord) {
+    let now = draft.time();
+    let next = draft.status.execution.as_ref().and_then(|execution| execution.next_stage);
+    let gate = match next {
+        None => {
+            if let Some(execution) = &mut draft.status.execution {
+                execution.state = ExecutionState::Done;
+            }
+            draft.status.completed_time.get_or_insert(now);
+            draft.status.outdated_plans = 0;
+            return went_well(draft);
+        }
+        Some(Stage::Validate) => Gate::Validate,
+        Some(Stage::Contract) => {
+            draft.status.soaking_since.get_or_insert(now);
+            Gate::Contract
+        }
+        Some(Stage::Expand | Stage::Backfill | Stage::Switch) => {
+            return unexpected(
+                draft,
+                Reason::RunLost.word(),
+                "the run ended without a failure although steps are left",
+            );
+        }
+    };
+    if run.gates.contains(&gate) {
+        return unexpected(draft, Reason::RunLost.word(), "the run stopped at a gate that was open");
+    }
+    draft.status.outdated_plans = 0;
+    went_well(draft);
+}
+
+fn inspected(draft: &mut Draft<'_>, report: Option<&Report>) {
+    let nothing = report.is_none_or(|report| report.steps_total == 0 || report.reason == "NotRecorded");
+    let Some(execution) = &mut draft.status.execution else { return };
+    if nothing {
+        execution.state = ExecutionState::Partial;
+        execution.steps_done = 0;
+    } else if execution.next_stage.is_none() && execution.steps_done >= execution.steps_total {
+        execution.state = ExecutionState::Done;
+    }
+}
+
+fn failed(draft: &mut Draft<'_>, run: &RunRecord, class: Class, reason: &str, message: &str, report: Option<&Report>) {
+    let untouched = report.is_some_and(|report| report.steps_done == 0);
+    if run.action == RunAction::Execute && untouched && PLAN_AGAIN.contains(&reason) {
+        draft.status.plan = None;
+        draft.status.execution = None;
+        draft.status.outdated_plans = draft.status.outdated_plans.saturating_add(1);
+        let until = draft.after(retry::after_unexpected(&draft.spec().retry, draft.status.outdated_plans));
+        return hold(draft, reason, &format!("{message}; it is planned again"), false, Some(until));
+    }
+    if run.action == RunAction::Inspect && report.is_some_and(|report| report.reason == "NotRecorded") {
+        return inspected(draft, report);
+    }
+    match class {
+        Class::Unexpected => unexpected(draft, reason, message),
+        Class::Waiting => {
+            draft.status.waits = draft.status.waits.saturating_add(1);
+            let until = draft.after(retry::after_waiting(&draft.spec().retry, draft.status.waits));
+            hold(draft, reason, message, false, Some(until));
+        }
+        Class::Slow => {
+            draft.status.waits = draft.status.waits.saturating_add(1);
+            let until = draft.after(retry::after_slow(draft.status.waits));
+            hold(draft, reason, message, true, Some(until));
+        }
+        Class::Permanent | Class::Done => stall(draft, reason, message),
+    }
+}
+
+fn unexpected(draft: &mut Draft<'_>, reason: &str, message: &str) {
+    draft.status.failures = draft.status.failures.saturating_add(1);
+    let limit = draft.spec().retry.limit;
+    if draft.status.failures > limit {
+        let message = format!(
+            "{message}. It happened {} times in a row, spec.retry.limit allows {limit} retries; when the cause is gone, \
+             change the annotation wesley.dev/retry",
+            draft.status.failures
+        );
+        return stall(draft, Reason::RetriesExhausted.word(), &message);
+    }
+    let until = draft.after(retry::after_unexpected(&draft.spec().retry, draft.status.failures));
+    hold(draft, reason, message, false, Some(until));
+}
+
+fn stall(draft: &mut Draft<'_>, reason: &str, message: &str) {
+    hold(draft, reason, message, true, None);
+}
+
+fn hold(draft: &mut Draft<'_>, reason: &str, message: &str, stalled: bool, until: Option<Timestamp>) {
+    let inputs = inputs::inputs(draft.observed);
+    draft.status.hold = Some(Hold {
+        reason: word(reason),
+        message: shorten(message),
+        stalled,
+        until: until.map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
+        inputs,
+    });
+}
+
+/// Reason and message of an end.
+fn describe(run: &RunRecord, end: &End) -> (String, String) {
+    if let Some(report) = &end.report {
+        return (word(&report.reason), report.message.clone());
+    }
+    let what = format!("Job {}", run.job);
+    let (reason, message) = match end.cause {
+        Some(EndCause::DeadlineExceeded) => {
+            (Reason::DeadlineExceeded, format!("{what} took longer than it may and was stopped"))
+        }
+        Some(EndCause::OutOfMemory) => (
+            Reason::OutOfMemory,
+            format!(
+                "the runner of {what} used more memory than it may: raise jobTemplate.resources.limits.memory of the Database"
+            ),
+        ),
+        Some(EndCause::ReportUnreadable) => (
+            Reason::ReportUnreadable,
+            format!("what the runner of {what} said cannot be read: its version differs from the operator's"),
+        ),
+        None if run.stopping.is_some() => (Reason::RunLost, format!("{what} was stopped")),
+        None => match end.exit_code {
+            Some(code) => {
+                (Reason::RunLost, format!("the runner of {what} ended with exit code {code} and said nothing"))
+            }
+            None => (Reason::RunLost, format!("{what} ended and nothing is known of its runner")),
+        },
+    };
+    (reason.word().to_owned(), message)
+}
+
+/// What is known of an execution that is about to begin or to go on.
+pub fn begin(draft: &mut Draft<'_>, state: ExecutionState) {
+    let Some(plan) = draft.status.plan.clone() else { return };
+    let before = draft.status.execution.take().filter(|execution| execution.digest == plan.digest);
+    let before = before.filter(|execution| execution.state != ExecutionState::RolledBack);
+    draft.status.execution = Some(match before {
+        Some(execution) => ExecutionRecord { state, ..execution },
+        None => ExecutionRecord {
+            state,
+            digest: plan.digest,
+            steps_done: 0,
+            steps_total: plan.steps,
+            next_stage: None,
+            rows_done: 0,
+        },
+    });
+    let now = draft.time();
+    draft.status.started_time.get_or_insert(now);
+}
+
+/// Whether a rollback would be of that class, as far as is known.
+pub fn rollback_class(draft: &Draft<'_>) -> RollbackClass {
+    draft.status.rollback.as_ref().map(|record| record.class).unwrap_or_default()
+}

@@ -1,0 +1,308 @@
+//! The life of a Migration when nothing goes wrong.
+
+use super::world::World;
+use crate::api::migration::ContractPolicy;
+use crate::api::migration_plan::Decision as Verdict;
+use crate::api::migration_status::Gate;
+use crate::api::{ConditionStatus, ConditionType, Phase, RETRY_ANNOTATION, ROLLBACK_ANNOTATION};
+use crate::controller::migration::decide::Action;
+use crate::plan::Stage;
+use crate::report::RunAction;
+
+#[test]
+fn plan_execute_succeed() {
+    let mut world = World::new();
+    world.turn();
+    assert_eq!((world.phase(), world.running()), (Phase::Planning, Some(RunAction::Plan)));
+    assert_eq!(world.status().observed_generation, Some(1));
+    world.planned("orders-a");
+    assert_eq!((world.phase(), world.running()), (Phase::Executing, Some(RunAction::Execute)));
+    let run = world.status().run.clone().unwrap();
+    assert_eq!(run.gates, [Gate::Validate, Gate::Contract]);
+    assert_eq!(run.digest, Some(world.digest()));
+    assert!(world.finalizers().iter().any(|name| name == "wesley.dev/migration"));
+    world.executed(7, None);
+    assert_eq!((world.phase(), world.running()), (Phase::Succeeded, None));
+    assert_eq!(world.status().step.as_deref(), Some("7/7"));
+    for kind in [ConditionType::Ready, ConditionType::Planned, ConditionType::Approved, ConditionType::Executed] {
+        assert_eq!(world.condition(kind).unwrap().status, ConditionStatus::True, "{kind}");
+    }
+    assert!(world.condition(ConditionType::Reconciling).is_none());
+    assert!(world.condition(ConditionType::Stalled).is_none());
+    assert!(world.finalizers().is_empty(), "nothing holds a finished Migration");
+    assert_eq!(world.created.len(), 2);
+    assert!(world.status().completed_time.is_some());
+    assert_eq!(world.phases, [Phase::Planning, Phase::Executing, Phase::Succeeded]);
+}
+
+#[test]
+fn the_finalizer_comes_before_the_first_job_that_changes_something() {
+    let mut world = World::new();
+    world.turn().planned("orders-a");
+    let at = |wanted: &Action| world.done.iter().position(|action| action == wanted);
+    let jobs: Vec<usize> =
+        world.done.iter().enumerate().filter(|(_, action)| **action == Action::CreateJob).map(|(at, _)| at).collect();
+    assert_eq!(jobs.len(), 2);
+    assert!(at(&Action::AddFinalizer).is_some_and(|at| at > jobs[0] && at < jobs[1]), "{:?}", world.done);
+}
+
+#[test]
+fn approval_on_the_plan() {
+    let mut world = World::new();
+    world.approval_required().turn().planned("orders-a");
+    assert_eq!(world.phase(), Phase::AwaitingApproval);
+    assert!(world.ready().1.contains(&world.digest()), "{}", world.ready().1);
+    world.decided(Verdict::Approved);
+    assert_eq!(world.phase(), Phase::Executing);
+    let approved = world.condition(ConditionType::Approved).unwrap();
+    assert_eq!((approved.reason.as_str(), approved.message.as_str()), ("ApprovedByPerson", "approved by ada"));
+}
+
+#[test]
+fn approval_in_git() {
+    let mut world = World::new();
+    world.approval_required().turn().planned("orders-a");
+    let digest = world.digest();
+    world.edit(|spec| spec.approved_plan = Some("sha256:other".to_owned()));
+    assert_eq!((world.phase(), world.ready().0), (Phase::AwaitingApproval, "OtherPlanApproved"));
+    world.edit(|spec| spec.approved_plan = Some(digest));
+    assert_eq!(world.phase(), Phase::Executing, "the digest in the spec does not outdate the plan");
+    assert_eq!(world.condition(ConditionType::Approved).unwrap().reason, "ApprovedInSpec");
+}
+
+#[test]
+fn the_database_can_demand_approval() {
+    let mut world = World::new();
+    world.policy(|policy| policy.approval = crate::api::database::ApprovalRule::Required).planned("orders-a");
+    assert_eq!(world.phase(), Phase::AwaitingApproval);
+}
+
+#[test]
+fn a_rejected_plan_stops_it_until_something_changes() {
+    let mut world = World::new();
+    world.approval_required().turn().planned("orders-a").decided(Verdict::Rejected);
+    assert_eq!((world.phase(), world.ready().0), (Phase::Failed, "PlanRejected"));
+    world.edit_sql("select 2");
+    assert_eq!(world.phase(), Phase::Planning);
+}
+
+#[test]
+fn a_changed_spec_before_the_first_step_is_planned_again() {
+    let mut world = World::new();
+    world.approval_required().turn().planned("orders-a");
+    world.edit_sql("select 2");
+    assert_eq!((world.phase(), world.running()), (Phase::Planning, Some(RunAction::Plan)));
+    world.planned("orders-b");
+    assert_eq!(world.phase(), Phase::AwaitingApproval, "the approval of one plan is not that of another");
+    assert_eq!(world.status().plan.as_ref().unwrap().name, "orders-b");
+}
+
+#[test]
+fn a_planning_job_of_outdated_input_is_stopped() {
+    let mut world = World::new();
+    world.turn().edit_sql("select 2");
+    assert!(world.done.iter().any(|action| matches!(action, Action::StopJob(_))));
+    world.gone();
+    assert_eq!((world.phase(), world.created.len()), (Phase::Planning, 2));
+    assert_ne!(world.created[0], world.created[1]);
+}
+
+#[test]
+fn rollback_asked_for_by_annotation_and_taken_back() {
+    let mut world = World::new();
+    world.turn().planned("orders-a").executed(7, None);
+    let digest = world.digest();
+    world.annotate(ROLLBACK_ANNOTATION, "sha256:other");
+    assert_eq!(world.phase(), Phase::Succeeded, "another digest asks for nothing");
+    world.annotate(ROLLBACK_ANNOTATION, &digest);
+    assert_eq!((world.phase(), world.running()), (Phase::RollingBack, Some(RunAction::Rollback)));
+    world.reports(0, "RolledBack", |_| {});
+    assert_eq!(world.phase(), Phase::RolledBack);
+    assert_eq!(
+        world.condition(ConditionType::Ready).unwrap().status,
+        ConditionStatus::True,
+        "it is what was asked for"
+    );
+    assert_eq!(world.status().step.as_deref(), Some("0/7"));
+    assert_eq!(world.condition(ConditionType::Executed).unwrap().status, ConditionStatus::False);
+    world.observed.migration.metadata.annotations = None;
+    world.turn();
+    assert_eq!(world.phase(), Phase::Planning, "the request is taken back: apply it again");
+}
+
+#[test]
+fn rollback_asked_for_in_the_spec_while_executing() {
+    let mut world = World::new();
+    world.turn().planned("orders-a");
+    let digest = world.digest();
+    world.edit(|spec| spec.rollback.requested_for = Some(digest));
+    assert!(matches!(world.done.last(), Some(Action::StopJob(_))));
+    assert_eq!(world.running(), Some(RunAction::Execute), "one Job after the other");
+    world.gone();
+    assert_eq!((world.phase(), world.running()), (Phase::RollingBack, Some(RunAction::Rollback)));
+    world.reports(0, "RolledBack", |_| {});
+    assert_eq!(world.phase(), Phase::RolledBack);
+    world.edit_sql("select 2");
+    assert_eq!(world.phase(), Phase::Planning, "new SQL is a new change");
+}
+
+#[test]
+fn rollback_before_anything_ran_does_nothing_and_stays() {
+    let mut world = World::new();
+    world.approval_required().turn().planned("orders-a");
+    let digest = world.digest();
+    world.edit(|spec| spec.rollback.requested_for = Some(digest)).decided(Verdict::Approved);
+    assert_eq!((world.phase(), world.created.len()), (Phase::RolledBack, 1));
+}
+
+#[test]
+fn rollback_is_continued_also_when_the_request_is_withdrawn() {
+    let mut world = World::new();
+    world.turn().planned("orders-a").executed(7, None);
+    let digest = world.digest();
+    world.annotate(ROLLBACK_ANNOTATION, &digest);
+    world.observed.migration.metadata.annotations = None;
+    world.reports(75, "Interrupted", |report| report.steps_done = 3);
+    world.later(1);
+    assert_eq!(world.running(), Some(RunAction::Rollback));
+    world.reports(0, "RolledBack", |_| {});
+    assert_eq!(world.phase(), Phase::Planning);
+}
+
+#[test]
+fn no_way_back_is_said() {
+    let mut world = World::new();
+    world.turn().planned("orders-a").reports(0, "Done", |report| {
+        report.steps_done = 7;
+        report.rollback = Some(crate::report::RollbackState {
+            class: crate::plan::RollbackClass::ForwardOnly,
+            reason: "the column is gone".to_owned(),
+            steps: 0,
+        });
+    });
+    assert_eq!(world.phase(), Phase::Succeeded);
+    let ready = world.condition(ConditionType::RollbackReady).unwrap();
+    assert_eq!((ready.status, ready.reason.as_str()), (ConditionStatus::False, "ForwardOnly"));
+    let digest = world.digest();
+    world.annotate(ROLLBACK_ANNOTATION, &digest);
+    assert_eq!((world.phase(), world.ready().0), (Phase::Failed, "ForwardOnly"));
+    assert!(world.ready().1.contains("the column is gone"));
+}
+
+#[test]
+fn suspend_stops_and_resumes() {
+    let mut world = World::new();
+    world.turn().planned("orders-a");
+    world.edit(|spec| spec.suspend = true);
+    assert!(matches!(world.done.last(), Some(Action::StopJob(_))));
+    world.gone();
+    assert_eq!((world.phase(), world.ready().0), (Phase::Suspended, "Suspended"));
+    assert!(world.condition(ConditionType::Reconciling).is_none());
+    world.edit(|spec| spec.suspend = false);
+    assert_eq!((world.phase(), world.running()), (Phase::Executing, Some(RunAction::Execute)));
+    assert_eq!(world.status().failures, 0, "stopping is no failure");
+}
+
+#[test]
+fn suspend_has_no_effect_on_what_is_done() {
+    let mut world = World::new();
+    world.turn().planned("orders-a").executed(7, None).edit(|spec| spec.suspend = true);
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn sql_changed_after_success_is_not_run_and_can_be_restored() {
+    let mut world = World::new();
+    world.turn().planned("orders-a").executed(7, None).edit_sql("select 2");
+    assert_eq!((world.phase(), world.ready().0), (Phase::Failed, "SourceChanged"));
+    assert!(world.ready().1.contains("7 of 7"), "{}", world.ready().1);
+    world.edit_sql("select 1");
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn sql_changed_while_executing_stops_at_a_checkpoint_and_looks_up_what_was_done() {
+    let mut world = World::new();
+    world.turn().planned("orders-a").edit_sql("select 2");
+    world.gone();
+    assert_eq!(world.running(), Some(RunAction::Inspect));
+    world.reports(0, "Interrupted", |report| {
+        report.steps_done = 3;
+        report.next_stage = Some(Stage::Backfill);
+        report.rollback = Some(super::world::lossless(3));
+    });
+    assert_eq!((world.phase(), world.ready().0), (Phase::Failed, "SourceChanged"));
+    assert!(world.ready().1.contains("3 of 7"), "{}", world.ready().1);
+    // Restored: it goes on where it stopped.
+    world.edit_sql("select 1");
+    assert_eq!((world.phase(), world.running()), (Phase::Executing, Some(RunAction::Execute)));
+}
+
+#[test]
+fn sql_changed_while_executing_with_nothing_done_is_planned_again() {
+    let mut world = World::new();
+    world.turn().planned("orders-a").edit_sql("select 2");
+    world.gone().reports(0, "NotRecorded", |report| report.steps_total = 0);
+    assert_eq!(world.running(), Some(RunAction::Plan));
+}
+
+#[test]
+fn policy_changes_do_not_disturb_what_has_begun() {
+    let mut world = World::new();
+    world.turn().planned("orders-a");
+    world.policy(|policy| policy.in_place_bytes_max = 1);
+    assert_eq!(world.running(), Some(RunAction::Execute));
+    assert!(!world.done.iter().any(|action| matches!(action, Action::StopJob(_))));
+}
+
+#[test]
+fn contract_by_hand() {
+    let mut world = World::new();
+    world.observed.migration.spec.contract.policy = ContractPolicy::Manual;
+    world.turn().planned("orders-a");
+    assert_eq!(world.status().run.as_ref().unwrap().gates, [Gate::Validate]);
+    world.executed(6, Some(Stage::Contract));
+    assert_eq!((world.phase(), world.ready().0), (Phase::Observing, "AwaitingContract"));
+    assert_eq!(world.condition(ConditionType::Executed).unwrap().status, ConditionStatus::True);
+    let digest = world.digest();
+    world.annotate(crate::api::CONTRACT_ANNOTATION, &digest);
+    assert_eq!(world.phase(), Phase::Contracting);
+    world.executed(7, None);
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn contract_after_soaking() {
+    let mut world = World::new();
+    world.observed.migration.spec.contract.policy = ContractPolicy::AfterSoak;
+    world.observed.migration.spec.contract.soak_seconds = Some(3_600);
+    world.turn().planned("orders-a").executed(6, Some(Stage::Contract));
+    assert_eq!((world.phase(), world.ready().0), (Phase::Observing, "Soaking"));
+    assert!(world.ready().1.contains("2026-06-10T13:00:00Z"), "{}", world.ready().1);
+    world.later(3_599);
+    assert_eq!(world.phase(), Phase::Observing);
+    world.later(1);
+    assert_eq!(world.phase(), Phase::Contracting);
+}
+
+#[test]
+fn old_plans_and_jobs_go() {
+    let mut world = World::new();
+    world.turn().planned("orders-a").executed(7, None);
+    world.observed.old_plans = vec!["orders-old".to_owned()];
+    world.observed.leftover_jobs = vec!["orders-plan-1".to_owned()];
+    world.turn();
+    assert!(world.done.contains(&Action::DeletePlan("orders-old".to_owned())));
+    assert!(world.done.contains(&Action::ExpireJob("orders-plan-1".to_owned())));
+}
+
+#[test]
+fn a_handled_retry_is_not_handled_twice() {
+    let mut world = World::new();
+    world.annotate(RETRY_ANNOTATION, "1").reports(10, "SyntaxError", |_| {});
+    assert_eq!(world.phase(), Phase::Failed);
+    world.turn();
+    assert_eq!(world.phase(), Phase::Failed);
+    world.annotate(RETRY_ANNOTATION, "2");
+    assert_eq!(world.phase(), Phase::Planning);
+}

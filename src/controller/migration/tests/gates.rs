@@ -1,0 +1,132 @@
+//! Waiting: for windows, for places in them, for other Migrations.
+
+use jiff::Timestamp;
+
+use super::world::World;
+use crate::api::validation_window::Overrun;
+use crate::api::{Phase, migration_status::Gate};
+use crate::controller::migration::decide::{Action, decide};
+use crate::controller::migration::observed::{Window, WindowState};
+use crate::controller::windows::Opening;
+use crate::plan::Stage;
+use crate::report::RunAction;
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn window(opening: Opening) -> WindowState {
+    WindowState::Known(Window { name: "quiet".to_owned(), opening, overrun: Overrun::Finish, has_place: true })
+}
+
+fn shut() -> WindowState {
+    window(Opening::Shut { opens_at: Some(time("2026-06-11T02:00:00Z")), denied: false })
+}
+
+fn open() -> WindowState {
+    window(Opening::Open { closes_at: Some(time("2026-06-11T05:00:00Z")) })
+}
+
+fn waiting() -> World {
+    let mut world = World::new();
+    world.observed.window = shut();
+    world.turn().planned("orders-a");
+    assert_eq!(world.status().run.as_ref().unwrap().gates, [Gate::Contract]);
+    world.executed(3, Some(Stage::Validate));
+    world
+}
+
+#[test]
+fn validation_waits_for_the_window_and_says_until_when() {
+    let mut world = waiting();
+    assert_eq!((world.phase(), world.ready().0), (Phase::AwaitingWindow, "AwaitingWindow"));
+    assert!(world.ready().1.contains("2026-06-11T02:00:00Z"), "{}", world.ready().1);
+    assert_eq!(world.status().window.as_ref().unwrap().name, "quiet");
+    let decision = decide(&world.observed, world.now);
+    assert_eq!(decision.wake, Some(time("2026-06-11T02:00:00Z")), "it wakes when the window opens");
+    world.observed.window = open();
+    world.turn();
+    assert_eq!(world.phase(), Phase::Validating);
+    let run = world.status().run.clone().unwrap();
+    assert_eq!((run.gates, run.window.as_deref()), (vec![Gate::Validate, Gate::Contract], Some("quiet")));
+    assert!(world.status().window.is_none());
+    world.executed(7, None);
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn a_full_window_is_waited_for() {
+    let mut world = waiting();
+    let WindowState::Known(mut full) = open() else { panic!() };
+    full.has_place = false;
+    world.observed.window = WindowState::Known(full);
+    world.turn();
+    assert_eq!((world.phase(), world.ready().0), (Phase::AwaitingWindow, "WindowFull"));
+}
+
+#[test]
+fn a_plan_without_validation_takes_no_place() {
+    let mut world = World::new();
+    world.observed.window = open();
+    world.turn();
+    let mut facts = world.plan_facts("orders-a");
+    facts.needs_validation = false;
+    world.planned_as(facts);
+    assert_eq!(world.status().run.as_ref().unwrap().window, None);
+}
+
+#[test]
+fn the_window_closes_while_validating() {
+    for (overrun, stops) in [(Overrun::Finish, false), (Overrun::Cancel, true)] {
+        let mut world = waiting();
+        world.observed.migration.spec.validation.overrun = overrun;
+        world.observed.window = open();
+        world.turn();
+        let wake = decide(&world.observed, world.now).wake;
+        assert_eq!(wake.is_some(), stops, "{overrun}");
+        world.observed.window = shut();
+        world.turn();
+        assert_eq!(world.done.iter().any(|action| matches!(action, Action::StopJob(_))), stops, "{overrun}");
+        if stops {
+            world.gone();
+            assert_eq!((world.phase(), world.running()), (Phase::AwaitingWindow, None));
+            assert_eq!(world.status().failures, 0);
+        }
+    }
+}
+
+#[test]
+fn a_missing_window_is_named_before_anything_begins() {
+    let mut world = World::new();
+    world.window_ref("quiet");
+    world.observed.window = WindowState::Missing("quiet".to_owned());
+    world.turn();
+    assert_eq!((world.phase(), world.ready().0), (Phase::Blocked, "WindowMissing"));
+    world.observed.window = shut();
+    world.turn();
+    assert_eq!(world.phase(), Phase::Planning);
+}
+
+#[test]
+fn a_window_that_never_opens_is_said() {
+    let mut world = waiting();
+    world.observed.window = window(Opening::Shut { opens_at: None, denied: false });
+    world.turn();
+    assert_eq!((world.phase(), world.ready().0), (Phase::AwaitingWindow, "NeverOpens"));
+}
+
+#[test]
+fn one_migration_at_a_time_on_a_database() {
+    let mut world = World::new();
+    world.observed.rival = Some("other".to_owned());
+    world.turn();
+    assert_eq!(world.running(), Some(RunAction::Plan), "planning reads only");
+    world.planned("orders-a");
+    assert_eq!((world.phase(), world.ready().0), (Phase::Blocked, "DatabaseBusy"));
+    assert!(world.ready().1.contains("other"));
+    assert!(world.finalizers().is_empty());
+    assert!(decide(&world.observed, world.now).wake.is_some(), "it looks again");
+    world.observed.rival = None;
+    world.turn();
+    assert_eq!(world.phase(), Phase::Executing);
+}

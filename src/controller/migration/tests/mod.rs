@@ -1,0 +1,8 @@
+//! Tables of observations and what is decided about them.
+
+mod end_to_end;
+mod faults;
+mod gates;
+mod leaving;
+mod verdicts;
+mod world;
