@@ -1,5 +1,6 @@
 //! The operator: reads resources, decides, creates Jobs, writes status.
 pub mod conditions;
+pub mod jobs;
 pub mod migration;
 pub mod names;
 pub mod phase;

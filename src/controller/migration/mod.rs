@@ -11,4 +11,4 @@ mod settle;
 mod status;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -108,7 +108,7 @@ fn forget_old_hold(draft: &mut Draft<'_>) {
 /// The execution has begun: it goes on unless something forbids it.
 fn go_on(draft: &mut Draft<'_>) -> Situation {
     let unknown = draft.state() == Some(ExecutionState::Started);
-    let stalled = draft.status.hold.as_ref().is_some_and(|hold| hold.stalled);
+    let stalled = draft.status.hold.as_ref().is_some_and(|hold| hold.stalled && hold.until.is_none());
     let inspected = draft.status.last_run.as_ref().is_some_and(|run| run.action == RunAction::Inspect);
     if unknown && !inspected && (stalled || source_changed(draft)) {
         // Nothing will run that could tell how far the last run came: look it up.

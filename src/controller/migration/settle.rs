@@ -18,7 +18,7 @@ use super::observed::{End, EndCause, JobState, PlanFacts, WindowState};
 use super::{inputs, rollback};
 
 /// Reasons of a runner's end before the first step that a new plan puts right.
-const PLAN_AGAIN: [&str; 4] = ["TargetMismatch", "PlanStale", "CatalogChanged", "PlanOutdated"];
+const PLAN_AGAIN: [&str; 2] = ["CatalogChanged", "TargetMismatch"];
 
 /// The situation while a run goes on; nothing when there is none (any more). An ended run is recorded.
 pub fn settle(draft: &mut Draft<'_>) -> Option<Situation> {
@@ -70,7 +70,7 @@ pub fn settle(draft: &mut Draft<'_>) -> Option<Situation> {
 /// Why the run should not go on, if so.
 fn stop_cause(draft: &Draft<'_>, run: &RunRecord) -> Option<StopCause> {
     if draft.observed.deleting() {
-        let undoing = run.action == RunAction::Rollback;
+        let undoing = run.action == RunAction::Rollback && !draft.observed.namespace_ending;
         return (!undoing).then_some(StopCause::Deleted);
     }
     if draft.spec().suspend {
@@ -184,7 +184,8 @@ fn end(draft: &mut Draft<'_>, run: &RunRecord, end: &End) {
 
 /// What the report says about the ledger, whatever the end.
 fn learn(draft: &mut Draft<'_>, run: &RunRecord, report: Option<&Report>) {
-    let Some(report) = report else { return };
+    // A run that failed before it reached the ledger knows nothing of it.
+    let Some(report) = report.filter(|report| report.steps_total > 0) else { return };
     if run.action == RunAction::Plan {
         return;
     }
@@ -308,6 +309,20 @@ fn executed(draft: &mut Draft<'_>, run: &RunRecord) {
 
 fn inspected(draft: &mut Draft<'_>, report: Option<&Report>) {
     let nothing = report.is_none_or(|report| report.steps_total == 0 || report.reason == "NotRecorded");
+    match report.map(|report| report.reason.as_str()) {
+        Some("RolledBack") => {
+            went_well(draft);
+            rollback::finished(draft);
+            return;
+        }
+        Some("RollbackUnfinished") => {
+            if let Some(execution) = &mut draft.status.execution {
+                execution.state = ExecutionState::RollingBack;
+            }
+            return;
+        }
+        _ => {}
+    }
     let Some(execution) = &mut draft.status.execution else { return };
     if nothing {
         execution.state = ExecutionState::Partial;
@@ -318,7 +333,7 @@ fn inspected(draft: &mut Draft<'_>, report: Option<&Report>) {
 }
 
 fn failed(draft: &mut Draft<'_>, run: &RunRecord, class: Class, reason: &str, message: &str, report: Option<&Report>) {
-    let untouched = report.is_some_and(|report| report.steps_done == 0);
+    let untouched = draft.status.execution.as_ref().is_none_or(|execution| execution.steps_done == 0);
     if run.action == RunAction::Execute && untouched && PLAN_AGAIN.contains(&reason) {
         draft.status.plan = None;
         draft.status.execution = None;
@@ -365,7 +380,8 @@ fn stall(draft: &mut Draft<'_>, reason: &str, message: &str) {
 }
 
 fn hold(draft: &mut Draft<'_>, reason: &str, message: &str, stalled: bool, until: Option<Timestamp>) {
-    let inputs = inputs::inputs(draft.observed);
+    let planned = draft.status.plan.as_ref().map(|plan| plan.inputs.clone());
+    let inputs = inputs::inputs(draft.observed).or(planned);
     draft.status.hold = Some(Hold {
         reason: word(reason),
         message: shorten(message),

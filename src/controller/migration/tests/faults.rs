@@ -236,7 +236,7 @@ fn an_outdated_plan_is_made_again_with_the_reason() {
     world
         .turn()
         .planned("orders-a")
-        .reports(11, "PlanStale", |report| report.message = "the catalog changed".to_owned());
+        .reports(11, "CatalogChanged", |report| report.message = "the catalog changed".to_owned());
     assert_eq!((world.phase(), world.running()), (Phase::Planning, Some(RunAction::Plan)));
     world.approval_required().planned("orders-b");
     assert_eq!(world.phase(), Phase::AwaitingApproval, "the new plan needs its own approval");
@@ -248,10 +248,12 @@ fn a_plan_that_is_always_outdated_does_not_spin() {
     world.turn();
     let mut pauses = Vec::new();
     for _ in 0..5 {
-        world.planned("orders-a").reports(11, "PlanStale", |report| report.message = "the catalog changed".to_owned());
+        world
+            .planned("orders-a")
+            .reports(11, "CatalogChanged", |report| report.message = "the catalog changed".to_owned());
         let mut pause = 0;
         while world.running().is_none() {
-            assert_eq!((world.phase(), world.ready().0), (Phase::Planning, "PlanStale"));
+            assert_eq!((world.phase(), world.ready().0), (Phase::Planning, "CatalogChanged"));
             world.later(1);
             pause += 1;
         }

@@ -5,4 +5,4 @@ mod faults;
 mod gates;
 mod leaving;
 mod verdicts;
-mod world;
+pub(in crate::controller) mod world;

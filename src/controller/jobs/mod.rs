@@ -1,0 +1,239 @@
+//! The Job of a run: one pod, one try, no way to do anything but talk to the database and to its MigrationPlan.
+//!
+//! Built from data, without asking anybody: the same run gives the same Job. What the runner is told is a contract
+//! with `wesley run`: arguments for what to do, environment for what is public, files for what is secret.
+
+mod pod;
+mod volumes;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::batch::v1::{
+    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
+    PodFailurePolicyRule,
+};
+use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::Resource;
+
+use super::migration::inputs::allowed_hazards;
+use super::migration::observed::SourceMount;
+use super::names;
+use crate::api::database::Timeouts;
+use crate::api::migration_status::{PlanRecord, RunRecord};
+use crate::api::{Database, Migration};
+use crate::report::RunAction;
+
+/// Longest run of a Job that only reads.
+const READING_SECONDS: i32 = 600;
+
+/// Longest run of a Job that changes something, where neither Migration nor Database say otherwise.
+const CHANGING_SECONDS: i32 = 86_400;
+
+/// Key of the SQL in the ConfigMap that is made of it.
+const SQL_KEY: &str = "migration.sql";
+
+/// Image of the runner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runner {
+    /// Full reference.
+    pub image: String,
+    /// `Always`, `IfNotPresent` or `Never`.
+    pub pull_policy: String,
+}
+
+/// What a Job is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The Migration.
+    pub migration: &'a Migration,
+    /// Its Database.
+    pub database: &'a Database,
+    /// The run as it stands in the status.
+    pub run: &'a RunRecord,
+    /// The plan as it stands in the status.
+    pub plan: Option<&'a PlanRecord>,
+    /// Fingerprint and place of the SQL, where it is known.
+    pub source: Option<(&'a str, &'a SourceMount)>,
+    /// Image of the runner.
+    pub runner: &'a Runner,
+}
+
+/// The Job.
+pub fn job(request: &Request<'_>) -> Job {
+    let template = &request.database.spec.job_template;
+    let mut labels = template.labels.clone();
+    labels.extend(labels_of(request));
+    let annotations = Some(template.annotations.clone()).filter(|annotations| !annotations.is_empty());
+    let deadline = match request.run.action {
+        RunAction::Plan | RunAction::Inspect => READING_SECONDS,
+        RunAction::Execute | RunAction::Rollback => timeouts(request).run_seconds.unwrap_or(CHANGING_SECONDS),
+    };
+    Job {
+        metadata: ObjectMeta {
+            name: Some(request.run.job.clone()),
+            namespace: request.migration.metadata.namespace.clone(),
+            labels: Some(labels.clone()),
+            annotations: annotations.clone(),
+            owner_references: Some(vec![owner(request.migration)]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(JobSpec {
+            // Whether to try again is decided by the operator and visible in the Migration.
+            backoff_limit: Some(0),
+            completions: Some(1),
+            parallelism: Some(1),
+            active_deadline_seconds: Some(deadline.into()),
+            // Never two pods of one run at a time.
+            pod_replacement_policy: Some("Failed".to_owned()),
+            pod_failure_policy: Some(failure_policy()),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta { labels: Some(labels), annotations, ..ObjectMeta::default() }),
+                spec: Some(pod::spec(request)),
+            },
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// The ConfigMap with the SQL of the Migration itself, named by its content.
+pub fn sql_config_map(migration: &Migration, source_digest: &str) -> Option<ConfigMap> {
+    let sql = migration.spec.source.sql.clone()?;
+    Some(ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(sql_config_map_name(migration, source_digest)),
+            namespace: migration.metadata.namespace.clone(),
+            labels: Some(BTreeMap::from([
+                (names::MANAGED_BY.to_owned(), names::MANAGER.to_owned()),
+                (names::MIGRATION_LABEL.to_owned(), migration.metadata.name.clone().unwrap_or_default()),
+            ])),
+            owner_references: Some(vec![owner(migration)]),
+            ..ObjectMeta::default()
+        },
+        data: Some(BTreeMap::from([(SQL_KEY.to_owned(), sql)])),
+        immutable: Some(true),
+        ..ConfigMap::default()
+    })
+}
+
+fn sql_config_map_name(migration: &Migration, source_digest: &str) -> String {
+    let meta = &migration.metadata;
+    names::sql_config_map(
+        meta.name.as_deref().unwrap_or_default(),
+        meta.uid.as_deref().unwrap_or_default(),
+        source_digest,
+    )
+}
+
+/// The Migration as the owner of what is made for it. Labels and annotations of it are not passed on: tools that
+/// track ownership by them would take the Job for their own.
+pub fn owner(migration: &Migration) -> OwnerReference {
+    OwnerReference {
+        api_version: Migration::api_version(&()).into_owned(),
+        kind: Migration::kind(&()).into_owned(),
+        name: migration.metadata.name.clone().unwrap_or_default(),
+        uid: migration.metadata.uid.clone().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+fn labels_of(request: &Request<'_>) -> BTreeMap<String, String> {
+    let meta = &request.migration.metadata;
+    [
+        ("app.kubernetes.io/name", "wesley".to_owned()),
+        ("app.kubernetes.io/component", "runner".to_owned()),
+        (names::MANAGED_BY, names::MANAGER.to_owned()),
+        (names::MIGRATION_LABEL, meta.name.clone().unwrap_or_default()),
+        (names::UID_LABEL, meta.uid.clone().unwrap_or_default()),
+        (names::DATABASE_LABEL, request.migration.spec.database_ref.name.clone()),
+        (names::ACTION_LABEL, request.run.action.to_string()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+/// A drained node is no failure of the run: the Job makes another pod, and that one resumes.
+fn failure_policy() -> PodFailurePolicy {
+    PodFailurePolicy {
+        rules: vec![
+            PodFailurePolicyRule {
+                action: "Ignore".to_owned(),
+                on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+                    type_: "DisruptionTarget".to_owned(),
+                    status: "True".to_owned(),
+                }]),
+                on_exit_codes: None,
+            },
+            PodFailurePolicyRule {
+                action: "FailJob".to_owned(),
+                on_pod_conditions: None,
+                on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+                    container_name: Some(pod::CONTAINER.to_owned()),
+                    operator: "In".to_owned(),
+                    values: (10..20).collect(),
+                }),
+            },
+        ],
+    }
+}
+
+/// The Migration's patience, else the Database's.
+fn timeouts(request: &Request<'_>) -> Timeouts {
+    let (own, common) = (request.migration.spec.timeouts, request.database.spec.timeouts);
+    Timeouts {
+        lock_slice_milliseconds: own.lock_slice_milliseconds.or(common.lock_slice_milliseconds),
+        lock_budget_seconds: own.lock_budget_seconds.or(common.lock_budget_seconds),
+        statement_seconds: own.statement_seconds.or(common.statement_seconds),
+        run_seconds: own.run_seconds.or(common.run_seconds),
+    }
+}
+
+/// Arguments of `wesley`.
+fn arguments(request: &Request<'_>) -> Vec<String> {
+    let meta = &request.migration.metadata;
+    let run = request.run;
+    let mut arguments = vec!["run".to_owned(), run.action.to_string().to_lowercase()];
+    let mut option = |name: &str, value: String| {
+        arguments.push(format!("--{name}"));
+        arguments.push(value);
+    };
+    option("migration", meta.name.clone().unwrap_or_default());
+    option("uid", meta.uid.clone().unwrap_or_default());
+    option("namespace", meta.namespace.clone().unwrap_or_default());
+    option("generation", meta.generation.unwrap_or_default().to_string());
+    option("database-dir", volumes::DATABASE_FOLDER.to_owned());
+    if run.action == RunAction::Plan {
+        option("source", volumes::SOURCE_FOLDER.to_owned());
+        let hazards = allowed_hazards(request.database, &request.migration.spec);
+        let hazards: Vec<String> = hazards.iter().map(ToString::to_string).collect();
+        if !hazards.is_empty() {
+            option("allow", hazards.join(","));
+        }
+        option("in-place-bytes", request.database.spec.policy.in_place_bytes_max.to_string());
+    } else if let Some(plan) = request.plan {
+        option("plan", plan.name.clone());
+        option("digest", plan.digest.clone());
+    }
+    if run.action == RunAction::Execute && !run.gates.is_empty() {
+        let gates: Vec<String> = run.gates.iter().map(|gate| gate.to_string().to_lowercase()).collect();
+        option("gates", gates.join(","));
+    }
+    let patience = timeouts(request);
+    let patience = [
+        ("lock-slice-milliseconds", patience.lock_slice_milliseconds),
+        ("lock-budget-seconds", patience.lock_budget_seconds),
+        ("statement-seconds", patience.statement_seconds),
+    ];
+    for (name, value) in patience {
+        if let Some(value) = value {
+            option(name, value.to_string());
+        }
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests;
