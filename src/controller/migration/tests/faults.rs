@@ -76,9 +76,8 @@ fn what_somebody_must_put_right_is_looked_at_again_without_flapping() {
 fn a_changed_database_is_tried_at_once() {
     let mut world = World::new();
     world.turn().reports(12, "AuthenticationFailed", |_| {});
-    let text =
-        |value: &str| Some(crate::api::reference::TextSource { value: Some(value.to_owned()), secret_key_ref: None });
-    world.observed.database.as_mut().unwrap().spec.connection.user = text("other");
+    world.observed.database.as_mut().unwrap().spec.connection.user =
+        Some(crate::api::reference::TextSource { value: Some("other".to_owned()), secret_key_ref: None });
     world.turn();
     assert_eq!((world.created.len(), world.phase()), (2, Phase::Planning));
 }
