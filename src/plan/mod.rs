@@ -11,7 +11,7 @@ mod allow;
 pub mod analyze;
 mod author;
 mod created;
-mod ddl;
+pub mod ddl;
 mod digest;
 mod draft;
 mod equivalent;

@@ -4,15 +4,24 @@
 use super::{Phase, Script};
 use crate::sql::quote;
 
-/// GRANT and REVOKE that turn one list into the other. `column` is empty, or ` (column)` behind each privilege.
-pub(super) fn change(target: &str, column: &str, owner: &str, old: &[String], new: &[String], script: &mut Script) {
+/// GRANT and REVOKE that turn one list into the other. `prefix` stands before the statement, `column` is empty or
+/// ` (column)` behind each privilege.
+pub(super) fn change(
+    prefix: &str,
+    target: &str,
+    column: &str,
+    owner: &str,
+    old: &[String],
+    new: &[String],
+    script: &mut Script,
+) {
     if old == new {
         return;
     }
     for item in old.iter().filter(|item| !new.contains(item)) {
         if let Some((grantee, words)) = parse(item).filter(|(grantee, _)| grantee != owner) {
             let list = list(&words, column);
-            script.add(Phase::Facts, format!("REVOKE {list} ON {target} FROM {}", role(&grantee)));
+            script.add(Phase::Facts, format!("{prefix}REVOKE {list} ON {target} FROM {}", role(&grantee)));
         }
     }
     for item in new.iter().filter(|item| !old.contains(item)) {
@@ -24,7 +33,7 @@ pub(super) fn change(target: &str, column: &str, owner: &str, old: &[String], ne
             if !part.is_empty() {
                 let suffix = if with_option { " WITH GRANT OPTION" } else { "" };
                 let list = list(&part, column);
-                script.add(Phase::Facts, format!("GRANT {list} ON {target} TO {}{suffix}", role(&grantee)));
+                script.add(Phase::Facts, format!("{prefix}GRANT {list} ON {target} TO {}{suffix}", role(&grantee)));
             }
         }
     }

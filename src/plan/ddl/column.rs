@@ -5,6 +5,10 @@ use crate::catalog::{Catalog, Column, ConstraintKind, DataType, Generated, Ident
 use crate::sql::quote;
 
 pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Relation, script: &mut Script) {
+    // The columns of a typed table are those of its type.
+    if new.of_type.is_some() && old.of_type == new.of_type {
+        return;
+    }
     for column in old.columns.iter().filter(|column| column.local) {
         if new.column(&column.name).is_none() && !ends.skip.column(table, &column.name) {
             script.add(
@@ -126,7 +130,7 @@ pub(super) fn not_null(relation: &Relation, column: &Column) -> String {
 fn change(ends: &Ends<'_>, table: &Name, new: &Relation, old: &Column, column: &Column, script: &mut Script) {
     let alter = format!("ALTER TABLE {table} ALTER COLUMN {}", quote::ident(&column.name));
     // What a parent hands down changes with the parent.
-    if column.inherited > 0 && !column.local {
+    if column.inherited > 0 && !column.local && new.parents.iter().any(|parent| differs(ends, parent, &column.name)) {
         return;
     }
     let retyped = old.data_type != column.data_type || old.collation != column.collation;
@@ -136,7 +140,10 @@ fn change(ends: &Ends<'_>, table: &Name, new: &Relation, old: &Column, column: &
         let using = if old.data_type == column.data_type {
             String::new()
         } else {
-            format!(" USING {}::{}", quote::ident(&column.name), column.data_type.sql)
+            // There is no cast between enum types but by way of text.
+            let named = |data_type: &DataType| ends.from.types.contains_key(&data_type.name);
+            let via = if named(&old.data_type) && named(&column.data_type) { "::text" } else { "" };
+            format!(" USING {}{via}::{}", quote::ident(&column.name), column.data_type.sql)
         };
         if old.default.is_some() && old.generated.is_none() {
             script.add(Phase::DropColumn, format!("{alter} DROP DEFAULT"));
@@ -177,6 +184,12 @@ fn change(ends: &Ends<'_>, table: &Name, new: &Relation, old: &Column, column: &
         }
     }
     details(table, Some(old), column, script);
+}
+
+/// Whether the parent's column is another at the other end.
+fn differs(ends: &Ends<'_>, parent: &Name, column: &str) -> bool {
+    let of = |catalog: &Catalog| catalog.relations.get(parent).and_then(|relation| relation.column(column)).cloned();
+    of(ends.from) != of(ends.to)
 }
 
 fn generated(ends: &Ends<'_>, alter: &str, table: &Name, old: &Column, column: &Column, script: &mut Script) {
@@ -228,7 +241,7 @@ pub(super) fn details(table: &Name, old: Option<&Column>, new: &Column, script: 
         script.add(Phase::Facts, relation::comment("COLUMN", &format!("{table}.{quoted}"), new.comment.as_deref()));
     }
     let privileges = old.map_or(&[][..], |old| &old.privileges);
-    acl::change(&format!("TABLE {table}"), &format!(" ({quoted})"), "", privileges, &new.privileges, script);
+    acl::change("", &format!("TABLE {table}"), &format!(" ({quoted})"), "", privileges, &new.privileges, script);
 }
 
 /// The plainest value of a type, as a literal.

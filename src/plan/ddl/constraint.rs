@@ -18,6 +18,8 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
         let phase = match constraint.kind {
             ConstraintKind::ForeignKey { .. } => Phase::DropForeignKey,
             ConstraintKind::Trigger => continue,
+            // A primary key holds on to it.
+            ConstraintKind::NotNull => Phase::DropNotNull,
             _ => Phase::DropConstraint,
         };
         script.add(phase, format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {}", quote::ident(&constraint.name)));
@@ -29,7 +31,7 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
                 commented(table, Some(known), constraint, script);
             }
             _ => {
-                add(table, constraint, script);
+                add(ends, table, constraint, script);
                 commented(table, None, constraint, script);
             }
         }
@@ -50,17 +52,33 @@ fn same(one: &Constraint, other: &Constraint) -> bool {
 }
 
 /// `ADD CONSTRAINT` from the definition as the server prints it.
-pub(super) fn add(table: &Name, constraint: &Constraint, script: &mut Script) {
+///
+/// A foreign key to a table or column that lost its values is not proven again: rows that refer to them stay.
+pub(super) fn add(ends: &Ends<'_>, table: &Name, constraint: &Constraint, script: &mut Script) {
     let phase = match constraint.kind {
         ConstraintKind::ForeignKey { .. } => Phase::ForeignKey,
         // `CREATE CONSTRAINT TRIGGER` makes it.
         ConstraintKind::Trigger => return,
         _ => Phase::Constraint,
     };
-    script.add(
-        phase,
-        format!("ALTER TABLE {table} ADD CONSTRAINT {} {}", quote::ident(&constraint.name), constraint.definition),
-    );
+    let name = quote::ident(&constraint.name);
+    let mut definition = constraint.definition.clone();
+    if let ConstraintKind::ForeignKey { references, referenced_columns, .. } = &constraint.kind
+        && constraint.validated
+        && referenced_lost(ends, references, referenced_columns)
+        && ends.from.relations.get(table).is_some_and(|table| !table.stats.empty)
+    {
+        definition.push_str(" NOT VALID");
+        script.lose(format!("the proof of foreign key {name} of {table}, whose referenced values are gone"));
+    }
+    script.add(phase, format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}"));
+}
+
+fn referenced_lost(ends: &Ends<'_>, references: &Name, columns: &[String]) -> bool {
+    match ends.from.relations.get(references) {
+        None => true,
+        Some(relation) => columns.iter().any(|column| relation.column(column).is_none()),
+    }
 }
 
 /// The comment, where it differs.

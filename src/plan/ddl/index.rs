@@ -31,15 +31,21 @@ pub(super) fn create(ends: &Ends<'_>, name: &Name, relation: &Relation, script: 
     if index.constraint.is_some() {
         return;
     }
+    let is_view = ends.to.relations.get(&index.table).is_some_and(|table| table.view.is_some());
+    let phase = if is_view { Phase::Attach } else { Phase::Index };
+    let new_table = !ends.from.relations.contains_key(&index.table);
     match &index.parent {
+        // A partition that comes gets its own before it is attached; the partitioned index then takes it over.
+        Some(_) if new_table => script.add(phase, index.definition.clone()),
         Some(parent) if !ends.from.relations.contains_key(parent) => {}
         Some(parent) => {
-            script.add(Phase::Index, index.definition.clone());
+            script.add(phase, index.definition.clone());
             script.add(Phase::Facts, format!("ALTER INDEX {parent} ATTACH PARTITION {name}"));
         }
         // The definition of a partitioned index says `ON ONLY`; its parts come with it.
-        None => script.add(Phase::Index, index.definition.replacen(" ON ONLY ", " ON ", 1)),
+        None => script.add(phase, index.definition.replacen(" ON ONLY ", " ON ", 1)),
     }
+    statistics(name, None, index, script);
     if index.clustered {
         script.add(Phase::Facts, format!("ALTER TABLE {} CLUSTER ON {}", index.table, quote::ident(&name.name)));
     }
@@ -50,7 +56,9 @@ pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relatio
     let (Some(before), Some(index)) = (&old.index, &new.index) else {
         return;
     };
-    if before.parent.is_some() && index.parent.is_none() {
+    // Detaching a partition detaches its indexes.
+    let detached = |name: &Name| ends.to.relations.get(name).is_some_and(|table| table.partition_bound.is_none());
+    if before.parent.is_some() && index.parent.is_none() && !detached(&index.table) {
         script.gap(format!("index {name} cannot be taken out of its partitioned index"));
     }
     let rebuilt = before.definition != index.definition || before.constraint != index.constraint;
@@ -65,6 +73,7 @@ pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relatio
         }
         script.add(Phase::Index, index.definition.clone());
     }
+    statistics(name, (!rebuilt).then_some(before), index, script);
     if before.clustered != index.clustered {
         let what = if index.clustered {
             format!("CLUSTER ON {}", quote::ident(&name.name))
@@ -72,5 +81,16 @@ pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relatio
             "SET WITHOUT CLUSTER".to_owned()
         };
         script.add(Phase::Facts, format!("ALTER TABLE {} {what}", index.table));
+    }
+}
+
+/// Statistics targets of expressions.
+fn statistics(name: &Name, old: Option<&Index>, new: &Index, script: &mut Script) {
+    for (at, key) in new.keys.iter().enumerate() {
+        let before = old.and_then(|old| old.keys.get(at)).and_then(|key| key.statistics_target);
+        if before != key.statistics_target {
+            let target = key.statistics_target.unwrap_or(-1);
+            script.add(Phase::Facts, format!("ALTER INDEX {name} ALTER COLUMN {} SET STATISTICS {target}", at + 1));
+        }
     }
 }

@@ -10,7 +10,7 @@ mod constraint;
 mod index;
 mod relation;
 mod routine;
-pub(super) mod sequence;
+pub(in crate::plan) mod sequence;
 mod table;
 mod types;
 mod view;
@@ -34,6 +34,7 @@ enum Phase {
     DropView,
     DropForeignKey,
     DropConstraint,
+    DropNotNull,
     DropIndex,
     DropColumn,
     DropTable,
@@ -50,6 +51,7 @@ enum Phase {
     Own,
     Constraint,
     Index,
+    Partition,
     ForeignKey,
     CreateView,
     LateRoutine,
@@ -59,7 +61,7 @@ enum Phase {
 
 /// Statements with what they cannot bring back.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Script {
+pub struct Script {
     statements: Vec<(Phase, String)>,
     /// Data that the statements do not restore, for people.
     pub lost: Vec<String>,
@@ -115,8 +117,28 @@ impl<'a> Ends<'a> {
     }
 }
 
-/// What turns `from` into `to`.
-pub(super) fn between(from: &Catalog, to: &Catalog, skip: &dyn Skip) -> Script {
+/// What turns `from` into `to`, as plain statements in the order of execution.
+pub fn between(from: &Catalog, to: &Catalog) -> Script {
+    between_without(from, to, &Nothing)
+}
+
+/// Skips nothing.
+struct Nothing;
+
+impl Skip for Nothing {
+    fn relation(&self, _: &Name) -> bool {
+        false
+    }
+    fn column(&self, _: &Name, _: &str) -> bool {
+        false
+    }
+    fn constraint(&self, _: &Name, _: &str) -> bool {
+        false
+    }
+}
+
+/// [`between`] without what something else turns back.
+pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip) -> Script {
     let ends = Ends { from, to, skip };
     let mut script = Script::default();
     types::schemas(&ends, &mut script);

@@ -8,7 +8,7 @@ use crate::sql::quote;
 pub(super) fn drops(ends: &Ends<'_>, script: &mut Script) {
     let mut tables = Vec::new();
     for (name, relation) in ends.gone() {
-        if ends.skip.relation(name) {
+        if ends.skip.relation(name) || of_extension(ends, relation) {
             continue;
         }
         match relation.kind {
@@ -42,7 +42,7 @@ pub(super) fn drops(ends: &Ends<'_>, script: &mut Script) {
 
 /// Relations of `to` that `from` does not have. Parents come before their partitions and children.
 pub(super) fn creates(ends: &Ends<'_>, script: &mut Script) {
-    let mut come: Vec<(&Name, &Relation)> = ends.come().collect();
+    let mut come: Vec<(&Name, &Relation)> = ends.come().filter(|(_, new)| new.extension.is_none()).collect();
     come.sort_by_key(|(name, relation)| (depth(ends, relation), *name));
     for (name, relation) in &come {
         match relation.kind {
@@ -59,6 +59,15 @@ pub(super) fn creates(ends: &Ends<'_>, script: &mut Script) {
     for (name, relation) in come {
         attached(ends, name, None, relation, script);
     }
+}
+
+/// What an extension owns goes with it.
+fn of_extension(ends: &Ends<'_>, relation: &Relation) -> bool {
+    let owner = match &relation.index {
+        Some(index) => ends.from.relations.get(&index.table).and_then(|table| table.extension.as_ref()),
+        None => relation.extension.as_ref(),
+    };
+    owner.is_some()
 }
 
 fn depth(ends: &Ends<'_>, relation: &Relation) -> usize {
@@ -126,7 +135,9 @@ fn facts(name: &Name, old: &Relation, new: &Relation, script: &mut Script) {
             script.add(Phase::Facts, format!("{alter} {name} SET ({})", set.join(", ")));
         }
     }
-    if old.persistence != new.persistence {
+    // Indexes and owned sequences follow their table.
+    let follows = new.kind.is_index() || new.sequence.as_ref().is_some_and(|facts| facts.owned_by.is_some());
+    if old.persistence != new.persistence && !follows {
         let word = if new.persistence == crate::catalog::Persistence::Unlogged { "UNLOGGED" } else { "LOGGED" };
         script.add(Phase::Facts, format!("{alter} {name} SET {word}"));
     }
@@ -134,8 +145,9 @@ fn facts(name: &Name, old: &Relation, new: &Relation, script: &mut Script) {
         let space = if new.tablespace.is_empty() { "pg_default" } else { &new.tablespace };
         script.add(Phase::Facts, format!("{alter} {name} SET TABLESPACE {}", quote::ident(space)));
     }
-    if old.access_method != new.access_method && !new.access_method.is_empty() {
-        script.add(Phase::Facts, format!("{alter} {name} SET ACCESS METHOD {}", quote::ident(&new.access_method)));
+    if old.access_method != new.access_method {
+        let method = if new.access_method.is_empty() { "DEFAULT".to_owned() } else { quote::ident(&new.access_method) };
+        script.add(Phase::Facts, format!("{alter} {name} SET ACCESS METHOD {method}"));
     }
     if old.of_type != new.of_type {
         match &new.of_type {
@@ -174,7 +186,7 @@ fn attached(ends: &Ends<'_>, name: &Name, old: Option<&Relation>, new: &Relation
     let before = old.map_or(&[][..], |old| &old.privileges);
     if !new.kind.is_index() {
         let target = if new.kind == RelationKind::Sequence { "SEQUENCE" } else { "TABLE" };
-        acl::change(&format!("{target} {name}"), "", &new.owner, before, &new.privileges, script);
+        acl::change("", &format!("{target} {name}"), "", &new.owner, before, &new.privileges, script);
     }
 }
 
@@ -241,6 +253,10 @@ fn rules(name: &Name, old: Option<&Relation>, new: &Relation, script: &mut Scrip
                 _ => "ENABLE RULE",
             };
             script.add(Phase::Facts, format!("ALTER TABLE {name} {word} {}", quote::ident(&rule.name)));
+        }
+        if before.and_then(|before| before.comment.as_ref()) != rule.comment.as_ref() {
+            let what = format!("{} ON {name}", quote::ident(&rule.name));
+            script.add(Phase::Facts, comment("RULE", &what, rule.comment.as_deref()));
         }
     }
 }

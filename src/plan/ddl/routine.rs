@@ -1,7 +1,8 @@
 //! Functions and procedures.
 
-use super::{Ends, Phase, Script};
+use super::{Ends, Phase, Script, acl, relation};
 use crate::catalog::Function;
+use crate::sql::quote;
 
 /// Functions that go, come or change.
 pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
@@ -9,7 +10,7 @@ pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
         return;
     }
     let same = |one: &Function, other: &Function| one.name == other.name && one.arguments == other.arguments;
-    for function in &ends.from.functions {
+    for function in ends.from.functions.iter().filter(|function| function.extension.is_none()) {
         let other = ends.to.functions.iter().find(|other| same(function, other));
         // A changed result cannot be replaced.
         if other.is_none_or(|other| other.result != function.result || other.kind != function.kind) {
@@ -19,9 +20,13 @@ pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
             );
         }
     }
-    for function in &ends.to.functions {
+    for function in ends.to.functions.iter().filter(|function| function.extension.is_none()) {
         let other = ends.from.functions.iter().find(|other| same(function, other));
         if other.is_some_and(|other| other == function) {
+            continue;
+        }
+        facts(ends, function, other, script);
+        if other.is_some_and(|other| other.definition == function.definition && other.result == function.result) {
             continue;
         }
         if function.definition.is_empty() {
@@ -31,6 +36,20 @@ pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
         let phase = if function.references.is_empty() { Phase::CreateRoutine } else { Phase::LateRoutine };
         script.add(phase, function.definition.trim_end().to_owned());
     }
+}
+
+/// Owner, comment and privileges.
+fn facts(ends: &Ends<'_>, function: &Function, old: Option<&Function>, script: &mut Script) {
+    let signature = format!("{}({})", function.name, function.arguments);
+    let target = format!("{} {signature}", word(function));
+    if old.map_or(&ends.from.server.user, |old| &old.owner) != &function.owner && !function.owner.is_empty() {
+        script.add(Phase::Facts, format!("ALTER {target} OWNER TO {}", quote::ident(&function.owner)));
+    }
+    if old.and_then(|old| old.comment.as_ref()) != function.comment.as_ref() {
+        script.add(Phase::Facts, relation::comment(word(function), &signature, function.comment.as_deref()));
+    }
+    let before = old.map_or(&[][..], |old| &old.privileges);
+    acl::change("", &target, "", &function.owner, before, &function.privileges, script);
 }
 
 fn word(function: &Function) -> &'static str {

@@ -9,7 +9,7 @@ pub(super) fn create(ends: &Ends<'_>, name: &Name, table: &Relation, script: &mu
     let mut parts = Vec::new();
     let partition = table.partition_bound.as_ref().and_then(|bound| Some((table.parents.first()?, bound)));
     for column in &table.columns {
-        if partition.is_some() || (column.inherited > 0 && !column.local) {
+        if partition.is_none() && column.inherited > 0 && !column.local {
             continue;
         }
         let not_null = if column.not_null { column::not_null(table, column) } else { String::new() };
@@ -17,31 +17,26 @@ pub(super) fn create(ends: &Ends<'_>, name: &Name, table: &Relation, script: &mu
         parts.push(format!("{}{not_null}", column::definition(ends.to, column)));
     }
     for known in &table.constraints {
-        let own = known.local && known.inherited == 0 && partition_free(known, partition.is_some());
+        // A partition is a table of its own until it is attached, with all that its parent will take over.
+        let own = partition.is_some() || (known.local && known.inherited == 0);
         match known.kind {
-            ConstraintKind::ForeignKey { from_parent: false, .. } => constraint::add(name, known, script),
+            ConstraintKind::ForeignKey { from_parent: false, .. } => constraint::add(ends, name, known, script),
             ConstraintKind::ForeignKey { .. } | ConstraintKind::NotNull | ConstraintKind::Trigger => {}
+            // `CREATE TABLE` takes every row for proven, there being none.
+            _ if own && !known.validated => constraint::add(ends, name, known, script),
             _ if own => parts.push(format!("CONSTRAINT {} {}", quote::ident(&known.name), known.definition)),
             _ => {}
         }
         constraint::commented(name, None, known, script);
     }
     let unlogged = if table.persistence == Persistence::Unlogged { "UNLOGGED " } else { "" };
-    let mut text = match partition {
-        Some((parent, _)) => format!("CREATE {unlogged}TABLE {name} PARTITION OF {parent}"),
-        None => match &table.of_type {
-            Some(of) => format!("CREATE {unlogged}TABLE {name} OF {of}"),
-            None => format!("CREATE {unlogged}TABLE {name}"),
-        },
+    let mut text = match &table.of_type {
+        // A typed table takes its columns from the type.
+        Some(of) => format!("CREATE {unlogged}TABLE {name} OF {of}"),
+        None => format!("CREATE {unlogged}TABLE {name} ({})", parts.join(", ")),
     };
-    if table.of_type.is_some() {
-        // A typed table takes its columns from the type; only options may be written, and the rest is altered.
-        parts.clear();
-    } else if partition.is_none() || !parts.is_empty() {
-        text.push_str(&format!(" ({})", parts.join(", ")));
-    }
-    if let Some((_, bound)) = partition {
-        text.push_str(&format!(" {bound}"));
+    if let Some((parent, bound)) = partition {
+        script.add(Phase::Partition, format!("ALTER TABLE {parent} ATTACH PARTITION {name} {bound}"));
     } else if !table.parents.is_empty() {
         let parents: Vec<String> = table.parents.iter().map(ToString::to_string).collect();
         text.push_str(&format!(" INHERITS ({})", parents.join(", ")));
@@ -66,11 +61,6 @@ pub(super) fn create(ends: &Ends<'_>, name: &Name, table: &Relation, script: &mu
     if table.kind == RelationKind::Table && !table.stats.empty {
         script.lose(format!("the rows of {name}"));
     }
-}
-
-/// A partition's key constraints come with its parent's.
-fn partition_free(constraint: &crate::catalog::Constraint, partition: bool) -> bool {
-    !partition || matches!(constraint.kind, ConstraintKind::Check { .. })
 }
 
 /// Attached, detached, inheriting.

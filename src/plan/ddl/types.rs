@@ -1,7 +1,7 @@
 //! Schemas, types, and what else is no relation.
 
 use super::{Ends, Phase, Script, acl, relation};
-use crate::catalog::{DataType, Name, TypeKind, UserType};
+use crate::catalog::{Column, DataType, DefaultPrivileges, Name, Publication, TypeKind, UserType};
 use crate::sql::quote;
 
 /// Schemas that go, come or change.
@@ -19,7 +19,7 @@ pub(super) fn schemas(ends: &Ends<'_>, script: &mut Script) {
             script.add(Phase::Facts, relation::comment("SCHEMA", &quoted, new.comment.as_deref()));
         }
         let target = format!("SCHEMA {quoted}");
-        acl::change(&target, "", &new.owner, &schema.privileges, &new.privileges, script);
+        acl::change("", &target, "", &new.owner, &schema.privileges, &new.privileges, script);
     }
     for (name, schema) in ends.to.schemas.iter().filter(|(name, _)| !ends.from.schemas.contains_key(*name)) {
         let quoted = quote::ident(name);
@@ -30,13 +30,13 @@ pub(super) fn schemas(ends: &Ends<'_>, script: &mut Script) {
         if schema.comment.is_some() {
             script.add(Phase::Facts, relation::comment("SCHEMA", &quoted, schema.comment.as_deref()));
         }
-        acl::change(&format!("SCHEMA {quoted}"), "", &schema.owner, &[], &schema.privileges, script);
+        acl::change("", &format!("SCHEMA {quoted}"), "", &schema.owner, &[], &schema.privileges, script);
     }
 }
 
 /// Types that go, come or change.
 pub(super) fn types(ends: &Ends<'_>, script: &mut Script) {
-    for (name, known) in &ends.from.types {
+    for (name, known) in ends.from.types.iter().filter(|(_, known)| known.extension.is_none()) {
         match ends.to.types.get(name) {
             None => {
                 let word = if matches!(known.kind, TypeKind::Domain { .. }) { "DOMAIN" } else { "TYPE" };
@@ -46,7 +46,9 @@ pub(super) fn types(ends: &Ends<'_>, script: &mut Script) {
             Some(_) => {}
         }
     }
-    for (name, new) in ends.to.types.iter().filter(|(name, _)| !ends.from.types.contains_key(*name)) {
+    for (name, new) in
+        ends.to.types.iter().filter(|(name, new)| !ends.from.types.contains_key(*name) && new.extension.is_none())
+    {
         create(name, new, script);
         let word = if matches!(new.kind, TypeKind::Domain { .. }) { "DOMAIN" } else { "TYPE" };
         if new.comment.is_some() {
@@ -145,11 +147,34 @@ fn change(name: &Name, old: &UserType, new: &UserType, script: &mut Script) {
                     format!("ALTER TYPE {name} DROP ATTRIBUTE IF EXISTS {} CASCADE", quote::ident(&attribute.name)),
                 );
             }
-            if want.iter().any(|wanted| !had.contains(wanted)) {
-                script.gap(format!("type {name} had other attributes"));
-            }
+            attributes(name, had, want, script);
         }
         _ => script.gap(format!("type {name} was another kind of type")),
+    }
+}
+
+/// Attributes that come back stand last; where they did not, rows of the type would change their meaning.
+fn attributes(name: &Name, had: &[Column], want: &[Column], script: &mut Script) {
+    let kept: Vec<&String> =
+        had.iter().map(|known| &known.name).filter(|known| want.iter().any(|other| &other.name == *known)).collect();
+    if !want.iter().map(|wanted| &wanted.name).zip(&kept).all(|(wanted, known)| wanted == *known) {
+        script.gap(format!("type {name} had other attributes between those that are left"));
+        return;
+    }
+    for wanted in want {
+        let quoted = quote::ident(&wanted.name);
+        match had.iter().find(|known| known.name == wanted.name) {
+            None => {
+                let data_type = &wanted.data_type.sql;
+                script.add(Phase::Facts, format!("ALTER TYPE {name} ADD ATTRIBUTE {quoted} {data_type} CASCADE"));
+                script.lose(format!("the values of attribute {quoted} of type {name}"));
+            }
+            Some(known) if known.data_type != wanted.data_type => script.add(
+                Phase::Facts,
+                format!("ALTER TYPE {name} ALTER ATTRIBUTE {quoted} TYPE {} CASCADE", wanted.data_type.sql),
+            ),
+            Some(_) => {}
+        }
     }
 }
 
@@ -188,10 +213,15 @@ pub(super) fn others(ends: &Ends<'_>, script: &mut Script) {
         script.add(Phase::DropAttached, format!("DROP PUBLICATION IF EXISTS {}", quote::ident(name)));
     }
     for (name, publication) in &ends.to.publications {
-        if ends.from.publications.get(name) != Some(publication) {
-            script.gap(format!("publication {} was another", quote::ident(name)));
+        match ends.from.publications.get(name) {
+            Some(known) if known == publication => {}
+            known => self::publication(name, known, publication, script),
         }
     }
+    if ends.from.subscriptions != ends.to.subscriptions {
+        script.gap("subscriptions were others");
+    }
+    default_privileges(ends, script);
     for name in ends.from.event_triggers.keys().filter(|name| !ends.to.event_triggers.contains_key(*name)) {
         script.add(Phase::DropAttached, format!("DROP EVENT TRIGGER IF EXISTS {}", quote::ident(name)));
     }
@@ -202,5 +232,54 @@ pub(super) fn others(ends: &Ends<'_>, script: &mut Script) {
     }
     if ends.from.casts != ends.to.casts {
         script.gap("casts were others");
+    }
+}
+
+/// Tables and schemas that go or come. Column lists, row filters and options are not told apart in the catalog.
+fn publication(name: &str, old: Option<&Publication>, new: &Publication, script: &mut Script) {
+    let quoted = quote::ident(name);
+    let lists =
+        |publication: &Publication| Publication { tables: Vec::new(), schemas: Vec::new(), ..publication.clone() };
+    let Some(old) = old.filter(|old| lists(old) == lists(new) && new.columns.is_empty()) else {
+        script.gap(format!("publication {quoted} was another"));
+        return;
+    };
+    for table in old.tables.iter().filter(|table| !new.tables.contains(table)) {
+        script.add(Phase::Facts, format!("ALTER PUBLICATION {quoted} DROP TABLE {table}"));
+    }
+    for table in new.tables.iter().filter(|table| !old.tables.contains(table)) {
+        script.add(Phase::Facts, format!("ALTER PUBLICATION {quoted} ADD TABLE {table}"));
+    }
+    for schema in old.schemas.iter().filter(|schema| !new.schemas.contains(schema)) {
+        script.add(Phase::Facts, format!("ALTER PUBLICATION {quoted} DROP TABLES IN SCHEMA {}", quote::ident(schema)));
+    }
+    for schema in new.schemas.iter().filter(|schema| !old.schemas.contains(schema)) {
+        script.add(Phase::Facts, format!("ALTER PUBLICATION {quoted} ADD TABLES IN SCHEMA {}", quote::ident(schema)));
+    }
+}
+
+fn default_privileges(ends: &Ends<'_>, script: &mut Script) {
+    let key = |entry: &DefaultPrivileges| (entry.role.clone(), entry.schema.clone(), entry.object);
+    let all = ends.from.default_privileges.iter().chain(&ends.to.default_privileges);
+    let mut keys: Vec<_> = all.map(key).collect();
+    keys.sort();
+    keys.dedup();
+    for (role, schema, object) in keys {
+        let of = |list: &[DefaultPrivileges]| -> Vec<String> {
+            let found = list.iter().find(|entry| key(entry) == (role.clone(), schema.clone(), object));
+            found.map_or_else(Vec::new, |entry| entry.privileges.clone())
+        };
+        let target = match object {
+            'S' => "SEQUENCES",
+            'f' => "FUNCTIONS",
+            'T' => "TYPES",
+            'n' => "SCHEMAS",
+            'L' => "LARGE OBJECTS",
+            _ => "TABLES",
+        };
+        let within = schema.as_ref().map_or_else(String::new, |schema| format!("IN SCHEMA {} ", quote::ident(schema)));
+        let prefix = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {} {within}", quote::ident(&role));
+        let (old, new) = (of(&ends.from.default_privileges), of(&ends.to.default_privileges));
+        acl::change(&prefix, target, "", &role, &old, &new, script);
     }
 }

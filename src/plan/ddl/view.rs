@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Ends, Phase, Script, relation};
 use crate::catalog::{Name, Relation, RelationKind};
+use crate::sql::quote;
 
 /// A view that goes.
 pub(super) fn drop(name: &Name, relation: &Relation, script: &mut Script) {
@@ -51,7 +52,7 @@ fn create(name: &Name, relation: &Relation, script: &mut Script) {
         script.add(Phase::CreateView, format!("CREATE MATERIALIZED VIEW {name}{with} AS{}{data}", spaced(body)));
     }
     for column in relation.columns.iter().filter(|column| column.comment.is_some()) {
-        let what = format!("{name}.{}", crate::sql::quote::ident(&column.name));
+        let what = format!("{name}.{}", quote::ident(&column.name));
         script.add(Phase::Facts, relation::comment("COLUMN", &what, column.comment.as_deref()));
     }
 }
@@ -79,7 +80,22 @@ pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relatio
             script.add(Phase::DropView, format!("DROP {} IF EXISTS {name}", comment_kind(new.kind)));
             create(name, new, script);
         }
-    } else if before.populated != view.populated {
+        return;
+    }
+    for column in &new.columns {
+        let known = old.column(&column.name).and_then(|known| known.default.as_ref());
+        if known != column.default.as_ref() {
+            let column_name = quote::ident(&column.name);
+            let what =
+                column.default.as_ref().map_or_else(|| "DROP DEFAULT".to_owned(), |text| format!("SET DEFAULT {text}"));
+            script.add(Phase::Facts, format!("ALTER VIEW {name} ALTER COLUMN {column_name} {what}"));
+        }
+        if old.column(&column.name).and_then(|known| known.comment.as_ref()) != column.comment.as_ref() {
+            let what = format!("{name}.{}", quote::ident(&column.name));
+            script.add(Phase::Facts, relation::comment("COLUMN", &what, column.comment.as_deref()));
+        }
+    }
+    if before.populated != view.populated {
         let data = if view.populated { "" } else { " WITH NO DATA" };
         script.add(Phase::Facts, format!("REFRESH MATERIALIZED VIEW {name}{data}"));
     }

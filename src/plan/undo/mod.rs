@@ -61,7 +61,7 @@ pub(super) fn of_statements(done: &Done<'_>) -> Undo {
             Err(why) => irreversible(why),
         };
     }
-    let script = ddl::between(done.after, done.before, done.created);
+    let script = ddl::between_without(done.after, done.before, done.created);
     let (mut lost, mut gaps) = (script.lost.clone(), script.gaps.clone());
     let statements = script.statements();
     for statement in done.statements {
@@ -165,7 +165,6 @@ fn outside(node: &NodeEnum) -> Option<String> {
         NodeEnum::CreateTableSpaceStmt(_) | NodeEnum::DropTableSpaceStmt(_) => {
             "tablespaces are not a part of the schema"
         }
-        NodeEnum::AlterDefaultPrivilegesStmt(_) => "the former default privileges are not known",
         NodeEnum::SecLabelStmt(_) => "the former security label is not known",
         _ => return None,
     };
