@@ -7,14 +7,14 @@
 
 mod closure;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::io;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use self::closure::{Closure, closure};
-use super::{Catalog, Column, Name, Relation, Statistics};
+use super::{Catalog, Column, Name, Relation};
 
 /// `sha256:` and the hex digest over the whole schema.
 pub fn fingerprint(catalog: &Catalog) -> String {
@@ -67,26 +67,20 @@ pub fn fingerprint_of(catalog: &Catalog, relations: &BTreeSet<Name>) -> String {
 
 /// Takes JSON documents, one after another: their text is deterministic and shows where each ends.
 #[derive(Default)]
-struct Hash(Sha256);
-
-impl io::Write for Hash {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+struct Hash {
+    hash: Sha256,
+    document: Vec<u8>,
 }
 
 impl Hash {
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) {
-        if let Err(error) = serde_json::to_writer(&mut *self, value) {
+        self.document.clear();
+        if let Err(error) = serde_json::to_writer(&mut self.document, value) {
             // Every map of the model has text as keys and nothing is a float: there is no error to be had.
-            self.0.update(error.to_string());
+            self.document.extend(error.to_string().into_bytes());
         }
-        self.0.update(b"\n");
+        self.document.push(b'\n');
+        self.hash.update(&self.document);
     }
 
     fn all<T: Serialize + ?Sized>(&mut self, section: &str, value: &T) {
@@ -95,7 +89,7 @@ impl Hash {
     }
 
     fn finish(self) -> String {
-        format!("sha256:{}", hex::encode(self.0.finalize()))
+        format!("sha256:{}", hex::encode(self.hash.finalize()))
     }
 
     /// What every statement depends on.
@@ -109,22 +103,79 @@ impl Hash {
 
     fn relation(&mut self, name: &Name, relation: Option<&Relation>) {
         self.value(name);
-        self.value(&relation.map(schema_facts));
+        match relation {
+            Some(relation) => self.schema_facts(relation),
+            None => self.value("missing"),
+        }
+    }
+
+    /// The relation without sizes, privileges in order. Taken apart in full, so that no new field is forgotten.
+    fn schema_facts(&mut self, relation: &Relation) {
+        let Relation {
+            kind,
+            persistence,
+            owner,
+            columns,
+            constraints,
+            triggers,
+            rules,
+            policies,
+            row_security,
+            force_row_security,
+            parents,
+            partition_bound,
+            detach_pending,
+            partition_key,
+            of_type,
+            view,
+            index,
+            sequence,
+            foreign,
+            options,
+            access_method,
+            tablespace,
+            replica_identity,
+            privileges,
+            comment,
+            extension,
+            stats: _,
+        } = relation;
+        self.value(&(
+            kind,
+            persistence,
+            owner,
+            constraints,
+            triggers,
+            rules,
+            policies,
+            row_security,
+            force_row_security,
+        ));
+        self.value(&(parents, partition_bound, detach_pending, partition_key, of_type, view, index, sequence, foreign));
+        self.value(&(options, access_method, tablespace, replica_identity, sorted(privileges), comment, extension));
+        for column in columns {
+            if column.privileges.len() > 1 {
+                self.value(&Column { privileges: sorted(&column.privileges).into_owned(), ..column.clone() });
+            } else {
+                self.value(column);
+            }
+        }
     }
 }
 
-/// The relation without sizes, privileges in order.
-fn schema_facts(relation: &Relation) -> Relation {
-    let mut facts = Relation { stats: Statistics::default(), ..relation.clone() };
-    facts.privileges.sort();
-    facts.columns.iter_mut().for_each(|Column { privileges, .. }| privileges.sort());
-    facts
+fn sorted(privileges: &[String]) -> Cow<'_, [String]> {
+    if privileges.is_sorted() {
+        return Cow::Borrowed(privileges);
+    }
+    let mut sorted = privileges.to_vec();
+    sorted.sort();
+    Cow::Owned(sorted)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{DataType, Function, RelationKind, Trigger, TriggerTiming, View};
+    use crate::catalog::{DataType, Function, RelationKind, Statistics, Trigger, TriggerTiming, View};
 
     fn column(name: &str) -> Column {
         let data_type =

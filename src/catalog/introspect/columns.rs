@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::super::{Catalog, Column, Generated, Identity, Name, TypeKind};
 use super::comments::class;
-use super::names::Names;
+use super::names::{Attributes, Names};
 use super::query::{Fields, each};
 use super::{Context, IntrospectError};
 
@@ -37,7 +37,7 @@ struct Expression {
 
 pub(super) async fn read(context: &mut Context<'_>, catalog: &mut Catalog) -> Result<(), IntrospectError> {
     let sql = COLUMNS.replace("{compression}", context.since(14, "a.attcompression", "null::pg_catalog.\"char\""));
-    let mut attributes: HashMap<u32, Vec<(i16, Box<str>)>> = HashMap::with_capacity(context.names.relations.len());
+    let mut attributes: HashMap<u32, Attributes> = HashMap::new();
     let mut expressions = Vec::new();
     let (names, comments) = (&context.names, &context.comments);
     each(context.client, "columns", &sql, &names.schema_oids, |row| {
@@ -46,11 +46,12 @@ pub(super) async fn read(context: &mut Context<'_>, catalog: &mut Catalog) -> Re
         column.comment = comments.of_column(relation, number);
         let Some(columns) = columns_of(catalog, names, relation) else { return Ok(()) };
         expressions.extend(default.map(|oid| Expression { relation, position: columns.len(), oid }));
-        attributes.entry(relation).or_default().push((number, column.name.as_str().into()));
+        attributes.entry(relation).or_default().push(number, &column.name);
         columns.push(column);
         Ok(())
     })
     .await?;
+    catalog.relations.values_mut().for_each(|relation| relation.columns.shrink_to_fit());
     context.names.attributes = attributes;
     for expression in expressions {
         let references = context.dependencies.references(class::COLUMN_DEFAULT, expression.oid, &context.names);

@@ -34,6 +34,7 @@ pub(super) async fn read(context: &Context<'_>, catalog: &mut Catalog) -> Result
     .await?;
     for relation in catalog.relations.values_mut() {
         relation.constraints.sort_by(|a, b| a.name.cmp(&b.name));
+        relation.constraints.shrink_to_fit();
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::{Catalog, Index, IndexKey, Name};
 use super::comments::class;
+use super::names::Attributes;
 use super::query::{Fields, all, each};
 use super::{Context, IntrospectError};
 use crate::sql::mentioned_columns;
@@ -131,6 +132,7 @@ fn index(
     };
     let key_count = usize::try_from(row.take::<i16>()?).unwrap_or(0);
     let numbers: Vec<i16> = row.take()?;
+    index.keys.reserve_exact(key_count);
     let (class_oids, collations, options) = (row.take_list::<u32>()?, row.take_list::<u32>()?, row.take_list::<i16>()?);
     let (texts, targets) = (row.take_list::<String>()?, row.take_list::<Option<i32>>()?);
     let columns = catalog.relations.get(table).map_or(&[][..], |table| &table.columns);
@@ -177,13 +179,12 @@ fn expression_columns(context: &Context<'_>, oid: u32, table: u32, plain: &[i16]
             Some(all)
         });
     let recorded = context.dependencies.column_numbers(class::RELATION, oid, table);
-    let columns = context.names.attributes.get(&table).map_or(&[][..], Vec::as_slice);
+    let columns = context.names.attributes.get(&table).into_iter().flat_map(Attributes::iter);
     columns
-        .iter()
         .filter(|(number, name)| {
-            let is_mentioned = || mentioned.as_ref().is_none_or(|mentioned| mentioned.contains(&**name));
+            let is_mentioned = || mentioned.as_ref().is_none_or(|mentioned| mentioned.contains(*name));
             if plain.contains(number) { is_mentioned() } else { recorded.contains(number) }
         })
-        .map(|(_, name)| name.to_string())
+        .map(|(_, name)| name.to_owned())
         .collect()
 }

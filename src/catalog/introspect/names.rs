@@ -21,14 +21,51 @@ pub(super) struct Names {
     pub(super) composites: HashMap<u32, Name>,
     /// Functions of those schemas.
     pub(super) functions: HashMap<u32, Name>,
-    /// Columns by relation: attribute number and name, ascending; filled by `columns`.
-    pub(super) attributes: HashMap<u32, Vec<(i16, Box<str>)>>,
+    /// Columns by relation; filled by `columns`.
+    pub(super) attributes: HashMap<u32, Attributes>,
     /// Every collation as `schema.name`, quoted.
     pub(super) collations: HashMap<u32, String>,
-    /// Every type.
+    /// Every type but the row types that nothing uses.
     types: HashMap<u32, TypeName>,
     /// Types and modifiers in use, as `format_type` prints them.
     formatted: HashMap<(u32, i32), String>,
+}
+
+/// Numbers and names of a relation's columns, packed: there may be hundreds of thousands.
+#[derive(Default)]
+pub(super) struct Attributes {
+    /// Ascending.
+    numbers: Vec<i16>,
+    /// All names in one text, and where each ends.
+    text: String,
+    ends: Vec<u32>,
+}
+
+impl Attributes {
+    /// Adds a column with a higher number than those before.
+    pub(super) fn push(&mut self, number: i16, name: &str) {
+        self.numbers.push(number);
+        self.text.push_str(name);
+        self.ends.extend(u32::try_from(self.text.len()));
+    }
+
+    /// Numbers and names in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (i16, &str)> {
+        self.numbers.iter().enumerate().filter_map(|(position, number)| Some((*number, self.name(position)?)))
+    }
+
+    fn find(&self, number: i16) -> Option<&str> {
+        self.name(self.numbers.binary_search(&number).ok()?)
+    }
+
+    fn name(&self, position: usize) -> Option<&str> {
+        let start = match position.checked_sub(1) {
+            Some(before) => *self.ends.get(before)?,
+            None => 0,
+        };
+        let end = *self.ends.get(position)?;
+        self.text.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
+    }
 }
 
 struct TypeName {
@@ -48,7 +85,11 @@ select t.oid, n.nspname::pg_catalog.text, named.typname::pg_catalog.text, e.oid 
 from pg_catalog.pg_type t
 left join pg_catalog.pg_type e on e.typarray = t.oid
 join pg_catalog.pg_type named on named.oid = coalesce(e.oid, t.oid)
-join pg_catalog.pg_namespace n on n.oid = named.typnamespace";
+join pg_catalog.pg_namespace n on n.oid = named.typnamespace
+left join pg_catalog.pg_class c on c.oid = named.typrelid
+where named.typtype <> 'c' or c.relkind = 'c' or exists (
+    select from pg_catalog.pg_depend d
+    where d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass and d.refobjid = t.oid and d.deptype <> 'i')";
 
 const COLLATIONS: &str = "
 select c.oid, n.nspname::pg_catalog.text, c.collname::pg_catalog.text
@@ -125,9 +166,7 @@ impl Names {
 
     /// The column of that number.
     pub(super) fn column(&self, relation: u32, number: i16) -> Option<&str> {
-        let columns = self.attributes.get(&relation)?;
-        let index = columns.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        columns.get(index).map(|(_, name)| &**name)
+        self.attributes.get(&relation)?.find(number)
     }
 
     /// The columns of those numbers, in their order; expressions (0) and system columns are left out.

@@ -1,6 +1,6 @@
 //! Relations: `pg_class` without columns and sizes.
 
-use super::super::{Catalog, ForeignTable, Persistence, Relation, RelationKind, ReplicaIdentity, View};
+use super::super::{Catalog, ForeignTable, Name, Persistence, Relation, RelationKind, ReplicaIdentity, View};
 use super::comments::class;
 use super::query::each;
 use super::{Context, IntrospectError};
@@ -41,6 +41,7 @@ pub(super) async fn read(context: &mut Context<'_>, catalog: &mut Catalog) -> Re
     let names = &mut context.names;
     let comments = &context.comments;
     let schemas = std::mem::take(&mut names.schema_oids);
+    let mut found: Vec<(Name, Relation)> = Vec::new();
     each(context.client, "relations", RELATIONS, &schemas, |row| {
         let oid = row.take()?;
         let name = names.in_schema(row.take()?, row.take()?);
@@ -74,11 +75,13 @@ pub(super) async fn read(context: &mut Context<'_>, catalog: &mut Catalog) -> Re
         relation.comment = comments.of(class::RELATION, oid);
         relation.extension = comments.extension(class::RELATION, oid);
         names.relations.insert(oid, name.clone());
-        catalog.relations.insert(name, relation);
+        found.push((name, relation));
         Ok(())
     })
     .await?;
     names.schema_oids = schemas;
+    // A map that is made at once has no half-empty nodes.
+    catalog.relations = found.into_iter().collect();
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use super::query::each;
 use super::{Context, IntrospectError};
 
 /// Main forks of whatever has storage, with the relation it belongs to: a table's indexes and its toast table
-/// (with the toast index) belong to the table.
+/// belong to the table. The small index of the toast table is left out.
 const SIZES: &str = "
 select m.oid, m.owner, pg_catalog.pg_relation_size(m.oid)
 from (
@@ -22,11 +22,6 @@ from (
     union all
     select c.reltoastrelid, c.oid
     from pg_catalog.pg_class c
-    where c.relnamespace = any($1) and c.relkind in ('r', 'm') and c.reltoastrelid <> 0
-    union all
-    select i.indexrelid, c.oid
-    from pg_catalog.pg_class c
-    join pg_catalog.pg_index i on i.indrelid = c.reltoastrelid
     where c.relnamespace = any($1) and c.relkind in ('r', 'm') and c.reltoastrelid <> 0
 ) m(oid, owner)";
 

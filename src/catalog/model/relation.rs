@@ -183,7 +183,7 @@ pub struct Statistics {
     pub rows: i64,
     /// Main fork, bytes. 0 for what has no storage.
     pub bytes: i64,
-    /// Main forks of heap, indexes and toast together, bytes.
+    /// Main forks of heap, indexes and toast table together, bytes.
     pub total_bytes: i64,
     /// Whether the heap is known to hold no row at all (no pages).
     pub empty: bool,
