@@ -18,3 +18,9 @@ have_c_parser_tools() {
 	done
 	return 1
 }
+
+# need_cargo_tool NAME VERSION: a tool from the crate registry, built once.
+need_cargo_tool() {
+	"$1" --version 2>/dev/null | grep -qF "$2" && return
+	progress "building $1 $2" cargo install --locked --quiet "$1@$2"
+}

@@ -24,6 +24,11 @@ tier_unit() {
 			grep -lE '^#!.*(bash|/sh)$|shellcheck shell=' {} + | xargs shellcheck
 	fi
 	for name in $(test_targets "" | grep -vE '^(postgres|cluster)'); do targets+=(--test "$name"); done
+	log "licences, duplicate versions, unused dependencies"
+	need_cargo_tool cargo-deny 0.20.2
+	need_cargo_tool cargo-machete 0.9.2
+	cargo deny --offline check licenses bans sources
+	cargo machete
 	log "tests"
 	cargo_test "${targets[@]}"
 }
