@@ -43,10 +43,10 @@ pub fn default_operator_class(method: &str, type_name: &str, major: i32) -> Opti
         return Some(exact);
     }
     let of = type_by_name(type_name, major)?;
-    let polymorphic = match (of.kind, of.element) {
-        (_, Some(_)) => Some("anyarray"),
-        ('r', None) => Some("anyrange"),
-        ('m', None) => Some("anymultirange"),
+    let polymorphic = match (of.kind, of.category) {
+        (_, 'A') => Some("anyarray"),
+        ('r', _) => Some("anyrange"),
+        ('m', _) => Some("anymultirange"),
         _ => None,
     };
     if let Some(polymorphic) = polymorphic {

@@ -26,6 +26,8 @@ fn builtin(name: &str, modifier: i32) -> Option<String> {
         "int8" => "bigint",
         "varchar" => "character varying",
         "varbit" => "bit varying",
+        // A keyword since 16, printed bare all the same.
+        "json" if modifier < 0 => name,
         "numeric" | "interval" => name,
         "time" if modifier < 0 => "time without time zone",
         "timetz" if modifier < 0 => "time with time zone",
