@@ -70,7 +70,7 @@ fn differences(is: &Catalog, expected: &Catalog) -> Vec<String> {
     for name in expected.relations.keys().filter(|name| !is.relations.contains_key(*name)) {
         found.push(format!("{name} is missing"));
     }
-    let rest = |catalog: &Catalog| Catalog { relations: BTreeMap::new(), ..catalog.clone() };
+    let rest = |catalog: &Catalog| Catalog { relations: wesley::catalog::Relations::new(), ..catalog.clone() };
     if rest(is) != rest(expected) {
         found.push(format!("outside: {}", parts(&rest(is), &rest(expected))));
     }

@@ -48,7 +48,7 @@ impl Created {
                 self.relations.insert(name.clone());
                 continue;
             };
-            if old == relation {
+            if std::ptr::eq(old, relation) || old == relation {
                 continue;
             }
             for column in relation.columns.iter().filter(|column| old.column(&column.name).is_none()) {

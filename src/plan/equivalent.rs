@@ -6,7 +6,10 @@ use crate::catalog::{Catalog, Relation, Statistics};
 pub(super) fn equivalent(one: &Catalog, other: &Catalog) -> bool {
     one.relations.len() == other.relations.len()
         && one.relations.iter().zip(&other.relations).all(|((name, relation), (other_name, other_relation))| {
-            name == other_name && (relation == other_relation || plain(relation) == plain(other_relation))
+            name == other_name
+                && (std::ptr::eq(relation, other_relation)
+                    || relation == other_relation
+                    || plain(relation) == plain(other_relation))
         })
         && one.schemas == other.schemas
         && one.types == other.types

@@ -7,6 +7,7 @@ mod index;
 mod kinds;
 mod name;
 mod relation;
+mod relations;
 mod routine;
 mod server;
 mod trigger;
@@ -22,6 +23,7 @@ pub use index::*;
 pub use kinds::*;
 pub use name::*;
 pub use relation::*;
+pub use relations::Relations;
 pub use routine::*;
 pub use server::*;
 pub use trigger::*;
@@ -37,7 +39,7 @@ pub struct Catalog {
     pub schemas: BTreeMap<String, Schema>,
     /// Every relation of user schemas (pg_class), indexes and sequences included; free-standing composite types
     /// are in `types` alone. Names of both kinds exclude each other within a schema.
-    pub relations: BTreeMap<Name, Relation>,
+    pub relations: Relations,
     /// User-defined types: enums, domains, ranges, base types and free-standing composite types. The row types
     /// of relations are not here, nor are array types: both follow from what they belong to.
     pub types: BTreeMap<Name, UserType>,

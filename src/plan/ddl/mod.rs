@@ -104,7 +104,8 @@ impl<'a> Ends<'a> {
     fn changed(&self) -> impl Iterator<Item = (&'a Name, &'a Relation, &'a Relation)> {
         self.from.relations.iter().filter_map(|(name, old)| {
             let new = self.to.relations.get(name)?;
-            (old != new).then_some((name, old, new))
+            // Copies of a catalog share what did not change.
+            (!std::ptr::eq(old, new) && old != new).then_some((name, old, new))
         })
     }
 
