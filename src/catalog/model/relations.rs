@@ -1,5 +1,6 @@
 //! The relations of a catalog: a map that is copied in an instant, because copies share what neither has changed.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::sync::Arc;
@@ -44,12 +45,18 @@ impl Relations {
     }
 
     /// The relation of that name.
-    pub fn get(&self, name: &Name) -> Option<&Relation> {
+    pub fn get<Q: Ord + ?Sized>(&self, name: &Q) -> Option<&Relation>
+    where
+        Name: Borrow<Q>,
+    {
         self.0.get(name).map(|shared| &**shared)
     }
 
     /// The relation of that name, to be changed.
-    pub fn get_mut(&mut self, name: &Name) -> Option<&mut Relation> {
+    pub fn get_mut<Q: Ord + ?Sized>(&mut self, name: &Q) -> Option<&mut Relation>
+    where
+        Name: Borrow<Q>,
+    {
         // Looking first: a name that is not there is no reason to copy the map.
         if !self.0.contains_key(name) {
             return None;
@@ -58,12 +65,18 @@ impl Relations {
     }
 
     /// The relation with the key it is stored under.
-    pub fn get_key_value(&self, name: &Name) -> Option<Pair<'_>> {
+    pub fn get_key_value<Q: Ord + ?Sized>(&self, name: &Q) -> Option<Pair<'_>>
+    where
+        Name: Borrow<Q>,
+    {
         self.0.get_key_value(name).map(|(name, shared)| (name, &**shared))
     }
 
     /// Whether there is a relation of that name.
-    pub fn contains_key(&self, name: &Name) -> bool {
+    pub fn contains_key<Q: Ord + ?Sized>(&self, name: &Q) -> bool
+    where
+        Name: Borrow<Q>,
+    {
         self.0.contains_key(name)
     }
 
@@ -74,7 +87,10 @@ impl Relations {
     }
 
     /// Takes a relation out.
-    pub fn remove(&mut self, name: &Name) -> Option<Relation> {
+    pub fn remove<Q: Ord + ?Sized>(&mut self, name: &Q) -> Option<Relation>
+    where
+        Name: Borrow<Q>,
+    {
         if !self.0.contains_key(name) {
             return None;
         }
