@@ -23,12 +23,17 @@ pub fn of_source(statements: &[Statement]) -> String {
 }
 
 /// Of the schema without sizes.
-pub fn of_catalog(catalog: &Catalog) -> String {
+pub(super) fn of_catalog(catalog: &Catalog) -> String {
     let mut plain = catalog.clone();
     for relation in plain.relations.values_mut() {
         relation.stats = Statistics::default();
     }
     of_json(&plain)
+}
+
+/// Whether what the plan was made from is still so: the executor asks before it starts a plan made earlier.
+pub fn still_holds(plan: &Plan, catalog: &Catalog) -> bool {
+    of_catalog(catalog) == plan.catalog_fingerprint
 }
 
 fn of_json(value: &impl Serialize) -> String {

@@ -27,7 +27,7 @@ mod postpone;
 mod steps;
 mod undo;
 
-pub use digest::{of_catalog as catalog_fingerprint, of_plan as digest_of, of_source as source_digest};
+pub use digest::{of_plan as digest_of, of_source as source_digest, still_holds};
 pub use lock::LockMode;
 pub use model::*;
 pub use planner::{PlanError, plan};

@@ -20,7 +20,7 @@ use super::rollback;
 use super::session::Session;
 use super::transaction;
 use crate::catalog::introspect::{IntrospectError, introspect};
-use crate::plan::{Action, Plan, catalog_fingerprint};
+use crate::plan::{Action, Plan, still_holds};
 
 /// What to execute.
 #[derive(Clone, Debug)]
@@ -207,7 +207,7 @@ fn require_plan(context: &Context<'_>, recorded: &Recorded, request: &Request) -
 
 async fn require_same_catalog(context: &Context<'_>, plan: &Plan) -> Result<(), Fault> {
     let catalog = introspect(context.session.client()).await.map_err(unreadable)?;
-    if catalog_fingerprint(&catalog) == plan.catalog_fingerprint {
+    if still_holds(plan, &catalog) {
         return Ok(());
     }
     Err(RunError::new(
