@@ -189,3 +189,49 @@ async fn a_locked_table_is_not_waited_for_long() {
     })
     .await;
 }
+
+/// Where the provider has taken it away, the identity is just not known.
+#[tokio::test]
+async fn the_system_identifier_is_optional() {
+    for major in majors() {
+        let role = create_role(major, "identity").await;
+        let user = role.clone();
+        with_database(major, "identity", move |database| async move {
+            let admin = connect(major, "postgres", &database).await;
+            admin.batch_execute("revoke execute on function pg_control_system() from public").await.unwrap();
+            let client = connect(major, &user, &database).await;
+            let server = introspect(&client).await.unwrap().server;
+            assert_eq!((server.system_identifier.as_str(), server.database), ("", database));
+            assert!(!introspect(&admin).await.unwrap().server.system_identifier.is_empty());
+        })
+        .await;
+        drop_role(major, &role).await;
+    }
+}
+
+/// Tables that come and go meanwhile are either read or not; they do not make the reading fail.
+#[tokio::test]
+async fn tables_may_vanish_while_they_are_read() {
+    for major in majors() {
+        with_database(major, "vanish", move |database| async move {
+            let client = load(major, &database).await;
+            let other = connect(major, "postgres", &database).await;
+            let churn = tokio::spawn(async move {
+                for _ in 0..40 {
+                    let create =
+                        "create table public.brief (id serial primary key, n int check (n > 0), d text default 'x')";
+                    other.batch_execute(create).await.unwrap();
+                    other.batch_execute("create index on public.brief (lower(d)) where n > 1").await.unwrap();
+                    other.batch_execute("drop table public.brief").await.unwrap();
+                }
+            });
+            let expected = introspect(&client).await.unwrap().relations[&name("library.book")].clone();
+            while !churn.is_finished() {
+                let catalog = introspect(&client).await.unwrap();
+                assert_eq!(catalog.relations[&name("library.book")], expected);
+            }
+            churn.await.unwrap();
+        })
+        .await;
+    }
+}

@@ -41,11 +41,12 @@ use super::{Catalog, Server};
 #[derive(Debug, thiserror::Error)]
 pub enum IntrospectError {
     /// The server refused a query, or the connection broke.
-    #[error("reading {subject} from the server's catalog: {source}")]
+    #[error("reading {subject} from the server's catalog: {}", describe(source))]
     Query {
         /// What was being read.
         subject: &'static str,
         /// The driver's error.
+        #[source]
         source: tokio_postgres::Error,
     },
     /// A server older than 13.
@@ -62,8 +63,9 @@ impl IntrospectError {
         }
     }
 
-    /// An object was dropped between two queries. The deparsing functions see the newest catalog, not the
-    /// transaction's snapshot, so the same reading can succeed when it starts anew.
+    /// An object was dropped while it was read. The deparsing functions see the newest catalog, not the
+    /// transaction's snapshot: they fail, or give NULL where a definition must be, which the driver reports
+    /// without an SQLSTATE. The same reading can succeed when it starts anew.
     fn is_race(&self) -> bool {
         const VANISHED: [SqlState; 5] = [
             SqlState::INTERNAL_ERROR,
@@ -72,7 +74,21 @@ impl IntrospectError {
             SqlState::UNDEFINED_OBJECT,
             SqlState::UNDEFINED_FUNCTION,
         ];
-        self.code().is_some_and(|code| VANISHED.contains(code))
+        match self {
+            Self::Query { source, .. } => match source.code() {
+                Some(code) => VANISHED.contains(code),
+                None => !source.is_closed(),
+            },
+            Self::UnsupportedVersion(_) => false,
+        }
+    }
+}
+
+/// What the server said, with its SQLSTATE; the driver's own text is "db error".
+fn describe(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(error) => format!("{} ({})", error.message(), error.code().code()),
+        None => error.to_string(),
     }
 }
 
@@ -97,7 +113,7 @@ set local jit = off";
 /// # Errors
 /// [`IntrospectError`]; with SQLSTATE 55P03 when a table stayed locked for five seconds: it can be tried again.
 pub async fn introspect(client: &Client) -> Result<Catalog, IntrospectError> {
-    const ATTEMPTS: usize = 3;
+    const ATTEMPTS: usize = 10;
     let mut attempt = 1;
     loop {
         query::execute(client, "a snapshot", "begin isolation level repeatable read read only").await?;
