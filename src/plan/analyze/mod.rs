@@ -5,20 +5,33 @@
 
 mod alter_table;
 mod cluster;
+mod coercion;
 mod comments;
 mod create;
+mod dependents;
 mod dml;
 mod drop;
+mod expression;
 mod impact;
+mod implication;
 mod index;
+#[allow(dead_code)]
+mod lookup;
 mod maintenance;
+#[allow(dead_code)]
+mod names;
 mod policies;
 mod privileges;
 mod publications;
+#[allow(dead_code)]
+mod refusal;
 mod rename;
 mod resolve;
 mod routines;
 mod sequences;
+#[allow(dead_code)]
+mod since;
+mod storage_parameters;
 mod truncate;
 mod types;
 mod views;

@@ -1,0 +1,64 @@
+//! Expressions within a subcommand: what the server refuses when it reads them.
+
+use pg_query::protobuf::Node;
+
+use super::work::Work;
+use crate::catalog::DataType;
+use crate::plan::analyze::coercion::{Context, Conversion, convert};
+use crate::plan::analyze::expression::{Place, Problem, check as problems, misread_constant, type_of};
+use crate::plan::analyze::resolve::Rel;
+
+fn refuse(work: &mut Work<'_, '_>, problem: Problem) {
+    work.impact.refuse(problem.sqlstate, problem.message, problem.hint);
+}
+
+/// A default for a column of the type.
+pub(super) fn default(work: &mut Work<'_, '_>, column: &str, expression: &Node, data_type: Option<&DataType>) {
+    let nothing = crate::catalog::Relation::new(crate::catalog::RelationKind::Table, "");
+    if let Err(problem) = problems(expression, &nothing, Place::Default) {
+        return refuse(work, problem);
+    }
+    let Some(data_type) = data_type else { return };
+    if let Some(problem) = misread_constant(expression, data_type, work.resolver) {
+        return refuse(work, problem);
+    }
+    let Some(from) = type_of(expression, None, work.resolver.catalog) else { return };
+    if convert(&from, data_type, Context::Assignment, work.resolver.catalog) == Conversion::Impossible {
+        let message =
+            format!("column \"{column}\" is of type {} but default expression is of type {}", data_type.sql, from.sql);
+        work.impact.refuse("42804", message, "Rewrite or cast the expression.");
+    }
+}
+
+/// The expression of a generated column.
+pub(super) fn generated<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, column: &str, expression: &Node) {
+    let mut relation = work.now(rel).clone();
+    relation.columns.retain(|other| other.name != column);
+    if let Err(problem) = problems(expression, &relation, Place::Generated) {
+        return refuse(work, problem);
+    }
+    if work.evaluate(expression).mutable {
+        let message = "generation expression is not immutable";
+        work.impact.refuse("42P17", message, "Use immutable functions only, or a trigger.");
+    }
+}
+
+/// The condition of a CHECK.
+pub(super) fn check<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, expression: &Node) {
+    if let Err(problem) = problems(expression, work.now(rel), Place::Check) {
+        return refuse(work, problem);
+    }
+    work.evaluate(expression);
+    if let Some(of) = type_of(expression, Some(work.now(rel)), work.resolver.catalog)
+        && of.sql != "boolean"
+        && convert(&of, &boolean(), Context::Implicit, work.resolver.catalog) == Conversion::Impossible
+    {
+        let message = format!("argument of CHECK must be type boolean, not type {}", of.sql);
+        work.impact.refuse("42804", message, "Compare the value with something.");
+    }
+}
+
+fn boolean() -> DataType {
+    let name = crate::catalog::Name::new("pg_catalog", "bool");
+    DataType { name, modifier: -1, array: false, sql: "boolean".to_owned() }
+}

@@ -1,0 +1,130 @@
+//! What a type change does to the indexes and constraints on the column (`RememberAllDependentForRebuilding`,
+//! `ATPostAlterTypeCleanup` in tablecmds.c): they are dropped and made anew, which costs nothing only where
+//! their entries and proofs stay valid.
+
+use super::work::Work;
+use crate::catalog::{Constraint, ConstraintKind, DataType, Index};
+use crate::plan::analyze::coercion::same_default_class;
+use crate::plan::analyze::dependents::Dependent;
+use crate::plan::analyze::resolve::Rel;
+use crate::plan::lock::LockMode;
+
+/// The change of one column.
+#[derive(Clone, Debug)]
+pub(super) struct Change<'n> {
+    pub column: &'n str,
+    pub from: DataType,
+    pub to: DataType,
+    /// Values are computed anew.
+    pub computed: bool,
+    /// The column's collation becomes another.
+    pub collation: bool,
+}
+
+fn is_on(index: &Index, column: &str) -> bool {
+    index.keys.iter().any(|key| key.column.as_deref() == Some(column))
+        || index.include.iter().any(|name| name == column)
+        || index.expression_columns.iter().any(|name| name == column)
+}
+
+/// Existing indexes that use the column.
+fn indexes_on<'a>(work: &Work<'_, 'a>, table: Rel<'a>, column: &str) -> Vec<(Rel<'a>, &'a Index)> {
+    let all = work.indexes(table).into_iter();
+    all.filter_map(|index| Some((index, index.relation.index.as_ref()?)))
+        .filter(|(_, index)| is_on(index, column))
+        .collect()
+}
+
+/// Indexes on a column whose values change are made anew; the table is rewritten anyway.
+pub(super) fn rebuild_indexes<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, column: &str) {
+    for (name, _) in indexes_on(work, table, column) {
+        work.drop_index(table, name);
+    }
+}
+
+/// Indexes, CHECKs and foreign keys on the column, in one table of the tree.
+pub(super) fn rebuild<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Change<'_>) {
+    for (name, index) in indexes_on(work, table, change.column) {
+        work.drop_index(table, name);
+        if !change.computed && !keeps_entries(work, index, change) {
+            work.build_index(table);
+        }
+    }
+    let constraints: Vec<Constraint> = work.now(table).constraints.clone();
+    for constraint in constraints.iter().filter(|c| c.columns.iter().any(|column| column == change.column)) {
+        match &constraint.kind {
+            ConstraintKind::Check { .. } if constraint.validated && constraint.enforced => work.verify(table),
+            ConstraintKind::ForeignKey { references, .. } => {
+                let Some(parent) = work.resolver.get(references) else { continue };
+                lock_other_side(work, parent, table);
+                if proof_is_lost(work, constraint, change) {
+                    work.check_foreign_key(table, parent, &constraint.columns);
+                }
+            }
+            _ => {}
+        }
+    }
+    referencing(work, table, change);
+}
+
+/// Foreign keys of other tables that point at the column.
+fn referencing<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Change<'_>) {
+    for other in work.resolver.referencing(table.name) {
+        let ConstraintKind::ForeignKey { referenced_columns, .. } = &other.constraint.kind else { continue };
+        if !referenced_columns.iter().any(|column| column == change.column) {
+            continue;
+        }
+        lock_other_side(work, other.table, table);
+        if proof_is_lost(work, other.constraint, change) {
+            work.check_foreign_key(other.table, table, &other.constraint.columns);
+        }
+    }
+}
+
+fn lock_other_side<'a>(work: &mut Work<'_, 'a>, other: Rel<'a>, table: Rel<'a>) {
+    let why = format!("a foreign key between it and {} is made anew", table.name);
+    for member in work.resolver.tree(other) {
+        if member == table {
+            continue;
+        }
+        work.lock_hidden(member, LockMode::AccessExclusive, &why);
+    }
+}
+
+/// Whether rows must be checked again: their values are new, or another operator compares them.
+fn proof_is_lost(work: &Work<'_, '_>, constraint: &Constraint, change: &Change<'_>) -> bool {
+    let same_operator = same_default_class("btree", &change.from, &change.to, work.resolver.catalog);
+    constraint.validated && constraint.enforced && (change.computed || !same_operator)
+}
+
+/// `CheckIndexCompatible`: no expressions, the same operator classes, the same collations.
+fn keeps_entries(work: &Work<'_, '_>, index: &Index, change: &Change<'_>) -> bool {
+    if index.predicate.is_some() || index.keys.iter().any(|key| key.expression.is_some()) {
+        return false;
+    }
+    let key = index.keys.iter().find(|key| key.column.as_deref() == Some(change.column));
+    let Some(key) = key else { return true };
+    let same_class =
+        !key.default_class || same_default_class(&index.method, &change.from, &change.to, work.resolver.catalog);
+    same_class && !change.collation
+}
+
+/// 0A000 for what keeps a column's type from changing.
+pub(super) fn refuse<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, column: &str) {
+    for dependent in work.dependents(table, column) {
+        let what = match dependent {
+            Dependent::View(_) | Dependent::Rule(..) => "cannot alter type of a column used by a view or rule",
+            Dependent::Policy(..) => "cannot alter type of a column used in a policy definition",
+            Dependent::Trigger(..) => "cannot alter type of a column used in a trigger definition",
+            Dependent::Function(_) => "cannot alter type of a column used by a function or procedure",
+            Dependent::GeneratedColumn(..) => "cannot alter type of a column used by a generated column",
+            Dependent::Publication(_) => "cannot alter type of a column used by a publication WHERE clause",
+        };
+        let sqlstate = match dependent {
+            Dependent::GeneratedColumn(..) if work.major() < 15 => "42601",
+            _ => "0A000",
+        };
+        let hint = format!("Drop {} first, and make it again afterwards.", dependent.describe());
+        work.impact.refuse(sqlstate, format!("{what}: {} depends on \"{column}\"", dependent.describe()), hint);
+    }
+}

@@ -1,0 +1,171 @@
+//! Checks of expressions that the server makes when it reads them: columns that exist, no subqueries, types
+//! that fit.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AExprKind, Node, SqlValueFunctionOp, a_const};
+
+use super::Resolver;
+use super::names::strings;
+use crate::catalog::{Catalog, DataType, Name, Relation, types};
+use crate::sql::expression::operands;
+
+/// Why the server refuses an expression: SQLSTATE, message, advice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// SQLSTATE.
+    pub sqlstate: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: &'static str,
+}
+
+impl Problem {
+    fn new(sqlstate: &'static str, message: impl Into<String>, hint: &'static str) -> Self {
+        Self { sqlstate, message: message.into(), hint }
+    }
+}
+
+/// Where the expression stands; what it may hold differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// DEFAULT.
+    Default,
+    /// CHECK.
+    Check,
+    /// Generation expression.
+    Generated,
+    /// USING of a type change.
+    Transform,
+}
+
+impl Place {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Default => "DEFAULT expression",
+            Self::Check => "check constraint",
+            Self::Generated => "column generation expression",
+            Self::Transform => "transform expression",
+        }
+    }
+}
+
+/// Checks the columns and the constructs of an expression over the relation.
+///
+/// # Errors
+/// The first [`Problem`], in the order of the text.
+pub fn check(expression: &Node, relation: &Relation, place: Place) -> Result<(), Problem> {
+    match expression.node.as_ref() {
+        Some(NodeEnum::SubLink(_)) => {
+            let message = format!("cannot use subquery in {}", place.word());
+            Err(Problem::new("0A000", message, "Put the query into a function, or compute the value in a trigger."))
+        }
+        Some(NodeEnum::ColumnRef(_)) if place == Place::Default => {
+            let message = "cannot use column reference in DEFAULT expression";
+            Err(Problem::new("0A000", message, "Use a generated column, or a trigger."))
+        }
+        Some(NodeEnum::ColumnRef(column)) => {
+            let parts = strings(&column.fields);
+            // A whole row, or a field of one.
+            if parts.len() != column.fields.len() || parts.len() > 2 {
+                return Ok(());
+            }
+            match parts.last() {
+                Some(name) if !has_column(relation, name) => {
+                    let message = format!("column \"{name}\" does not exist");
+                    Err(Problem::new("42703", message, "Check the spelling of the column, or add it first."))
+                }
+                _ => Ok(()),
+            }
+        }
+        _ => operands(expression).into_iter().flatten().try_for_each(|part| check(part, relation, place)),
+    }
+}
+
+fn has_column(relation: &Relation, name: &str) -> bool {
+    relation.column(name).is_some() || ["ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"].contains(&name)
+}
+
+/// The type of an expression over the relation, where it can be told without knowing every operator.
+pub fn type_of(expression: &Node, relation: Option<&Relation>, catalog: &Catalog) -> Option<DataType> {
+    let built_in = |name: &str| {
+        let name = Name::new("pg_catalog", name);
+        let sql = types::format_type(&name, -1, false)?;
+        Some(DataType { name, modifier: -1, array: false, sql })
+    };
+    match expression.node.as_ref()? {
+        NodeEnum::ColumnRef(column) => {
+            let name = strings(&column.fields).last().copied()?;
+            Some(relation?.column(name)?.data_type.clone())
+        }
+        NodeEnum::TypeCast(cast) => types::resolve_type(cast.type_name.as_ref()?, catalog),
+        NodeEnum::CollateClause(collate) => type_of(collate.arg.as_deref()?, relation, catalog),
+        NodeEnum::AConst(constant) => match constant.val.as_ref()? {
+            a_const::Val::Ival(_) => built_in("int4"),
+            a_const::Val::Boolval(_) => built_in("bool"),
+            _ => None,
+        },
+        NodeEnum::BoolExpr(_) | NodeEnum::NullTest(_) | NodeEnum::BooleanTest(_) => built_in("bool"),
+        NodeEnum::AExpr(operator) => match operator.kind() {
+            AExprKind::AexprOp => {
+                let symbol = strings(&operator.name).last().copied()?;
+                matches!(symbol, "=" | "<>" | "!=" | "<" | "<=" | ">" | ">=").then(|| built_in("bool"))?
+            }
+            AExprKind::AexprIn | AExprKind::AexprBetween | AExprKind::AexprLike | AExprKind::AexprDistinct => {
+                built_in("bool")
+            }
+            _ => None,
+        },
+        NodeEnum::SqlvalueFunction(function) => match function.op() {
+            SqlValueFunctionOp::SvfopCurrentDate => built_in("date"),
+            SqlValueFunctionOp::SvfopCurrentTimestamp => built_in("timestamptz"),
+            SqlValueFunctionOp::SvfopLocaltimestamp => built_in("timestamp"),
+            SqlValueFunctionOp::SvfopCurrentTime => built_in("timetz"),
+            SqlValueFunctionOp::SvfopLocaltime => built_in("time"),
+            SqlValueFunctionOp::SvfopCurrentRole
+            | SqlValueFunctionOp::SvfopCurrentUser
+            | SqlValueFunctionOp::SvfopUser
+            | SqlValueFunctionOp::SvfopSessionUser
+            | SqlValueFunctionOp::SvfopCurrentCatalog
+            | SqlValueFunctionOp::SvfopCurrentSchema => built_in("name"),
+            _ => None,
+        },
+        NodeEnum::FuncCall(call) => match strings(&call.funcname).last().copied()? {
+            "now" | "clock_timestamp" | "statement_timestamp" | "transaction_timestamp" => built_in("timestamptz"),
+            "gen_random_uuid" | "uuidv4" | "uuidv7" => built_in("uuid"),
+            "nextval" | "currval" | "lastval" | "setval" => built_in("int8"),
+            "md5" | "lower" | "upper" | "concat" | "timeofday" => built_in("text"),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether the text of a constant is certainly no value of the type: the server reads it when it takes the
+/// statement apart.
+pub fn misread_constant(constant: &Node, of: &DataType, resolver: &Resolver<'_>) -> Option<Problem> {
+    let NodeEnum::AConst(value) = constant.node.as_ref()? else { return None };
+    let Some(a_const::Val::Sval(text)) = value.val.as_ref() else { return None };
+    let base = types::base_type(of, resolver.catalog);
+    if base.array {
+        return None;
+    }
+    let text = text.sval.trim();
+    if base.name.schema == "pg_catalog" {
+        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+        // Other notations of numbers came with 16.
+        let number = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+        let integer = matches!(base.name.name.as_str(), "int2" | "int4" | "int8");
+        let wrong = integer && (!number || digits.contains('.'));
+        return wrong.then(|| {
+            let message = format!("invalid input syntax for type {}", base.sql);
+            Problem::new("22P02", message, "Write a value of the column's type.")
+        });
+    }
+    let found = resolver.catalog.types.get(&base.name)?;
+    let crate::catalog::TypeKind::Enum { labels } = &found.kind else { return None };
+    (!labels.iter().any(|label| label == text)).then(|| {
+        let message = format!("invalid input value for enum {}", base.name.name);
+        Problem::new("22P02", message, "Add the value to the enum first, or use one that it has.")
+    })
+}

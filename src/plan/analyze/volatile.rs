@@ -1,1 +1,0 @@
-//! Volatility of expressions.
