@@ -209,6 +209,9 @@ pub struct DatabaseStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
+    /// When this generation was first seen; what Jobs found out earlier is not about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_since: Option<Time>,
     /// `Ready`, `Reconciling`, `Stalled`, `Reachable`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

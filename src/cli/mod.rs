@@ -85,6 +85,8 @@ enum Command {
     },
     /// The resource definitions, as YAML for kubectl apply.
     Crd,
+    /// The operator.
+    Controller(Box<crate::controller::args::ControllerArgs>),
     /// What a Job in a cluster runs.
     #[command(hide = true)]
     Run(Box<job::JobArgs>),
@@ -227,6 +229,9 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Status { database, name, format } => apply::status(&database, name.as_deref(), format).await,
         Command::Catalog { database, format: _ } => catalog::run(&database).await,
         Command::Run(args) => job::run(&args).await,
+        Command::Controller(args) => {
+            crate::controller::run(*args).await.map_err(|message| Failure::new(Exit::Defect, message))
+        }
         Command::Crd => crate::api::schema::print()
             .map(|text| print(&text))
             .map_err(|error| Failure::new(Exit::Defect, format!("cannot write the definitions: {error}"))),

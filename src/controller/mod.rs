@@ -1,8 +1,26 @@
 //! The operator: reads resources, decides, creates Jobs, writes status.
-pub mod conditions;
-pub mod jobs;
+//!
+//! Reading (`observe`), deciding (`decide`, pure) and writing (`apply`) are apart. The controller is the only writer
+//! of `Migration.status` and never talks to a database.
+
+pub mod args;
+mod conditions;
+mod context;
+mod database;
+mod error;
+mod events;
+mod jobs;
+mod lease;
 pub mod migration;
-pub mod names;
-pub mod phase;
-pub mod retry;
-pub mod windows;
+mod names;
+mod namespace;
+mod phase;
+mod retry;
+mod rivals;
+mod run;
+mod scope;
+mod validation_window;
+mod wake;
+mod windows;
+
+pub use run::run;

@@ -1,14 +1,21 @@
 //! Migrations: observe, decide, apply.
 
+mod apply;
 pub mod decide;
 mod deletion;
 mod gates;
 pub mod inputs;
+mod job_end;
 mod next;
+mod observe;
 pub mod observed;
+mod reconcile;
 mod rollback;
 mod settle;
 mod status;
 
 #[cfg(test)]
 pub(super) mod tests;
+
+pub use observe::window_name;
+pub use reconcile::reconcile;

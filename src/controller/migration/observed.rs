@@ -187,11 +187,13 @@ pub struct Window {
     pub opening: Opening,
     /// What it says about validation that overruns.
     pub overrun: Overrun,
-    /// Whether it has a place for this Migration.
+    /// How many Migrations may be in it.
+    pub places: i32,
+    /// Whether one of the places is for this Migration.
     pub has_place: bool,
 }
 
-/// When a time in status was or will be.
-pub fn timestamp(time: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time) -> Timestamp {
-    time.0
+/// When an object was created.
+pub fn created(meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Option<Timestamp> {
+    meta.creation_timestamp.as_ref().map(|time| time.0)
 }

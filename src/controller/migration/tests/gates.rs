@@ -16,7 +16,13 @@ fn time(text: &str) -> Timestamp {
 }
 
 fn window(opening: Opening) -> WindowState {
-    WindowState::Known(Window { name: "quiet".to_owned(), opening, overrun: Overrun::Finish, has_place: true })
+    WindowState::Known(Window {
+        name: "quiet".to_owned(),
+        opening,
+        overrun: Overrun::Finish,
+        places: 1,
+        has_place: true,
+    })
 }
 
 fn shut() -> WindowState {

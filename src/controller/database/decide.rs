@@ -1,0 +1,178 @@
+//! What the last Jobs say about a database. The operator itself never connects to one.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::database::DatabaseIdentity;
+use crate::api::migration_status::LastRun;
+use crate::api::{ConditionStatus, ConditionType, Database, DatabaseStatus, Migration, Reason};
+use crate::controller::conditions::{Conditions, whole_seconds};
+
+/// Ends of runs that say that the database was not reached, or cannot be worked with.
+const NOT_REACHED: [&str; 10] = [
+    "Unreachable",
+    "TooManyConnections",
+    "ConnectionLost",
+    "ConnectionInvalid",
+    "TlsFailed",
+    "AuthenticationFailed",
+    "DatabaseNotFound",
+    "PoolerInTransactionMode",
+    "ReadOnly",
+    "UnsupportedServer",
+];
+
+/// The first of them pass by themselves.
+const PASSING: usize = 3;
+
+/// Ends of runs that say nothing about the database.
+const SILENT: [&str; 11] = [
+    "SyntaxError",
+    "SourceUnreadable",
+    "ApiUnavailable",
+    "ApiRefused",
+    "PlanChanged",
+    "InvalidName",
+    "Interrupted",
+    "Defect",
+    "RunLost",
+    "OutOfMemory",
+    "DeadlineExceeded",
+];
+
+/// The status of a Database, from the Migrations that refer to it.
+pub fn decide<'a>(
+    database: &Database,
+    migrations: impl Iterator<Item = &'a Migration> + Clone,
+    now: Timestamp,
+) -> DatabaseStatus {
+    let generation = database.metadata.generation.unwrap_or_default();
+    let before = database.status.clone().unwrap_or_default();
+    let same = before.observed_generation == Some(generation);
+    // What was found out before the spec changed is not about this one; the first has had no other.
+    let created = database.metadata.creation_timestamp.clone().filter(|_| generation <= 1);
+    let since = before.observed_since.clone().filter(|_| same).or(created).unwrap_or_else(|| Time(whole_seconds(now)));
+    let counts = |run: &LastRun| run.finished_time.0 >= since.0;
+    let contacts = migrations.clone().filter_map(|migration| migration.status.as_ref()?.last_run.as_ref());
+    let contacts = contacts.filter(|run| counts(run) && !SILENT.contains(&run.reason.as_str()));
+    let last = contacts.max_by_key(|run| (run.finished_time.0, run.number));
+    let identity = newest_target(migrations).or_else(|| before.identity.clone());
+    let mut conditions = Conditions::new(&before.conditions, generation, now);
+    verdict(&mut conditions, last);
+    DatabaseStatus {
+        observed_generation: Some(generation),
+        observed_since: Some(since),
+        conditions: conditions.finish(),
+        server_version: identity.as_ref().map(|identity| version(identity.server_version)),
+        identity,
+        last_contact_time: last
+            .map(|run| run.finished_time.clone())
+            .or_else(|| before.last_contact_time.filter(|_| same)),
+    }
+}
+
+fn verdict(conditions: &mut Conditions<'_>, last: Option<&LastRun>) {
+    use ConditionStatus::{False, True, Unknown};
+    let Some(last) = last else {
+        let message = "no Job has tried to reach the database yet; the first Migration does";
+        conditions.set(ConditionType::Ready, True, Reason::NotContacted, message);
+        return conditions.set(ConditionType::Reachable, Unknown, Reason::NotContacted, message);
+    };
+    let Some(index) = NOT_REACHED.iter().position(|reason| *reason == last.reason) else {
+        let message = "the last Job reached the database";
+        conditions.set(ConditionType::Ready, True, Reason::Connected, message);
+        return conditions.set(ConditionType::Reachable, True, Reason::Connected, message);
+    };
+    conditions.set_word(ConditionType::Ready, False, &last.reason, &last.message);
+    conditions.set_word(ConditionType::Reachable, False, &last.reason, &last.message);
+    let kind = if index < PASSING { ConditionType::Reconciling } else { ConditionType::Stalled };
+    conditions.set_word(kind, True, &last.reason, &last.message);
+}
+
+fn newest_target<'a>(migrations: impl Iterator<Item = &'a Migration>) -> Option<DatabaseIdentity> {
+    migrations
+        .filter_map(|migration| {
+            let status = migration.status.as_ref()?;
+            let target = status.plan.as_ref()?.target.clone()?;
+            Some((status.last_run.as_ref()?.finished_time.0, target))
+        })
+        .max_by_key(|(time, _)| *time)
+        .map(|(_, target)| target)
+}
+
+/// `180004` is 18.4.
+fn version(number: i32) -> String {
+    format!("{}.{}", number / 10_000, number % 10_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::conditions::{find, is_true};
+    use crate::controller::migration::tests::world::{World, database};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn fresh() -> Database {
+        let mut database = database();
+        database.metadata.generation = Some(1);
+        database.metadata.creation_timestamp = Some(Time(at(0)));
+        database
+    }
+
+    fn ended(code: i32, reason: &str) -> Migration {
+        let mut world = World::new();
+        world.turn().reports(code, reason, |_| {});
+        world.observed.migration
+    }
+
+    #[test]
+    fn nothing_is_claimed_before_a_job_has_tried() {
+        let status = decide(&fresh(), [].iter(), at(100));
+        assert_eq!(find(&status.conditions, ConditionType::Reachable).unwrap().status, ConditionStatus::Unknown);
+        assert!(is_true(&status.conditions, ConditionType::Ready), "a Database must not hold up what refers to it");
+    }
+
+    #[test]
+    fn the_last_job_counts() {
+        for (code, reason, kind) in [
+            (75, "Unreachable", ConditionType::Reconciling),
+            (12, "AuthenticationFailed", ConditionType::Stalled),
+            (11, "TlsFailed", ConditionType::Stalled),
+        ] {
+            let migration = ended(code, reason);
+            let status = decide(&fresh(), [&migration].into_iter(), at(100));
+            assert_eq!(find(&status.conditions, ConditionType::Ready).unwrap().reason, reason);
+            assert!(is_true(&status.conditions, kind), "{reason}");
+            assert!(status.last_contact_time.is_some());
+        }
+        let status = decide(&fresh(), [&ended(10, "SyntaxError")].into_iter(), at(100));
+        assert_eq!(find(&status.conditions, ConditionType::Reachable).unwrap().status, ConditionStatus::Unknown);
+        let status = decide(&fresh(), [&ended(12, "HazardNotAllowed")].into_iter(), at(100));
+        assert!(is_true(&status.conditions, ConditionType::Reachable), "planning had to read the catalog");
+    }
+
+    #[test]
+    fn identity_comes_from_the_plan() {
+        let mut world = World::new();
+        world.turn().planned("orders-a");
+        let status = decide(&fresh(), [&world.observed.migration].into_iter(), at(100));
+        assert_eq!(status.server_version.as_deref(), Some("18.4"));
+        assert_eq!(status.identity.unwrap().database, "shop");
+    }
+
+    #[test]
+    fn a_changed_spec_forgets_what_was_found_out_before() {
+        let migration = ended(12, "AuthenticationFailed");
+        let mut database = fresh();
+        database.status = Some(decide(&database, [&migration].into_iter(), at(100)));
+        database.metadata.generation = Some(2);
+        let later = migration.status.as_ref().unwrap().last_run.as_ref().unwrap().finished_time.0.as_second() + 10;
+        let status = decide(&database, [&migration].into_iter(), at(later));
+        assert_eq!(find(&status.conditions, ConditionType::Reachable).unwrap().status, ConditionStatus::Unknown);
+        database.status = Some(status.clone());
+        assert_eq!(decide(&database, [&migration].into_iter(), at(later + 50)), status, "a fixpoint");
+    }
+}

@@ -1,0 +1,175 @@
+//! The status of a window: its calendar, and who is in it and waits for it.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::migration_status::Phase;
+use crate::api::validation_window::QueueEntry;
+use crate::api::{ConditionStatus, ConditionType, Migration, Reason, ValidationWindow, ValidationWindowStatus};
+use crate::controller::conditions::Conditions;
+use crate::controller::windows::{Calendar, Opening};
+
+/// Entries of the queue that are shown.
+const QUEUE_MAX: usize = 100;
+
+/// The status, and when it changes by itself.
+pub fn decide<'a>(
+    window: &ValidationWindow,
+    migrations: impl Iterator<Item = &'a Migration> + Clone,
+    now: Timestamp,
+) -> (ValidationWindowStatus, Option<Timestamp>) {
+    use ConditionStatus::{False, True};
+    let generation = window.metadata.generation.unwrap_or_default();
+    let before = window.status.clone().unwrap_or_default();
+    let name = window.metadata.name.as_deref().unwrap_or_default();
+    let mut conditions = Conditions::new(&before.conditions, generation, now);
+    let opening = match Calendar::new(&window.spec) {
+        Ok(calendar) => Some(calendar.at(now)),
+        Err(invalid) => {
+            let message = invalid.to_string();
+            conditions.set(ConditionType::Ready, False, Reason::ScheduleInvalid, &message);
+            conditions.set(ConditionType::Stalled, True, Reason::ScheduleInvalid, &message);
+            conditions.set(ConditionType::Open, False, Reason::ScheduleInvalid, &message);
+            None
+        }
+    };
+    let mut status = ValidationWindowStatus { observed_generation: Some(generation), ..Default::default() };
+    let mut wake = None;
+    match opening {
+        Some(Opening::Open { closes_at }) => {
+            status.open = true;
+            status.closes_at = closes_at.map(Time);
+            wake = closes_at;
+            conditions.set(ConditionType::Ready, True, Reason::Scheduled, "the schedules are understood");
+            conditions.set(ConditionType::Open, True, Reason::WindowOpen, "the window is open");
+        }
+        Some(Opening::Shut { opens_at, denied }) => {
+            status.opens_at = opens_at.map(Time);
+            wake = opens_at;
+            let reason = if denied { Reason::Denied } else { Reason::WindowClosed };
+            match opens_at {
+                Some(time) => {
+                    conditions.set(ConditionType::Ready, True, Reason::Scheduled, "the schedules are understood");
+                    conditions.set(ConditionType::Open, False, reason, &format!("the window opens at {time}"));
+                }
+                None => {
+                    let message = "the window does not open within four years: change schedules or deny";
+                    conditions.set(ConditionType::Ready, False, Reason::NeverOpens, message);
+                    conditions.set(ConditionType::Stalled, True, Reason::NeverOpens, message);
+                    conditions.set(ConditionType::Open, False, Reason::NeverOpens, message);
+                }
+            }
+        }
+        None => {}
+    }
+    status.running = count(migrations.clone().filter(|migration| takes_place(migration, name)).count());
+    let mut waiting: Vec<&Migration> = migrations.filter(|migration| waits_for(migration, name)).collect();
+    waiting.sort_by_key(|migration| seniority(migration));
+    status.waiting = count(waiting.len());
+    status.queue = waiting
+        .into_iter()
+        .take(QUEUE_MAX)
+        .map(|migration| QueueEntry {
+            migration: migration.metadata.name.clone().unwrap_or_default(),
+            database: migration.spec.database_ref.name.clone(),
+        })
+        .collect();
+    status.conditions = conditions.finish();
+    (status, wake)
+}
+
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// Whether a Migration validates in the window now.
+pub fn takes_place(migration: &Migration, window: &str) -> bool {
+    let run = migration.status.as_ref().and_then(|status| status.run.as_ref());
+    run.is_some_and(|run| run.window.as_deref() == Some(window))
+}
+
+/// Whether a Migration waits for the window.
+pub fn waits_for(migration: &Migration, window: &str) -> bool {
+    migration.metadata.deletion_timestamp.is_none()
+        && migration.status.as_ref().is_some_and(|status| {
+            status.phase == Some(Phase::AwaitingWindow)
+                && status.window.as_ref().is_some_and(|record| record.name == window)
+        })
+}
+
+/// Older ones first; names decide between those of the same second.
+pub fn seniority(migration: &Migration) -> (Option<Timestamp>, Option<String>) {
+    let meta = &migration.metadata;
+    (meta.creation_timestamp.as_ref().map(|time| time.0), meta.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ValidationWindowSpec;
+    use crate::api::validation_window::Schedule;
+    use crate::controller::conditions::{find, is_true};
+    use crate::controller::migration::observed::{Window, WindowState};
+    use crate::controller::migration::tests::world::World;
+    use crate::plan::Stage;
+
+    fn window(cron: &str) -> ValidationWindow {
+        let schedule = Schedule { cron: cron.to_owned(), duration_seconds: 3_600, time_zone: "UTC".to_owned() };
+        let spec = ValidationWindowSpec {
+            schedules: vec![schedule],
+            deny: Vec::new(),
+            max_concurrent: 1,
+            overrun: Default::default(),
+        };
+        let mut window = ValidationWindow::new("quiet", spec);
+        window.metadata.generation = Some(1);
+        window
+    }
+
+    fn waiting(name: &str, created: &str) -> Migration {
+        let mut world = World::new();
+        world.observed.migration.metadata.name = Some(name.to_owned());
+        world.observed.migration.metadata.creation_timestamp = Some(Time(created.parse().unwrap()));
+        world.observed.window = WindowState::Known(Window {
+            name: "quiet".to_owned(),
+            opening: Opening::Shut { opens_at: None, denied: false },
+            overrun: Default::default(),
+            places: 1,
+            has_place: true,
+        });
+        world.turn().planned("a").executed(3, Some(Stage::Validate));
+        world.observed.migration
+    }
+
+    #[test]
+    fn open_shut_and_the_queue() {
+        let migrations = [waiting("b", "2026-06-02T00:00:00Z"), waiting("a", "2026-06-03T00:00:00Z")];
+        let now = "2026-06-10T01:00:00Z".parse().unwrap();
+        let (status, wake) = decide(&window("0 2 * * *"), migrations.iter(), now);
+        assert_eq!((status.open, wake), (false, Some("2026-06-10T02:00:00Z".parse().unwrap())));
+        assert_eq!(status.queue.iter().map(|entry| entry.migration.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!((status.waiting, status.running), (2, 0));
+        let (status, wake) = decide(&window("0 1 * * *"), migrations.iter(), now);
+        assert_eq!((status.open, wake), (true, Some("2026-06-10T02:00:00Z".parse().unwrap())));
+        assert!(is_true(&status.conditions, ConditionType::Open));
+    }
+
+    #[test]
+    fn a_window_that_cannot_open_is_stalled() {
+        let now = "2026-06-10T01:00:00Z".parse().unwrap();
+        for (cron, reason) in [("0 25 * * *", "ScheduleInvalid"), ("0 0 30 2 *", "NeverOpens")] {
+            let (status, wake) = decide(&window(cron), [].iter(), now);
+            assert_eq!(find(&status.conditions, ConditionType::Stalled).unwrap().reason, reason);
+            assert!(!status.open && wake.is_none());
+        }
+    }
+
+    #[test]
+    fn the_status_is_a_fixpoint() {
+        let mut window = window("0 2 * * *");
+        let now: Timestamp = "2026-06-10T01:00:00Z".parse().unwrap();
+        let (status, _) = decide(&window, [].iter(), now);
+        window.status = Some(status.clone());
+        assert_eq!(decide(&window, [].iter(), "2026-06-10T01:30:00Z".parse().unwrap()).0, status);
+    }
+}

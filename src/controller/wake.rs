@@ -1,0 +1,67 @@
+//! Who has to be looked at because something else changed.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use super::context::{Context, Guarded};
+use super::migration::window_name;
+use super::rivals::is_exclusive;
+use crate::api::{Database, Migration, Phase, ValidationWindow};
+
+/// A run that ended longer ago has woken everybody already.
+const RECENT: Duration = Duration::from_secs(30);
+
+/// A Migration changed, its status included: its Database and windows show that, and others may go on.
+pub fn migration_changed(context: &Context, migration: &Migration) {
+    let Some(namespace) = migration.namespace() else { return };
+    context.claims.seen(migration);
+    let database = &migration.spec.database_ref.name;
+    // Receivers end only with the process.
+    let _ = context.nudges.databases.send(ObjectRef::new(database).within(&namespace));
+    if let Some(window) = window_name(migration, context.database(&namespace, database).as_ref()) {
+        let _ = context.nudges.windows.send(ObjectRef::new(&window).within(&namespace));
+    }
+    if migration.metadata.deletion_timestamp.is_some() || has_just_ended(migration) {
+        let waiting = |other: &Migration| {
+            other.metadata.namespace == migration.metadata.namespace
+                && matches!(phase(other), Some(Phase::Blocked | Phase::AwaitingWindow))
+        };
+        send(context, waiting);
+    }
+}
+
+/// A Database appeared, changed or went: those who refer to it are looked at.
+pub fn database_changed(context: &Context, database: &Guarded<Database>) {
+    let (name, namespace) = (database.name_any(), database.namespace());
+    send(context, |migration| migration.metadata.namespace == namespace && migration.spec.database_ref.name == name);
+}
+
+/// A ValidationWindow appeared, changed or went: those who are not at rest are looked at.
+pub fn window_changed(context: &Context, window: &Guarded<ValidationWindow>) {
+    let namespace = window.namespace();
+    send(context, |migration| {
+        migration.metadata.namespace == namespace
+            && !matches!(phase(migration), Some(Phase::Succeeded | Phase::RolledBack | Phase::Failed))
+    });
+}
+
+fn send(context: &Context, wanted: impl Fn(&Migration) -> bool) {
+    let found = context.stores.migrations.state_filter(|found| found.0.as_ref().is_ok_and(&wanted));
+    for migration in found {
+        let _ = context.nudges.migrations.send(ObjectRef::from_obj(&*migration));
+    }
+}
+
+fn phase(migration: &Migration) -> Option<Phase> {
+    migration.status.as_ref().and_then(|status| status.phase)
+}
+
+fn has_just_ended(migration: &Migration) -> bool {
+    let Some(status) = &migration.status else { return false };
+    let exclusive = status.run.as_ref().is_some_and(is_exclusive);
+    let ended = status.last_run.as_ref().map(|run| run.finished_time.0);
+    !exclusive && ended.is_some_and(|ended| Timestamp::now().duration_since(ended).unsigned_abs() < RECENT)
+}
