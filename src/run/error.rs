@@ -107,6 +107,8 @@ pub enum Reason {
     Fenced,
     /// The connection was lost and the server did not come back in time.
     ConnectionLost,
+    /// The server came back without its last commits.
+    CommitsLost,
     /// Asked to stop.
     Interrupted,
     /// A check before the first change was not true.
@@ -151,6 +153,7 @@ impl Reason {
             Self::Unreachable
             | Self::TooManyConnections
             | Self::ConnectionLost
+            | Self::CommitsLost
             | Self::Interrupted
             | Self::ApiUnavailable => Exit::Interrupted,
             Self::TlsFailed

@@ -66,9 +66,10 @@ impl Session {
 
     async fn connect(settings: Settings, interrupt: CancellationToken) -> Result<Self, Fault> {
         let client = settings.connect().await.map_err(RunError::from)?;
-        let server = preflight::prepare(&client).await?;
+        let (server, watcher) = tokio::join!(preflight::prepare(&client), settings.connect());
+        let server = server?;
         // Without a second connection there is no naming of blockers; lock_timeout still protects the application.
-        let watcher = settings.connect().await.ok();
+        let watcher = watcher.ok();
         if let Some(watcher) = &watcher {
             preflight::prepare_watcher(watcher).await?;
             preflight::refuse_pooler(&client, watcher).await?;
