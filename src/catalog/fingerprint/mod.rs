@@ -202,7 +202,7 @@ mod tests {
     fn sizes_and_the_order_of_privileges_do_not_count() {
         let (catalog, mut other) = (catalog(), catalog());
         let table = other.relations.get_mut(&Name::new("s", "a")).unwrap();
-        table.stats = Statistics { rows: 7, bytes: 8_192, total_bytes: 8_192, empty: false };
+        table.stats = Statistics { rows: 7, bytes: 8_192, total_bytes: 8_192, empty: false, oid: 0 };
         table.privileges.reverse();
         other.roles.push("someone".to_owned());
         other.server.user = "someone".to_owned();

@@ -36,6 +36,11 @@ pub(super) async fn read(context: &Context<'_>, catalog: &mut Catalog) -> Result
     each(context.client, "partition keys", KEYS, &names.schema_oids, |row| {
         let oid = row.take()?;
         let strategy = row.take_char()?.unwrap_or('r');
+        if strategy == 'h'
+            && let Some(table) = names.relations.get(&oid).and_then(|name| catalog.relations.get_mut(name))
+        {
+            table.stats.oid = oid;
+        }
         let mut numbers: Vec<i16> = row.take()?;
         let default_partition = names.relations.get(&row.take()?).cloned();
         // Also the columns inside expressions, after the plain ones.

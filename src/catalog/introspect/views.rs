@@ -1,6 +1,6 @@
 //! Views, materialized views and rewrite rules.
 
-use super::super::{Catalog, Rule};
+use super::super::{Catalog, ConstraintReference, Rule};
 use super::comments::class;
 use super::dependencies::References;
 use super::query::{each, each_in_batches};
@@ -18,6 +18,16 @@ select r.ev_class, r.oid, pg_catalog.pg_get_viewdef(r.ev_class)
 from pg_catalog.pg_rewrite r
 where r.oid = any($1)";
 
+const VIEW_CONSTRAINTS: &str = "
+select r.ev_class, c.conrelid, c.conname::pg_catalog.text
+from pg_catalog.pg_depend d
+join pg_catalog.pg_rewrite r on r.oid = d.objid
+join pg_catalog.pg_class v on v.oid = r.ev_class
+join pg_catalog.pg_constraint c on c.oid = d.refobjid
+where v.relnamespace = any($1) and d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+    and d.refclassid = 'pg_catalog.pg_constraint'::pg_catalog.regclass
+order by r.ev_class, c.conrelid, c.conname";
+
 const RULE_DEFINITIONS: &str = "
 select r.ev_class, r.oid, r.rulename::pg_catalog.text, r.ev_enabled, pg_catalog.pg_get_ruledef(r.oid)
 from pg_catalog.pg_rewrite r
@@ -33,6 +43,7 @@ pub(super) async fn read(context: &Context<'_>, catalog: &mut Catalog) -> Result
     })
     .await?;
     read_views(context, &views, catalog).await?;
+    read_view_constraints(context, catalog).await?;
     read_rules(context, &rules, catalog).await
 }
 
@@ -50,6 +61,19 @@ async fn read_views(context: &Context<'_>, rules: &[u32], catalog: &mut Catalog)
             view.references = relations;
             view.functions = functions;
             view.types = types;
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn read_view_constraints(context: &Context<'_>, catalog: &mut Catalog) -> Result<(), IntrospectError> {
+    let names = &context.names;
+    each(context.client, "constraints of views", VIEW_CONSTRAINTS, &names.schema_oids, |row| {
+        let view = names.relations.get(&row.take()?).and_then(|name| catalog.relations.get_mut(name));
+        let table = names.relations.get(&row.take()?);
+        if let (Some(view), Some(table)) = (view.and_then(|view| view.view.as_mut()), table) {
+            view.constraints.push(ConstraintReference { relation: table.clone(), constraint: row.take()? });
         }
         Ok(())
     })

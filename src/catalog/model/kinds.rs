@@ -36,9 +36,22 @@ pub struct View {
     /// User-defined types it mentions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<Name>,
+    /// Primary keys it depends on: it groups by them and shows other columns of their tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<ConstraintReference>,
     /// `relispopulated` of materialized views.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub populated: bool,
+}
+
+/// A dependency on a constraint.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConstraintReference {
+    /// Table that has it.
+    pub relation: Name,
+    /// Name of the constraint.
+    pub constraint: String,
 }
 
 /// A sequence's own facts.

@@ -171,7 +171,7 @@ pub(super) fn drop_expression<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, name: 
     let children = !work.resolver.children(root.name).is_empty();
     if !recurse && children {
         let message = "ALTER TABLE / DROP EXPRESSION must be applied to child tables too";
-        work.impact.refuse(if work.major() >= 18 { "42P16" } else { "0A000" }, message, "Leave out ONLY.");
+        work.impact.refuse("0A000", message, "Leave out ONLY.");
     }
     for member in members(work, root, recurse) {
         if !work.require_column(member, name) {

@@ -114,7 +114,7 @@ fn dependents<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, name: &str, cascade: 
 }
 
 /// A view goes with everything above it.
-fn drop_view<'a>(work: &mut Work<'_, 'a>, view: Rel<'a>) {
+pub(super) fn drop_view<'a>(work: &mut Work<'_, 'a>, view: Rel<'a>) {
     let above = work.resolver.views_above(view.name, None);
     for view in std::iter::once(view).chain(above) {
         work.lock_hidden(view, LockMode::AccessExclusive, "it is dropped with the column");

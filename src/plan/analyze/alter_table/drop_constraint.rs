@@ -2,6 +2,7 @@
 
 use pg_query::protobuf::{AlterTableCmd, DropBehavior};
 
+use super::drop_column::drop_view;
 use super::not_null;
 use super::work::Work;
 use crate::catalog::{Constraint, ConstraintKind, Name, RelationKind};
@@ -29,7 +30,7 @@ pub(super) fn drop_constraint<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, comman
         ConstraintKind::Check { .. } => inherited_copies(work, root, constraint, recurse),
         ConstraintKind::NotNull => {
             if let Some(column) = constraint.columns.first() {
-                not_null::refuse_drop(work, root, column, false);
+                not_null::refuse_drop(work, root, column, false, false);
             }
             inherited_copies(work, root, constraint, recurse);
         }
@@ -95,11 +96,32 @@ fn needing<'a>(work: &Work<'_, 'a>, table: Rel<'a>, index: &Name) -> Vec<Referen
 /// The index behind the constraint goes, on partitions too, and with CASCADE the foreign keys that need it.
 pub(super) fn key<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, constraint: &Constraint, cascade: bool, what: &str) {
     let Some(index) = constraint.index.as_ref().and_then(|index| work.resolver.get(index)) else { return };
+    grouping_views(work, root, &constraint.name, cascade, what);
     index_tree(work, root, index, cascade, what);
     let unique = constraint.kind != ConstraintKind::Exclusion;
     if unique {
         let message = format!("rows of {} may repeat values from now on", root.name);
         work.impact.hazard(HazardId::BreaksClients, Some(root.name), message);
+    }
+}
+
+/// Views that group by the primary key and show other columns of its table need it.
+fn grouping_views<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, constraint: &str, cascade: bool, what: &str) {
+    let views: Vec<Rel<'a>> = work
+        .resolver
+        .views_on(root.name, None)
+        .into_iter()
+        .filter(|view| {
+            let needed = view.relation.view.as_ref().map_or(&[][..], |view| &view.constraints);
+            needed.iter().any(|needed| needed.relation == *root.name && needed.constraint == constraint)
+        })
+        .collect();
+    if !cascade && !views.is_empty() {
+        let shown: Vec<String> = views.iter().map(|view| format!("view {}", view.name.name)).collect();
+        refusal::dependents(&mut work.impact, what, &shown);
+    }
+    for view in views {
+        drop_view(work, view);
     }
 }
 

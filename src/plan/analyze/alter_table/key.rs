@@ -6,6 +6,8 @@ use pg_query::protobuf::{ConstrType, Constraint};
 use super::add_constraint::{remember, require_free_name};
 use super::not_null;
 use super::work::Work;
+use crate::catalog::builtin::default_operator_class;
+use crate::catalog::types::{base_type, builtin};
 use crate::catalog::{ConstraintKind, Generated, Index, RelationKind};
 use crate::plan::analyze::implication::is_proven_not_null;
 use crate::plan::analyze::refusal::relation_exists;
@@ -139,9 +141,31 @@ fn refuse<'a>(
             work.impact.refuse("42701", message, "Name each column once.");
         }
     }
+    refuse_unsorted_types(work, root, constraint, columns);
     refuse_partition_key(work, root, constraint, columns, word);
     require_free_index_name(work, root, &constraint.conname);
     require_free_name(work, root, &constraint.conname);
+}
+
+/// 42704 for a type that the index cannot compare. Extensions bring classes that are not known here.
+fn refuse_unsorted_types<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, constraint: &Constraint, columns: &[String]) {
+    let catalog = work.resolver.catalog;
+    if catalog.extensions.keys().any(|extension| extension != "plpgsql") {
+        return;
+    }
+    let method = if constraint.access_method.is_empty() { "btree" } else { constraint.access_method.as_str() };
+    let excluded: Vec<String> = constraint.exclusions.iter().filter_map(excluded_column).collect();
+    for column in columns.iter().chain(&excluded) {
+        let Some(column) = work.column(root, column) else { continue };
+        let base = base_type(&column.data_type, catalog);
+        let Some(known) = builtin(&base.name, catalog).filter(|_| !base.array) else { continue };
+        if default_operator_class(method, known.name, work.major()).is_none() {
+            let message =
+                format!("data type {} has no default operator class for access method \"{method}\"", base.sql);
+            work.impact.refuse("42704", message, "Name an operator class, or use another type or method.");
+            return;
+        }
+    }
 }
 
 fn require_free_index_name<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, name: &str) {

@@ -82,7 +82,7 @@ pub(super) fn drop<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, name: &str, recur
     // From 18 on it is a constraint: inherited copies go with it, with ONLY too.
     let whole_tree = if work.major() >= 18 { not_null } else { recurse };
     for member in members(work, root, whole_tree) {
-        refuse_drop(work, member, name, member == root);
+        refuse_drop(work, member, name, member == root, true);
         if let Some(column) = work.change(member).columns.iter_mut().find(|column| column.name == name) {
             column.not_null = false;
         }
@@ -93,8 +93,9 @@ pub(super) fn drop<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, name: &str, recur
     }
 }
 
-/// Identity, primary key, replica identity and a parent keep the column NOT NULL.
-pub(super) fn refuse_drop<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, name: &str, is_root: bool) {
+/// Identity, primary key, replica identity and a parent keep the column NOT NULL. `by_column`: asked for by
+/// the column's name, not by the constraint's; the server's checks then have another order.
+pub(super) fn refuse_drop<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, name: &str, is_root: bool, by_column: bool) {
     let relation = work.now(rel);
     let Some(column) = relation.column(name) else { return };
     let in_key = |index: &Rel<'_>| {
@@ -116,13 +117,16 @@ pub(super) fn refuse_drop<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, name: &str,
     let primary =
         primary && relation.constraints.iter().any(|constraint| constraint.kind == ConstraintKind::PrimaryKey);
     let inherited = is_root && inherits_not_null(work, rel, name);
-    if identity {
-        let message = format!("column \"{name}\" of relation \"{}\" is an identity column", rel.name.name);
-        work.impact.refuse("42601", message, "Drop the identity first.");
+    let identity_message = format!("column \"{name}\" of relation \"{}\" is an identity column", rel.name.name);
+    if identity && by_column {
+        work.impact.refuse("42601", identity_message.as_str(), "Drop the identity first.");
     }
     if primary {
         let message = format!("column \"{name}\" is in a primary key");
         work.impact.refuse("42P16", message, "Drop the primary key first.");
+    }
+    if identity {
+        work.impact.refuse("42601", identity_message, "Drop the identity first.");
     }
     if replica {
         let message = format!("column \"{name}\" is in index used as replica identity");

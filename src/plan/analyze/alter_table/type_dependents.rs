@@ -46,7 +46,8 @@ pub(super) fn rebuild_indexes<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, colum
 pub(super) fn rebuild<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Change<'_>) {
     for (name, index) in indexes_on(work, table, change.column) {
         work.drop_index(table, name);
-        if !change.computed && !keeps_entries(work, index, change) {
+        // An attached index is made anew through its parent, which shares no storage.
+        if !change.computed && (index.parent.is_some() || !keeps_entries(work, index, change)) {
             work.build_index(table);
         }
     }

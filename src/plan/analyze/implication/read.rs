@@ -29,6 +29,11 @@ impl<'r> Reader<'r> {
         Self { relation, catalog, zone: Zone::named(&catalog.server.time_zone) }
     }
 
+    /// The atom that an expression is when nothing is known of it.
+    pub fn text(expression: &Node) -> Condition {
+        Condition::Other(text(expression))
+    }
+
     /// The condition that a boolean expression states.
     pub fn condition(&self, expression: &Node) -> Condition {
         self.read(expression).unwrap_or_else(|| Condition::Other(text(expression)))

@@ -25,6 +25,8 @@ pub(super) struct Key {
     /// `l`, `r` or `h`.
     pub strategy: char,
     parts: Vec<KeyPart>,
+    /// Oid of the table, 0 when it is not known.
+    oid: u32,
 }
 
 /// One end of a range.
@@ -65,7 +67,7 @@ impl Key {
             }
             _ => None,
         });
-        Some(Self { strategy: key.strategy, parts: parts.collect::<Option<Vec<_>>>()? })
+        Some(Self { strategy: key.strategy, parts: parts.collect::<Option<Vec<_>>>()?, oid: table.stats.oid })
     }
 }
 
@@ -108,11 +110,22 @@ impl Bound {
         }
     }
 
-    /// What every row within the bound meets; `None` when it cannot be said (hash: the server's own function
-    /// over the table's oid; values that are not understood).
+    /// What every row within the bound meets; `None` when it cannot be said (values that are not understood).
     pub fn condition(&self, key: &Key) -> Option<Condition> {
         match self {
-            Self::Default | Self::Hash { .. } => None,
+            Self::Default => None,
+            Self::Hash { .. } if key.oid == 0 => None,
+            // The server's own function over the table's oid, as a check has it.
+            Self::Hash { modulus, remainder } => {
+                let columns: Vec<&str> = key.parts.iter().map(|part| part.subject.as_str()).collect();
+                let text = format!(
+                    "satisfies_hash_partition('{}'::oid, {modulus}, {remainder}, {})",
+                    key.oid,
+                    columns.join(", ")
+                );
+                let expression = crate::sql::expression::parse_expression(&text)?;
+                Some(Reader::text(&expression))
+            }
             Self::List { values, null } => {
                 let subject = &key.parts.first()?.subject;
                 let equal = values
