@@ -12,7 +12,7 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
         if kept || with_column {
             continue;
         }
-        if ends.skip.constraint(table, &constraint.name) {
+        if skipped(ends, table, constraint) {
             continue;
         }
         let phase = match constraint.kind {
@@ -27,7 +27,8 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
     for constraint in new.constraints.iter().filter(|constraint| own(constraint)) {
         let known = old.constraint(&constraint.name).filter(|known| own(known));
         match known {
-            Some(known) if same(known, constraint) || ends.skip.constraint(table, &constraint.name) => {
+            _ if skipped(ends, table, constraint) => {}
+            Some(known) if same(known, constraint) => {
                 commented(table, Some(known), constraint, script);
             }
             _ => {
@@ -36,6 +37,12 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
             }
         }
     }
+}
+
+/// Whether something else removes it: itself, or one of its columns, which takes it along.
+fn skipped(ends: &Ends<'_>, table: &Name, constraint: &Constraint) -> bool {
+    ends.skip.constraint(table, &constraint.name)
+        || constraint.columns.iter().any(|column| ends.skip.column(table, column))
 }
 
 /// Whether it is the table's own rather than a part of its parent's.

@@ -42,7 +42,8 @@ pub(super) fn drops(ends: &Ends<'_>, script: &mut Script) {
 
 /// Relations of `to` that `from` does not have. Parents come before their partitions and children.
 pub(super) fn creates(ends: &Ends<'_>, script: &mut Script) {
-    let mut come: Vec<(&Name, &Relation)> = ends.come().filter(|(_, new)| new.extension.is_none()).collect();
+    let mut come: Vec<(&Name, &Relation)> =
+        ends.come().filter(|(name, new)| new.extension.is_none() && !ends.skip.relation(name)).collect();
     come.sort_by_key(|(name, relation)| (depth(ends, relation), *name));
     for (name, relation) in &come {
         match relation.kind {
