@@ -1,10 +1,9 @@
-//! Digests that name a plan, its source and the catalog it was made for.
+//! Digests that name a plan and its source.
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::model::Plan;
-use crate::catalog::{Catalog, Statistics};
 use crate::sql::Statement;
 
 /// `sha256:` and the hex digest of the plan's canonical JSON (sorted keys, no blanks) with an empty digest.
@@ -20,20 +19,6 @@ pub fn of_source(statements: &[Statement]) -> String {
         hash.update(b";\n");
     }
     named(hash)
-}
-
-/// Of the schema without sizes.
-pub(super) fn of_catalog(catalog: &Catalog) -> String {
-    let mut plain = catalog.clone();
-    for relation in plain.relations.values_mut() {
-        relation.stats = Statistics::default();
-    }
-    of_json(&plain)
-}
-
-/// Whether what the plan was made from is still so: the executor asks before it starts a plan made earlier.
-pub fn still_holds(plan: &Plan, catalog: &Catalog) -> bool {
-    of_catalog(catalog) == plan.catalog_fingerprint
 }
 
 fn of_json(value: &impl Serialize) -> String {

@@ -12,6 +12,7 @@ pub mod analyze;
 mod author;
 mod created;
 pub mod ddl;
+mod depends;
 mod digest;
 mod draft;
 mod equivalent;
@@ -27,7 +28,8 @@ mod postpone;
 mod steps;
 mod undo;
 
-pub use digest::{of_plan as digest_of, of_source as source_digest, still_holds};
+pub use depends::still_holds;
+pub use digest::{of_plan as digest_of, of_source as source_digest};
 pub use lock::LockMode;
 pub use model::*;
 pub use planner::{PlanError, plan};

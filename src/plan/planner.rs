@@ -8,7 +8,7 @@ use super::equivalent::equivalent;
 use super::expand::{Expander, simulate};
 use super::model::{Blocks, Plan, Policy, RollbackClass, Stage, Step, Summary, TargetIdentity, Undo};
 use super::steps::{Builder, Placed};
-use super::{allow, digest, postpone};
+use super::{allow, depends, digest, postpone};
 use crate::catalog::{Catalog, apply::apply};
 use crate::sql::Statement;
 
@@ -67,12 +67,13 @@ pub fn plan(statements: &[Statement], catalog: &Catalog, policy: &Policy) -> Res
             database_oid: i64::from(catalog.server.database_oid),
             database: catalog.server.database.clone(),
         },
-        catalog_fingerprint: digest::of_catalog(catalog),
+        catalog_fingerprint: String::new(),
         summary,
         steps: builder.steps,
         hazards: builder.hazards,
         notes,
     };
+    plan.catalog_fingerprint = depends::fingerprint_for(&plan, catalog);
     plan.digest = digest::of_plan(&plan);
     let hazards = allow::forbidden(&plan.hazards, policy);
     if hazards.is_empty() { Ok(plan) } else { Err(PlanError::NotAllowed { plan: Box::new(plan), hazards }) }
