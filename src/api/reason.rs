@@ -1,6 +1,6 @@
 //! Reasons of conditions: one closed list, explained in `docs/reasons.md`.
 //!
-//! The runner has its own list ([`crate::run::error::Reason`]); its words reach `status.lastRun.reason` and the
+//! The runner has its own list ([`crate::run::Reason`]); its words reach `status.lastRun.reason` and the
 //! `Ready` and `Stalled` conditions unchanged.
 
 /// Why a condition is as it is.
@@ -61,8 +61,6 @@ pub enum Reason {
     PodNotStarting,
     /// The Job cannot be created.
     JobRefused,
-    /// A run ended early; the next one is scheduled.
-    Retrying,
     /// The contract steps wait until the soak time is over.
     Soaking,
     /// The contract steps wait for somebody's word.
@@ -89,8 +87,6 @@ pub enum Reason {
     OutOfMemory,
     /// What the runner said cannot be understood: its version differs.
     ReportUnreadable,
-    /// The object cannot be read as what it says it is.
-    InvalidObject,
 
     // Planned, Approved, Executed, Validated.
     /// A plan exists.

@@ -25,7 +25,12 @@ pub fn transitions(before: &MigrationStatus, after: &MigrationStatus) -> Vec<Tra
     let mut found = Vec::new();
     let ended =
         after.last_run.as_ref().filter(|run| before.last_run.as_ref().is_none_or(|was| was.number != run.number));
-    if let Some(run) = ended.filter(|run| run.exit_code != Some(0)) {
+    // A run that stops the Migration is told of by the phase.
+    let told = |reason: &str| {
+        before.phase != after.phase
+            && find(&after.conditions, ConditionType::Ready).is_some_and(|ready| ready.reason == reason)
+    };
+    if let Some(run) = ended.filter(|run| run.exit_code != Some(0) && !told(&run.reason)) {
         found.push(Transition {
             warning: true,
             action: run.action.to_string(),
@@ -107,9 +112,11 @@ mod tests {
             [line(false, "Approved", "Automatic"), line(false, "Executing", "Executing")]
         );
         world.reports(14, "StatementFailed", |report| report.steps_done = 1);
-        assert_eq!(
-            told(&executing, world.status()),
-            [line(true, "Execute", "StatementFailed"), line(true, "Failed", "StatementFailed")]
-        );
+        assert_eq!(told(&executing, world.status()), [line(true, "Failed", "StatementFailed")]);
+        let mut world = World::new();
+        world.turn();
+        let planning = world.status().clone();
+        world.reports(75, "Unreachable", |_| {});
+        assert_eq!(told(&planning, world.status()), [line(true, "Plan", "Unreachable")]);
     }
 }

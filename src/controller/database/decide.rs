@@ -7,38 +7,49 @@ use crate::api::database::DatabaseIdentity;
 use crate::api::migration_status::LastRun;
 use crate::api::{ConditionStatus, ConditionType, Database, DatabaseStatus, Migration, Reason};
 use crate::controller::conditions::{Conditions, whole_seconds};
+use crate::run::Reason as RunReason;
 
-/// Ends of runs that say that the database was not reached, or cannot be worked with.
-const NOT_REACHED: [&str; 10] = [
-    "Unreachable",
-    "TooManyConnections",
-    "ConnectionLost",
-    "ConnectionInvalid",
-    "TlsFailed",
-    "AuthenticationFailed",
-    "DatabaseNotFound",
-    "PoolerInTransactionMode",
-    "ReadOnly",
-    "UnsupportedServer",
-];
+/// What the end of a run says about the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// It was reached.
+    Reached,
+    /// It was not reached, which passes by itself.
+    NotNow,
+    /// It was not reached, or cannot be worked with; somebody has to do something.
+    NotThus,
+    /// Nothing.
+    Silent,
+}
 
-/// The first of them pass by themselves.
-const PASSING: usize = 3;
-
-/// Ends of runs that say nothing about the database.
-const SILENT: [&str; 11] = [
-    "SyntaxError",
-    "SourceUnreadable",
-    "ApiUnavailable",
-    "ApiRefused",
-    "PlanChanged",
-    "InvalidName",
-    "Interrupted",
-    "Defect",
-    "RunLost",
-    "OutOfMemory",
-    "DeadlineExceeded",
-];
+fn word(reason: &str) -> Word {
+    use RunReason as R;
+    match reason.parse() {
+        Ok(R::Unreachable | R::TooManyConnections | R::ConnectionLost) => Word::NotNow,
+        Ok(
+            R::ConnectionInvalid
+            | R::TlsFailed
+            | R::AuthenticationFailed
+            | R::DatabaseNotFound
+            | R::PoolerInTransactionMode
+            | R::ReadOnly
+            | R::UnsupportedServer,
+        ) => Word::NotThus,
+        // Said before anything was asked of the database, or by nobody.
+        Ok(
+            R::SyntaxError
+            | R::SourceUnreadable
+            | R::ApiUnavailable
+            | R::ApiRefused
+            | R::PlanChanged
+            | R::InvalidName
+            | R::Interrupted
+            | R::Defect,
+        )
+        | Err(_) => Word::Silent,
+        Ok(_) => Word::Reached,
+    }
+}
 
 /// The status of a Database, from the Migrations that refer to it.
 pub fn decide<'a>(
@@ -54,7 +65,7 @@ pub fn decide<'a>(
     let since = before.observed_since.clone().filter(|_| same).or(created).unwrap_or_else(|| Time(whole_seconds(now)));
     let counts = |run: &LastRun| run.finished_time.0 >= since.0;
     let contacts = migrations.clone().filter_map(|migration| migration.status.as_ref()?.last_run.as_ref());
-    let contacts = contacts.filter(|run| counts(run) && !SILENT.contains(&run.reason.as_str()));
+    let contacts = contacts.filter(|run| counts(run) && word(&run.reason) != Word::Silent);
     let last = contacts.max_by_key(|run| (run.finished_time.0, run.number));
     let identity = newest_target(migrations).or_else(|| before.identity.clone());
     let mut conditions = Conditions::new(&before.conditions, generation, now);
@@ -78,14 +89,17 @@ fn verdict(conditions: &mut Conditions<'_>, last: Option<&LastRun>) {
         conditions.set(ConditionType::Ready, True, Reason::NotContacted, message);
         return conditions.set(ConditionType::Reachable, Unknown, Reason::NotContacted, message);
     };
-    let Some(index) = NOT_REACHED.iter().position(|reason| *reason == last.reason) else {
-        let message = "the last Job reached the database";
-        conditions.set(ConditionType::Ready, True, Reason::Connected, message);
-        return conditions.set(ConditionType::Reachable, True, Reason::Connected, message);
+    let kind = match word(&last.reason) {
+        Word::NotNow => ConditionType::Reconciling,
+        Word::NotThus => ConditionType::Stalled,
+        Word::Reached | Word::Silent => {
+            let message = "the last Job reached the database";
+            conditions.set(ConditionType::Ready, True, Reason::Connected, message);
+            return conditions.set(ConditionType::Reachable, True, Reason::Connected, message);
+        }
     };
     conditions.set_word(ConditionType::Ready, False, &last.reason, &last.message);
     conditions.set_word(ConditionType::Reachable, False, &last.reason, &last.message);
-    let kind = if index < PASSING { ConditionType::Reconciling } else { ConditionType::Stalled };
     conditions.set_word(kind, True, &last.reason, &last.message);
 }
 

@@ -218,8 +218,9 @@ impl Draft<'_> {
         }
     }
 
-    /// Decides on a run and its Job. The status with the run is written before the Job is created.
-    pub fn start(&mut self, action: RunAction, gates: Vec<Gate>, window: Option<String>) {
+    /// Decides on a run and its Job, and gives the situation meanwhile. The status with the run is written before the
+    /// Job is created.
+    pub fn start(&mut self, action: RunAction, gates: Vec<Gate>, window: Option<String>) -> Situation {
         let inputs = inputs::inputs(self.observed);
         let digest = self.status.plan.as_ref().map(|plan| plan.digest.clone());
         let subject = match action {
@@ -240,7 +241,7 @@ impl Draft<'_> {
             self.status.hold = None;
         }
         self.status.runs = number;
-        self.status.run = Some(RunRecord {
+        let run = RunRecord {
             job,
             action,
             number,
@@ -251,8 +252,10 @@ impl Draft<'_> {
             probe,
             stopping: None,
             started_time: self.time(),
-        });
+        };
+        self.status.run = Some(run.clone());
         self.act(Action::CreateJob);
+        settle::running(self, &run, None)
     }
 
     /// The finalizer is there while the operator would have something to do before the Migration may go.

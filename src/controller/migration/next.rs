@@ -115,8 +115,7 @@ fn go_on(draft: &mut Draft<'_>) -> Situation {
         if draft.observed.database.is_none() {
             return database_missing(draft);
         }
-        draft.start(RunAction::Inspect, Vec::new(), None);
-        return Situation::working(Reason::Executing, "what the last run did is being looked up in the ledger");
+        return draft.start(RunAction::Inspect, Vec::new(), None);
     }
     if source_changed(draft) {
         return changed_after_start(draft);
@@ -201,16 +200,9 @@ fn plan(draft: &mut Draft<'_>) -> Situation {
     if let Some(held) = held(draft, Reason::Planning) {
         return held;
     }
-    let again = draft.status.plan.take().is_some();
+    draft.status.plan = None;
     draft.status.execution = None;
-    draft.start(RunAction::Plan, Vec::new(), None);
-    if draft.status.run.as_ref().is_some_and(|run| run.probe) {
-        return held_as_it_is(draft);
-    }
-    Situation::working(
-        Reason::Planning,
-        if again { "what the plan was made from changed: it is planned again" } else { "the planning is starting" },
-    )
+    draft.start(RunAction::Plan, Vec::new(), None)
 }
 
 /// The hold, if it forbids a run now.
@@ -322,14 +314,5 @@ fn execute(draft: &mut Draft<'_>) -> Situation {
         gates.push(Gate::Contract);
     }
     super::settle::begin(draft, ExecutionState::Started);
-    draft.start(RunAction::Execute, gates, window);
-    let activity = match stage {
-        Some(Stage::Validate) => Reason::Validating,
-        Some(Stage::Contract) => Reason::Contracting,
-        _ => Reason::Executing,
-    };
-    if draft.status.run.as_ref().is_some_and(|run| run.probe) {
-        return held_as_it_is(draft);
-    }
-    Situation::working(activity, "the execution is starting")
+    draft.start(RunAction::Execute, gates, window)
 }

@@ -91,8 +91,7 @@ pub fn next(draft: &mut Draft<'_>, origin: RollbackOrigin) -> Situation {
         draft.status.waits = 0;
     }
     settle::begin(draft, ExecutionState::RollingBack);
-    draft.start(RunAction::Rollback, Vec::new(), None);
-    Situation::working(Reason::RollingBack, "the rollback is starting")
+    draft.start(RunAction::Rollback, Vec::new(), None)
 }
 
 fn mark(draft: &mut Draft<'_>, origin: RollbackOrigin) {

@@ -12,13 +12,14 @@ use crate::controller::retry::{self, Class};
 use crate::controller::windows::Opening;
 use crate::plan::{RollbackClass, Stage};
 use crate::report::{Report, RunAction};
+use crate::run::Reason as RunReason;
 
 use super::decide::{Action, Draft, Kind, Situation};
 use super::observed::{End, EndCause, JobState, PlanFacts, WindowState};
 use super::{inputs, rollback};
 
 /// Reasons of a runner's end before the first step that a new plan puts right.
-const PLAN_AGAIN: [&str; 2] = ["CatalogChanged", "TargetMismatch"];
+const PLAN_AGAIN: [RunReason; 2] = [RunReason::CatalogChanged, RunReason::TargetMismatch];
 
 /// The situation while a run goes on; nothing when there is none (any more). An ended run is recorded.
 pub fn settle(draft: &mut Draft<'_>) -> Option<Situation> {
@@ -109,7 +110,8 @@ fn stop_before_start(draft: &mut Draft<'_>, run: &RunRecord, cause: StopCause) {
     end(draft, &run, &End::default());
 }
 
-fn running(draft: &Draft<'_>, run: &RunRecord, stuck: Option<String>) -> Situation {
+/// The situation while a run goes on.
+pub fn running(draft: &Draft<'_>, run: &RunRecord, stuck: Option<String>) -> Situation {
     let activity = activity(draft, run);
     let situation = if let Some(hold) = draft.status.hold.as_ref().filter(|_| run.probe) {
         let (reason, message) = (hold.reason.clone(), hold.message.clone());
@@ -178,7 +180,7 @@ fn end(draft: &mut Draft<'_>, run: &RunRecord, end: &End) {
                 draft.status.hold = None;
             }
         }
-        class => failed(draft, run, class, &reason, &message, report),
+        class => failed(draft, run, class, &reason, &message),
     }
 }
 
@@ -308,14 +310,15 @@ fn executed(draft: &mut Draft<'_>, run: &RunRecord) {
 }
 
 fn inspected(draft: &mut Draft<'_>, report: Option<&Report>) {
-    let nothing = report.is_none_or(|report| report.steps_total == 0 || report.reason == "NotRecorded");
-    match report.map(|report| report.reason.as_str()) {
-        Some("RolledBack") => {
+    let reason = report.and_then(|report| report.reason.parse::<RunReason>().ok());
+    let nothing = report.is_none_or(|report| report.steps_total == 0) || reason == Some(RunReason::NotRecorded);
+    match reason {
+        Some(RunReason::RolledBack) => {
             went_well(draft);
             rollback::finished(draft);
             return;
         }
-        Some("RollbackUnfinished") => {
+        Some(RunReason::RollbackUnfinished) => {
             if let Some(execution) = &mut draft.status.execution {
                 execution.state = ExecutionState::RollingBack;
             }
@@ -332,17 +335,15 @@ fn inspected(draft: &mut Draft<'_>, report: Option<&Report>) {
     }
 }
 
-fn failed(draft: &mut Draft<'_>, run: &RunRecord, class: Class, reason: &str, message: &str, report: Option<&Report>) {
+fn failed(draft: &mut Draft<'_>, run: &RunRecord, class: Class, reason: &str, message: &str) {
     let untouched = draft.status.execution.as_ref().is_none_or(|execution| execution.steps_done == 0);
-    if run.action == RunAction::Execute && untouched && PLAN_AGAIN.contains(&reason) {
+    if run.action == RunAction::Execute && untouched && reason.parse().is_ok_and(|reason| PLAN_AGAIN.contains(&reason))
+    {
         draft.status.plan = None;
         draft.status.execution = None;
         draft.status.outdated_plans = draft.status.outdated_plans.saturating_add(1);
         let until = draft.after(retry::after_unexpected(&draft.spec().retry, draft.status.outdated_plans));
         return hold(draft, reason, &format!("{message}; it is planned again"), false, Some(until));
-    }
-    if run.action == RunAction::Inspect && report.is_some_and(|report| report.reason == "NotRecorded") {
-        return inspected(draft, report);
     }
     match class {
         Class::Unexpected => unexpected(draft, reason, message),

@@ -13,6 +13,7 @@ pub(super) fn settings(folder: &Path) -> Result<Settings, RunError> {
 }
 
 fn from_parts(folder: &Path, environment: impl Fn(&str) -> Option<String>) -> Result<Settings, RunError> {
+    require_secrets(folder, &environment("WESLEY_DATABASE_SECRETS").unwrap_or_default())?;
     let files = TlsFiles {
         roots: bytes(folder, "ca.crt")?,
         identity: match (bytes(folder, "tls.crt")?, bytes(folder, "tls.key")?) {
@@ -46,6 +47,18 @@ fn from_parts(folder: &Path, environment: impl Fn(&str) -> Option<String>) -> Re
         config.password(password);
     }
     Ok(Settings::new(config, mode.unwrap_or(TlsMode::VerifyFull), files))
+}
+
+/// The files that are expected, as `file=secret/key,...`: the kubelet leaves out what does not exist.
+fn require_secrets(folder: &Path, expected: &str) -> Result<(), RunError> {
+    let missing: Vec<String> = expected
+        .split(',')
+        .filter_map(|entry| entry.split_once('='))
+        .filter(|(file, _)| !folder.join(file).exists())
+        .filter_map(|(_, place)| place.split_once('/'))
+        .map(|(secret, key)| format!("the Secret {secret} does not exist or has no key {key}"))
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(invalid(&missing.join("; "))) }
 }
 
 /// As the resource spells it (`VerifyFull`) or as libpq does (`verify-full`).
@@ -101,6 +114,19 @@ mod tests {
             _ => None,
         });
         assert_eq!(settings.unwrap().address(), "db.example.com:6432");
+    }
+
+    #[test]
+    fn missing_secrets_are_named() {
+        let parts = folder(&[("host", "h"), ("user", "u")]);
+        let error = from_parts(parts.path(), |name| {
+            (name == "WESLEY_DATABASE_SECRETS")
+                .then(|| "host=shop/host,password=shop-db/pw,ca.crt=ca/root.pem".to_owned())
+        });
+        let error = error.err().unwrap();
+        assert_eq!(error.reason, Reason::ConnectionInvalid);
+        assert!(error.message.contains("the Secret shop-db does not exist or has no key pw"), "{error}");
+        assert!(error.message.contains("ca") && !error.message.contains("no key host"), "{error}");
     }
 
     #[test]
