@@ -180,3 +180,29 @@ async fn a_short_statement_that_is_not_short_is_given_up() {
     assert_eq!((error.reason, error.sqlstate.as_deref()), (Reason::StatementTimeout, Some("57014")));
     database.drop().await;
 }
+
+/// Autovacuum gives way only to who waits longer than `deadlock_timeout`, which a slice never does.
+#[tokio::test(flavor = "multi_thread")]
+async fn autovacuum_is_made_to_give_way() {
+    for major in end_majors() {
+        // A worker that looks at its tables every second, and one that is slow once it has begun.
+        let settings =
+            "autovacuum_naptime = '1s'\nautovacuum_vacuum_cost_delay = '100ms'\nautovacuum_vacuum_cost_limit = 1";
+        let server = run_support::server::Server::start(major, settings).await;
+        let setup = format!("{}; DELETE FROM orders WHERE id % 2 = 0", shop(100_000));
+        server.shop(&setup).await;
+        let client = server.admin("shop").await;
+        let running = "SELECT EXISTS (SELECT FROM pg_stat_progress_vacuum WHERE relid = 'orders'::regclass)";
+        while !client.query_one(running, &[]).await.unwrap().get::<_, bool>(0) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let recorder = Recorder::default();
+        let settings = Settings::from_url(&server.url("owner", "shop")).unwrap();
+        let request = wesley::run::Request::Start(Box::new(add_column()));
+        let options = Options { lock_budget: Duration::from_secs(60), ..Options::default() };
+        let outcome = wesley::run::apply(&settings, "v", request, &options, &recorder).await;
+        assert_eq!(outcome.ending, Ok(Ending::Done), "{major}");
+        let seen = recorder.all().iter().any(|p| p.blockers.iter().any(|blocker| blocker.autovacuum));
+        assert!(seen, "{major}: autovacuum was never in the way");
+    }
+}

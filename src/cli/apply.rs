@@ -53,7 +53,7 @@ pub(super) async fn rollback(args: &RollbackArgs) -> Result<(), Failure> {
 /// The ledger as rows.
 pub(super) async fn status(database: &DatabaseArgs, name: Option<&str>, format: Format) -> Result<(), Failure> {
     let settings = catalog::settings(database)?;
-    let client = settings.connect().await.map_err(|error| Failure::new(Exit::Precondition, error.to_string()))?;
+    let client = settings.connect().await?;
     let rows = run::status(&client, name).await.map_err(|error| Failure::new(error.exit(), error.message))?;
     if format == Format::Json {
         return print_json(&rows);
@@ -92,12 +92,12 @@ fn table<const N: usize>(lines: &[[String; N]]) -> String {
 }
 
 async fn recorded(settings: &Settings, name: &str) -> Result<Vec<RunRow>, Failure> {
-    let client = settings.connect().await.map_err(|error| Failure::new(Exit::Precondition, error.to_string()))?;
+    let client = settings.connect().await?;
     run::status(&client, Some(name)).await.map_err(|error| Failure::new(error.exit(), error.message))
 }
 
 async fn read_catalog(settings: &Settings) -> Result<crate::catalog::Catalog, Failure> {
-    let client = settings.connect().await.map_err(|error| Failure::new(Exit::Precondition, error.to_string()))?;
+    let client = settings.connect().await?;
     introspect(&client)
         .await
         .map_err(|error| Failure::new(Exit::Precondition, format!("cannot read the schema: {error}")))

@@ -34,7 +34,7 @@ pub(super) fn settings(database: &DatabaseArgs) -> Result<Settings, Failure> {
 
 async fn from_server(database: &DatabaseArgs) -> Result<Catalog, Failure> {
     let settings = settings(database)?.with_application_name("wesley");
-    let client = settings.connect().await.map_err(|error| Failure::new(Exit::Precondition, error.to_string()))?;
+    let client = settings.connect().await?;
     introspect(&client)
         .await
         .map_err(|error| Failure::new(Exit::Precondition, format!("cannot read the schema: {error}")))

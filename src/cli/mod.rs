@@ -209,6 +209,14 @@ impl Failure {
     }
 }
 
+/// A server that cannot be reached, with the exit code of its reason.
+impl From<crate::run::connect::ConnectError> for Failure {
+    fn from(error: crate::run::connect::ConnectError) -> Self {
+        let error = crate::run::RunError::from(error);
+        Self::new(error.exit(), format!("{} [{}]", error.message, error.reason))
+    }
+}
+
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
