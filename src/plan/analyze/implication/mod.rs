@@ -7,7 +7,7 @@
 mod read;
 mod value;
 
-pub use read::Reader;
+pub use read::{Reader, hash_bound};
 pub use value::Value;
 
 use std::cmp::Ordering;

@@ -9,6 +9,15 @@ use pg_query::protobuf::{
 use super::value::{Kind, Zone};
 use super::{Comparison, Condition, Value};
 use crate::catalog::{Catalog, DataType, Relation, types};
+use crate::plan::analyze::names::strings;
+
+/// The server's function behind the bounds of hash partitions.
+const HASH_BOUND: &str = "satisfies_hash_partition";
+
+/// The bound of a hash partition: oid of the table, modulus and remainder, then the key.
+pub fn hash_bound(constants: &[String], key: &[String]) -> Condition {
+    Condition::Other(format!("{HASH_BOUND}({}; {})", constants.join(", "), key.join(", ")))
+}
 
 /// Reads conditions over the columns of one relation.
 #[derive(Debug)]
@@ -27,11 +36,6 @@ impl<'r> Reader<'r> {
     /// For text of the author: times without a zone are in the session's.
     pub fn written(relation: &'r Relation, catalog: &'r Catalog) -> Self {
         Self { relation, catalog, zone: Zone::named(&catalog.server.time_zone) }
-    }
-
-    /// The atom that an expression is when nothing is known of it.
-    pub fn text(expression: &Node) -> Condition {
-        Condition::Other(text(expression))
     }
 
     /// The condition that a boolean expression states.
@@ -65,6 +69,12 @@ impl<'r> Reader<'r> {
             },
             NodeEnum::BooleanTest(test) => self.boolean_test(test),
             NodeEnum::AExpr(operator) => self.operator(operator),
+            NodeEnum::FuncCall(call) if strings(&call.funcname).last() == Some(&HASH_BOUND) => {
+                let (constants, columns) = call.args.split_at_checked(3)?;
+                let constants = constants.iter().map(literal).collect::<Option<Vec<_>>>()?;
+                let columns: Vec<String> = columns.iter().map(|column| self.subject(column)).collect();
+                Some(hash_bound(&constants, &columns))
+            }
             _ => None,
         }
     }

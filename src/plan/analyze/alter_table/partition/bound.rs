@@ -8,7 +8,7 @@ use pg_query::protobuf::{Node, PartitionBoundSpec, PartitionSpec, a_const};
 
 use crate::catalog::{Catalog, DataType, Relation};
 use crate::plan::analyze::expression::type_of;
-use crate::plan::analyze::implication::{Comparison, Condition, Reader, Value};
+use crate::plan::analyze::implication::{Comparison, Condition, Reader, Value, hash_bound};
 use crate::plan::analyze::names::strings;
 
 /// One column or expression of a partition key.
@@ -117,14 +117,9 @@ impl Bound {
             Self::Hash { .. } if key.oid == 0 => None,
             // The server's own function over the table's oid, as a check has it.
             Self::Hash { modulus, remainder } => {
-                let columns: Vec<&str> = key.parts.iter().map(|part| part.subject.as_str()).collect();
-                let text = format!(
-                    "satisfies_hash_partition('{}'::oid, {modulus}, {remainder}, {})",
-                    key.oid,
-                    columns.join(", ")
-                );
-                let expression = crate::sql::expression::parse_expression(&text)?;
-                Some(Reader::text(&expression))
+                let key_columns: Vec<String> = key.parts.iter().map(|part| part.subject.clone()).collect();
+                let constants = [key.oid.to_string(), modulus.to_string(), remainder.to_string()];
+                Some(hash_bound(&constants, &key_columns))
             }
             Self::List { values, null } => {
                 let subject = &key.parts.first()?.subject;
