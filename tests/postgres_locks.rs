@@ -139,7 +139,11 @@ async fn a_missing_privilege_is_named_with_the_statement_that_grants_it() {
     admin.batch_execute(&grant).await.unwrap();
     let error = wesley::run::apply(&guest, "g", request(), &Options::default(), &()).await.ending.unwrap_err();
     assert_eq!((error.reason, error.sqlstate.as_deref()), (Reason::MissingPrivilege, Some("42501")));
-    assert!(error.message.contains("orders"), "{}", error.message);
+    assert!(error.message.contains("GRANT run_owner TO run_guest"), "{}", error.message);
+    let rows = plan("r", vec![step("001", Stage::Backfill, backfill("orders", &["id"], ("note", "note"), None))]);
+    let request_rows = wesley::run::Request::Start(Box::new(rows));
+    let error = wesley::run::apply(&guest, "r", request_rows, &Options::default(), &()).await.ending.unwrap_err();
+    assert!(error.message.contains("GRANT UPDATE ON orders TO run_guest"), "{}", error.message);
 
     // The ledger is the guest's now: another role could be tricked by what stands in it.
     let error = database.apply("o", &add_column()).await.ending.unwrap_err();

@@ -159,8 +159,9 @@ impl Context<'_> {
         error: &ServerError,
     ) -> Result<(), RunError> {
         let blockers = self.session.blockers();
-        if class == Class::Lock && blockers.iter().any(|blocker| blocker.autovacuum) {
-            attempts.evict_autovacuum = true;
+        if class == Class::Lock && !blockers.is_empty() {
+            attempts.evict_autovacuum |= blockers.iter().any(|blocker| blocker.autovacuum);
+            attempts.blockers.clone_from(&blockers);
         }
         match attempts.after(class, self.session.yielded()) {
             Next::GiveUp => Err(self.refused(error)),
@@ -171,7 +172,7 @@ impl Context<'_> {
                     format!(
                         "waited {} s for a lock: {}; run it again when that has ended",
                         self.options.lock_budget.as_secs(),
-                        name_blockers(&blockers)
+                        name_blockers(&attempts.blockers)
                     ),
                 )
             }),

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tokio_postgres::error::Severity;
 
 use super::connect::{ConnectError, ConnectErrorKind};
 use crate::exit::Exit;
@@ -277,7 +278,7 @@ impl From<tokio_postgres::Error> for Fault {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             // The server ends the session together with these: what follows is a closed connection.
-            Some(server) if server.severity() == "FATAL" || server.severity() == "PANIC" => Self::Lost,
+            Some(server) if matches!(server.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) => Self::Lost,
             Some(server) => Self::Server(ServerError {
                 sqlstate: server.code().code().to_owned(),
                 message: super::sqlstate::describe(server),

@@ -15,6 +15,7 @@ use super::ledger::{RunKey, schema};
 use super::options::Options;
 use super::outcome::{Ending, RunOutcome};
 use super::preflight;
+use super::privileges;
 use super::progress::{Observer, ProgressState};
 use super::rollback;
 use super::session::Session;
@@ -151,6 +152,7 @@ async fn start(context: &mut Context<'_>, plan: Plan) -> Result<Taken, Fault> {
         )
         .into());
     }
+    privileges::require(context.session.client(), &context.session.server, &plan).await?;
     if context.options.planned_earlier {
         require_same_catalog(context, &plan).await?;
     }

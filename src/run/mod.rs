@@ -17,6 +17,7 @@ mod locks;
 mod options;
 mod outcome;
 mod preflight;
+mod privileges;
 mod probe;
 mod progress;
 mod retry;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::options::Options;
 use super::sqlstate::Class;
+use super::watch::Blocker;
 
 /// How a step's locks meet the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(super) struct Attempts {
     lost: u32,
     /// Whether autovacuum was seen to stand in the way: then it is pushed off before the blocking lock is asked for.
     pub evict_autovacuum: bool,
+    /// Who was seen last to stand in the way.
+    pub blockers: Vec<Blocker>,
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -69,6 +72,7 @@ impl Attempts {
             cancelled: 0,
             lost: 0,
             evict_autovacuum: false,
+            blockers: Vec::new(),
         }
     }
 

@@ -58,10 +58,21 @@ impl StepRecord {
 
 /// All steps of a run by id.
 pub(in crate::run) async fn read(client: &Client, name: &str) -> Result<HashMap<String, StepRecord>, Fault> {
+    select(client, name, None).await
+}
+
+/// One step.
+pub(in crate::run) async fn read_one(client: &Client, run: &RunKey, step: &str) -> Result<StepRecord, Fault> {
+    let mut found = select(client, &run.name, Some(step)).await?;
+    found.remove(step).ok_or_else(|| corrupt("lacks a step of its plan").into())
+}
+
+async fn select(client: &Client, name: &str, step: Option<&str>) -> Result<HashMap<String, StepRecord>, Fault> {
     let rows = client
         .query(
-            "SELECT id, state, touched, adopted, undone_actions, rows_done FROM wesley.steps WHERE run = $1",
-            &[&name],
+            "SELECT id, state, touched, adopted, undone_actions, rows_done FROM wesley.steps
+             WHERE run = $1 AND ($2::text IS NULL OR id = $2)",
+            &[&name, &step],
         )
         .await?;
     rows.iter()
@@ -78,12 +89,6 @@ pub(in crate::run) async fn read(client: &Client, name: &str) -> Result<HashMap<
             Ok((row.try_get(0)?, record))
         })
         .collect()
-}
-
-/// One step.
-pub(in crate::run) async fn read_one(client: &Client, run: &RunKey, step: &str) -> Result<StepRecord, Fault> {
-    let mut all = read(client, &run.name).await?;
-    all.remove(step).ok_or_else(|| corrupt("lacks a step of its plan").into())
 }
 
 /// Records that a statement outside a transaction is about to be sent, or that a backfill begins.
