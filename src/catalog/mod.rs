@@ -6,8 +6,11 @@
 pub mod apply;
 pub mod builtin;
 pub mod fingerprint;
+pub mod compare;
+mod expression;
 pub mod introspect;
 pub mod model;
+pub mod naming;
 pub mod types;
 
 pub use model::*;

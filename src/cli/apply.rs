@@ -177,6 +177,10 @@ fn line(progress: &Progress) -> String {
 fn end(outcome: &RunOutcome) -> Result<(), Failure> {
     match &outcome.ending {
         Ok(_) => Ok(()),
-        Err(error) => Err(Failure::new(error.exit(), format!("{} [{}]", error.message, error.reason))),
+        Err(error) => {
+            let at = error.step.as_deref().map(|step| format!("step {step}: ")).unwrap_or_default();
+            let code = error.sqlstate.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
+            Err(Failure::new(error.exit(), format!("{at}{}{code} [{}]", error.message, error.reason)))
+        }
     }
 }

@@ -59,8 +59,8 @@ pub(super) fn failure(input: &input::Input, error: PlanError) -> Failure {
         PlanError::NotAllowed { plan: _, hazards } => {
             let list: Vec<String> =
                 hazards.iter().map(|hazard| format!("  {}: {}", hazard.id, hazard.message)).collect();
-            let ids: BTreeSet<HazardId> = hazards.iter().map(|hazard| hazard.id).collect();
-            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            let mut ids: Vec<String> = hazards.iter().map(|hazard| hazard.id.to_string()).collect();
+            ids.dedup();
             Failure::new(
                 Exit::NotAllowed,
                 format!(

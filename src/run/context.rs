@@ -139,7 +139,7 @@ impl Context<'_> {
         }
         loop {
             self.session.reopen(self.options).await?;
-            match runs::assert_ours(self.session.client(), &self.run, self.tally.steps_done).await {
+            match runs::assert_epoch(self.session.client(), &self.run).await {
                 Ok(()) => return Ok(()),
                 Err(Fault::Fatal(error)) => return Err(error),
                 Err(Fault::Interrupted) => return Err(interrupted()),

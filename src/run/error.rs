@@ -107,8 +107,6 @@ pub enum Reason {
     Fenced,
     /// The connection was lost and the server did not come back in time.
     ConnectionLost,
-    /// The server came back without its last commits.
-    CommitsLost,
     /// Asked to stop.
     Interrupted,
     /// A check before the first change was not true.
@@ -153,7 +151,6 @@ impl Reason {
             Self::Unreachable
             | Self::TooManyConnections
             | Self::ConnectionLost
-            | Self::CommitsLost
             | Self::Interrupted
             | Self::ApiUnavailable => Exit::Interrupted,
             Self::TlsFailed

@@ -291,7 +291,7 @@ async fn record_end(context: &mut Context<'_>, ended: Result<Ending, RunError>) 
 pub(super) async fn record_failure(context: &Context<'_>, error: &RunError, state: RunState) {
     let (client, run) = (context.session.client(), &context.run);
     let (sqlstate, step) = (error.sqlstate.as_deref(), error.step.as_deref());
-    if matches!(error.reason, Reason::Fenced | Reason::ConnectionLost | Reason::CommitsLost) {
+    if matches!(error.reason, Reason::Fenced | Reason::ConnectionLost) {
         return;
     }
     let for_good = !matches!(error.reason, Reason::Interrupted | Reason::LockBudgetSpent);

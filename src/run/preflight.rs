@@ -43,7 +43,7 @@ SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
        (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), current_database()::text,
        (SELECT setting::bigint FROM pg_settings WHERE name = 'deadlock_timeout'),
        current_setting('DateStyle'), current_setting('extra_float_digits'),
-       current_setting('block_size')::bigint, current_setting('synchronous_commit')";
+       current_setting('block_size')::bigint";
 
 // What a role or database may have set for its sessions must neither kill a step nor hang one. The client check
 // and the keepalives make the server notice within seconds that a runner is gone, and give its locks free.
@@ -71,10 +71,6 @@ pub(super) async fn prepare(client: &Client) -> Result<Server, Fault> {
         return Err(read_only().into());
     }
     client.batch_execute(SETTINGS).await?;
-    // What this process remembers as done must not vanish in a crash of the server.
-    if row.try_get::<_, &str>(8)? == "off" {
-        client.batch_execute("SET synchronous_commit = on").await?;
-    }
     if version >= 170_000 {
         client.batch_execute("SET transaction_timeout = 0").await?;
     }

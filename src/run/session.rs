@@ -66,10 +66,9 @@ impl Session {
 
     async fn connect(settings: Settings, interrupt: CancellationToken) -> Result<Self, Fault> {
         let client = settings.connect().await.map_err(RunError::from)?;
-        let (server, watcher) = tokio::join!(preflight::prepare(&client), settings.connect());
-        let server = server?;
+        let server = preflight::prepare(&client).await?;
         // Without a second connection there is no naming of blockers; lock_timeout still protects the application.
-        let watcher = watcher.ok();
+        let watcher = settings.connect().await.ok();
         if let Some(watcher) = &watcher {
             preflight::prepare_watcher(watcher).await?;
             preflight::refuse_pooler(&client, watcher).await?;

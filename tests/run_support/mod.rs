@@ -4,9 +4,8 @@
 
 pub mod plans;
 pub mod proxy;
-pub mod server;
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
@@ -194,27 +193,22 @@ pub enum Task {
     Rollback,
 }
 
-fn process(database: &Database, name: &str, plan: &Plan, task: Task) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", "child_process", "--ignored", "--nocapture"])
-        .env("RUN_URL", database.url())
-        .env("RUN_NAME", name)
-        .env("RUN_PLAN", serde_json::to_string(plan).unwrap())
-        .env("RUN_TASK", if task == Task::Apply { "apply" } else { "rollback" })
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command
-}
-
 /// Runs `task` in a process of its own with `failpoint`; true when it lived to its end.
 pub fn in_a_process(database: &Database, name: &str, plan: &Plan, task: Task, failpoint: &str) -> bool {
-    process(database, name, plan, task).env("WESLEY_FAILPOINT", failpoint).status().unwrap().success()
-}
-
-/// Starts `task` in a process of its own.
-pub fn spawn(database: &Database, name: &str, plan: &Plan, task: Task) -> Child {
-    process(database, name, plan, task).spawn().unwrap()
+    let file = tempfile::NamedTempFile::new().unwrap();
+    serde_json::to_writer(&file, plan).unwrap();
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_process", "--ignored", "--nocapture"])
+        .env("WESLEY_FAILPOINT", failpoint)
+        .env("RUN_URL", database.url())
+        .env("RUN_NAME", name)
+        .env("RUN_PLAN", file.path())
+        .env("RUN_TASK", if task == Task::Apply { "apply" } else { "rollback" })
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    status.success()
 }
 
 /// The body of the ignored test `child_process` in every file that uses [`in_a_process`].
@@ -222,7 +216,7 @@ pub async fn child_process() {
     let Ok(url) = std::env::var("RUN_URL") else { return };
     let settings = Settings::from_url(&url).unwrap();
     let name = std::env::var("RUN_NAME").unwrap();
-    let plan: Plan = serde_json::from_str(&std::env::var("RUN_PLAN").unwrap()).unwrap();
+    let plan: Plan = serde_json::from_slice(&std::fs::read(std::env::var("RUN_PLAN").unwrap()).unwrap()).unwrap();
     let options = Options {
         backfill: wesley::run::BackfillOptions { first: 40, least: 40, most: 40, ..Default::default() },
         ..Options::default()

@@ -6,7 +6,7 @@ use tokio_postgres::{Client, Row};
 
 use super::{RunKey, assert_written, corrupt};
 use crate::plan::{Plan, TargetIdentity};
-use crate::run::error::{Fault, Reason, RunError};
+use crate::run::error::{Fault, Reason};
 
 /// State of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr, strum::Display)]
@@ -77,7 +77,7 @@ pub(in crate::run) async fn create(
     target: &TargetIdentity,
 ) -> Result<RunKey, Fault> {
     let ids: Vec<&str> = plan.steps.iter().map(|step| step.id.as_str()).collect();
-    client.batch_execute("BEGIN").await?;
+    client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
     let created = async {
         let epoch: i64 = client
             .query_one(
@@ -124,38 +124,24 @@ pub(in crate::run) async fn create(
 
 /// Takes over a recorded run: from here on no older process can write. Waits for what one is writing.
 pub(in crate::run) async fn take_over(client: &Client, name: &str, state: RunState) -> Result<RunKey, Fault> {
-    let epoch = client.query_one(TAKE_OVER, &[&name, &<&str>::from(state)]).await?.try_get(0)?;
+    let epoch = client
+        .query_one(
+            "UPDATE wesley.runs SET epoch = (SELECT max(epoch) + 1 FROM wesley.runs), state = $2,
+                 updated_at = now(), finished_at = NULL, reason = NULL, sqlstate = NULL, step = NULL,
+                 application = current_setting('application_name')
+             WHERE name = $1 RETURNING epoch",
+            &[&name, &<&str>::from(state)],
+        )
+        .await?
+        .try_get(0)?;
     Ok(RunKey { name: name.to_owned(), epoch })
 }
 
-const TAKE_OVER: &str = "\
-UPDATE wesley.runs SET epoch = (SELECT max(epoch) + 1 FROM wesley.runs), state = $2, updated_at = now(),
-    finished_at = NULL, reason = NULL, sqlstate = NULL, step = NULL, application = current_setting('application_name')
-WHERE name = $1 RETURNING epoch";
-
-/// Asserts, after a new connection, that the run is still ours and that the server still knows what it has told us:
-/// one that crashed without having written, or a standby promoted in its place, may have lost the last commits.
-pub(in crate::run) async fn assert_ours(client: &Client, run: &RunKey, steps_done: i64) -> Result<(), Fault> {
-    let row = client
-        .query_opt(
-            "SELECT r.epoch, (SELECT count(*) FROM wesley.steps s WHERE s.run = r.name AND s.state IN ('done', 'undoing'))
-             FROM wesley.runs r WHERE r.name = $1",
-            &[&run.name],
-        )
-        .await?;
-    let (epoch, done): (i64, i64) = match row {
-        Some(row) => (row.try_get(0)?, row.try_get(1)?),
-        None => (0, 0),
-    };
-    if epoch < run.epoch || epoch == run.epoch && done < steps_done {
-        return Err(RunError::new(
-            Reason::CommitsLost,
-            "the server came back without its last commits (after a crash, or as a promoted standby); run it again \
-             to resume from what is there",
-        )
-        .into());
-    }
-    assert_written(run, u64::from(epoch == run.epoch))
+/// Whether the run is still ours.
+pub(in crate::run) async fn assert_epoch(client: &Client, run: &RunKey) -> Result<(), Fault> {
+    let row =
+        client.query_opt("SELECT FROM wesley.runs WHERE name = $1 AND epoch = $2", &[&run.name, &run.epoch]).await?;
+    assert_written(run, u64::from(row.is_some()))
 }
 
 /// Records how the run ended.
