@@ -48,7 +48,9 @@ fn choose(first: &str, second: &str, label: &str, taken: impl Fn(&str) -> bool) 
 
 /// Names of constraints in use within one schema (`ConstraintNameExists`), those of domains included.
 pub fn constraint_names(catalog: &Catalog, schema: &str) -> HashSet<String> {
-    let of_tables = in_schema(&catalog.relations, schema)
+    let of_tables = catalog
+        .relations
+        .in_schema(schema)
         .flat_map(|(_, relation)| relation.constraints.iter().map(|constraint| constraint.name.clone()));
     let of_domains = in_schema(&catalog.types, schema).flat_map(|(_, user_type)| match &user_type.kind {
         TypeKind::Domain { constraints, .. } => constraints.iter().map(|constraint| constraint.name.clone()).collect(),
@@ -58,7 +60,7 @@ pub fn constraint_names(catalog: &Catalog, schema: &str) -> HashSet<String> {
 }
 
 /// The entries of one schema, without looking at the others.
-pub fn in_schema<'a, T>(
+fn in_schema<'a, T>(
     map: &'a std::collections::BTreeMap<Name, T>,
     schema: &'a str,
 ) -> impl Iterator<Item = (&'a Name, &'a T)> {

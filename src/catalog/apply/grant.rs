@@ -8,7 +8,6 @@ use super::edit::{Edit, Outcome, fail};
 use super::names;
 use super::privileges::{Privileges, letter, letters, quoted};
 use crate::catalog::expression::strings;
-use crate::catalog::naming::in_schema;
 use crate::catalog::{DefaultPrivileges, Name, RelationKind};
 
 /// What is granted or revoked, and to whom.
@@ -191,7 +190,9 @@ fn in_schemas(edit: &mut Edit<'_>, statement: &GrantStmt, kind: ObjectType, chan
             ObjectType::ObjectTable => !relation.is_index() && relation != RelationKind::Sequence,
             _ => false,
         };
-        let relations: Vec<Name> = in_schema(&edit.relations, &schema)
+        let relations: Vec<Name> = edit
+            .relations
+            .in_schema(&schema)
             .filter(|(_, relation)| wanted(relation.kind))
             .map(|(name, _)| name.clone())
             .collect();

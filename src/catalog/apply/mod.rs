@@ -160,6 +160,7 @@ fn session_and_rows(edit: &mut Edit<'_>, node: &node::Node) -> Outcome {
         N::TruncateStmt(statement) => rows::truncate(edit, statement),
         N::RefreshMatViewStmt(statement) => rows::refresh(edit, statement),
         N::ClusterStmt(statement) => rows::cluster(edit, statement),
+        N::ReindexStmt(statement) => rows::reindex(edit, statement),
         N::DoStmt(statement) => do_block::run(edit, statement),
         N::TransactionStmt(statement) => match TransactionStmtKind::try_from(statement.kind) {
             Ok(
@@ -199,7 +200,6 @@ fn without_effect(node: &node::Node) -> bool {
             | N::VariableShowStmt(_)
             | N::ConstraintsSetStmt(_)
             | N::VacuumStmt(_)
-            | N::ReindexStmt(_)
             | N::CheckPointStmt(_)
             | N::LoadStmt(_)
             | N::PrepareStmt(_)

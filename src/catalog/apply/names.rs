@@ -129,10 +129,30 @@ pub(super) fn role(catalog: &Catalog, role: &RoleSpec) -> String {
 /// The type of a column or argument.
 pub(super) fn data_type(catalog: &Catalog, type_name: Option<&TypeName>) -> Outcome<DataType> {
     let Some(type_name) = type_name else { fail!("the statement names no type") };
-    match expression::data_type(catalog, type_name) {
+    match expression::data_type(catalog, type_name).or_else(|| assumed(catalog, type_name)) {
         Some(found) => Ok(found),
         None => fail!("type {} is not known", expression::spelled(type_name)),
     }
+}
+
+/// A type that is not in the catalog, where an extension is installed whose objects are not known.
+fn assumed(catalog: &Catalog, type_name: &TypeName) -> Option<DataType> {
+    let parts = strings(&type_name.names);
+    let (schema, name) = split(&parts);
+    let of_extension = super::extension::unlisted_schema(catalog)?;
+    if !(schema.is_empty() || schema == of_extension) || type_name.setof || type_name.pct_type {
+        return None;
+    }
+    let name = Name::new(of_extension, name);
+    let numbers: Vec<String> = type_name.typmods.iter().filter_map(|node| option_text(Some(node))).collect();
+    let array = !type_name.array_bounds.is_empty();
+    let modifier = match numbers.first() {
+        Some(first) => first.parse().unwrap_or(0),
+        None => -1,
+    };
+    let parentheses = if numbers.is_empty() { String::new() } else { format!("({})", numbers.join(",")) };
+    let sql = format!("{name}{parentheses}{}", if array { "[]" } else { "" });
+    Some(DataType { name, modifier, array, sql })
 }
 
 /// The user-defined type of those name parts.
@@ -277,7 +297,9 @@ pub(super) fn tree(edit: &Edit<'_>, root: &Name) -> Vec<Name> {
 
 /// The indexes of a table, which live in its schema.
 pub(super) fn indexes(catalog: &Catalog, table: &Name) -> Vec<Name> {
-    crate::catalog::naming::in_schema(&catalog.relations, &table.schema)
+    catalog
+        .relations
+        .in_schema(&table.schema)
         .filter(|(_, relation)| relation.index.as_ref().is_some_and(|index| index.table == *table))
         .map(|(name, _)| name.clone())
         .collect()

@@ -1,6 +1,6 @@
 //! Statements that change rows: a table is not known to be empty any more. The schema stays.
 
-use pg_query::protobuf::{Node, RangeVar, RefreshMatViewStmt, TruncateStmt, node};
+use pg_query::protobuf::{RangeVar, RefreshMatViewStmt, ReindexStmt, TruncateStmt, node};
 
 use super::edit::{Edit, Outcome, fail};
 use super::names;
@@ -89,6 +89,25 @@ pub(super) fn refresh(edit: &mut Edit<'_>, statement: &RefreshMatViewStmt) -> Ou
     }
 }
 
+/// `REINDEX (TABLESPACE ..)` moves the indexes.
+pub(super) fn reindex(edit: &mut Edit<'_>, statement: &ReindexStmt) -> Outcome {
+    let element = names::options(&statement.params).find(|element| element.defname == "tablespace");
+    let Some(tablespace) = element.and_then(|element| names::option_text(element.arg.as_deref())) else {
+        return Ok(());
+    };
+    let Some(range) = &statement.relation else { fail!("which indexes move to the other tablespace is not worked out") };
+    let name = names::relation(edit, Some(range))?;
+    let mut moving = Vec::new();
+    for member in names::tree(edit, &name) {
+        if edit.relation(&member)?.kind.is_index() { moving.push(member) } else { moving.extend(names::indexes(edit, &member)) }
+    }
+    let tablespace = if tablespace == edit.server.default_tablespace { String::new() } else { tablespace };
+    for index in moving {
+        edit.relation_mut(&index)?.tablespace.clone_from(&tablespace);
+    }
+    Ok(())
+}
+
 /// `CLUSTER table USING index` marks the index.
 pub(super) fn cluster(edit: &mut Edit<'_>, statement: &pg_query::protobuf::ClusterStmt) -> Outcome {
     let Some(range) = &statement.relation else { return Ok(()) };
@@ -101,6 +120,5 @@ pub(super) fn cluster(edit: &mut Edit<'_>, statement: &pg_query::protobuf::Clust
             own.clustered = name.name == statement.indexname;
         }
     }
-    let _: Option<&Node> = None;
     Ok(())
 }

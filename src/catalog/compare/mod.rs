@@ -122,6 +122,15 @@ fn difference(path: &str, one: &Value, other: &Value, lines: &mut Vec<String>) {
             return;
         }
     }
+    if let (Value::Array(one), Value::Array(other)) = (one, other)
+        && one.len() == other.len()
+        && one.iter().chain(other).all(Value::is_object)
+    {
+        for (at, (one, other)) in one.iter().zip(other).enumerate() {
+            difference(&format!("{path} / {}", at + 1), one, other, lines);
+        }
+        return;
+    }
     lines.push(format!("{path}: {} against {}", short(one), short(other)));
 }
 

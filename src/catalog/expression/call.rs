@@ -92,13 +92,13 @@ pub(super) fn row_of(cx: &Analysis<'_>, scope: &Scope<'_>, call: &FuncCall) -> R
     let actual: Vec<Type> = list(cx, scope, &call.args)?.iter().map(Expr::type_or_unknown).collect();
     let Some(found) = resolve::function(cx.catalog, schema, name, &actual) else { return Ok(Row::Record) };
     if found.outputs.len() > 1 {
-        let column = |(name, data_type)| Visible { name, data_type, source: None };
+        let column = |(name, data_type)| Visible { name, data_type, collation: None, source: None };
         return Ok(Row::Columns(found.outputs.into_iter().map(column).collect()));
     }
     if let [(name, data_type)] = found.outputs.as_slice()
         && found.result.is_none()
     {
-        return Ok(Row::Columns(vec![Visible { name: name.clone(), data_type: data_type.clone(), source: None }]));
+        return Ok(Row::Columns(vec![Visible { name: name.clone(), data_type: data_type.clone(), collation: None, source: None }]));
     }
     match result.data_type {
         Some(own) if own.id == "record" => Ok(Row::Record),
@@ -147,7 +147,13 @@ fn suffix(cx: &Analysis<'_>, scope: &Scope<'_>, call: &FuncCall) -> Result<Strin
     if let Some(window) = call.over.as_deref() {
         window_uses(cx, scope, window)?;
         out.push_str(" OVER ");
-        let alone = FuncCall { funcname: call.funcname.clone(), over: call.over.clone(), ..FuncCall::default() };
+        let alone = FuncCall {
+            funcname: call.funcname.clone(),
+            over: call.over.clone(),
+            // The printer knows no other value than those of the enum.
+            funcformat: CoercionForm::CoerceExplicitCall as i32,
+            ..FuncCall::default()
+        };
         let text = deparsed(&pg_query::protobuf::Node { node: Some(node::Node::FuncCall(Box::new(alone))) });
         out.push_str(text.as_deref().and_then(|text| text.split_once(" OVER ")).map_or("()", |(_, over)| over));
     }

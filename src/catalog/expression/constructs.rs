@@ -166,6 +166,13 @@ pub(super) fn collate(cx: &Analysis<'_>, scope: &Scope<'_>, collate: &CollateCla
         [schema, name] if schema == "pg_catalog" => quote::ident(name),
         parts => parts.iter().map(|part| quote::ident(part)).collect::<Vec<_>>().join("."),
     };
+    let full = match parts.as_slice() {
+        [name] => quote::qualified("pg_catalog", name),
+        [.., schema, name] => quote::qualified(schema, name),
+        [] => String::new(),
+    };
+    // It overrides what its operand brings.
+    *cx.collations.borrow_mut() = [full].into();
     let data_type = arg.data_type.clone();
     Ok(Expr::new(Kind::Collate { arg: Box::new(arg), collation }, data_type))
 }

@@ -174,24 +174,24 @@ fn function(cx: &Analysis<'_>, scope: &Scope<'_>, function: &RangeFunction) -> R
                 call::Row::Columns(found) => columns.extend(found),
                 call::Row::Scalar(data_type) => match data_type.as_ref().and_then(|own| composite(cx, own)) {
                     Some(fields) => columns.extend(fields),
-                    None => columns.push(Visible { name: scalar_name, data_type, source: None }),
+                    None => columns.push(Visible { name: scalar_name, data_type, collation: None, source: None }),
                 },
                 call::Row::Record => open |= function.coldeflist.is_empty(),
             },
             _ => {
                 let data_type = super::expression(cx, &around, call)?.data_type;
-                columns.push(Visible { name: scalar_name, data_type, source: None });
+                columns.push(Visible { name: scalar_name, data_type, collation: None, source: None });
             }
         }
     }
     for definition in &function.coldeflist {
         if let Some(node::Node::ColumnDef(column)) = &definition.node {
             let data_type = column.type_name.as_ref().and_then(|own| type_name::resolve(cx.catalog, own));
-            columns.push(Visible { name: column.colname.clone(), data_type, source: None });
+            columns.push(Visible { name: column.colname.clone(), data_type, collation: None, source: None });
         }
     }
     if function.ordinality {
-        columns.push(Visible { name: "ordinality".to_owned(), data_type: Some(Type::named("int8")), source: None });
+        columns.push(Visible { name: "ordinality".to_owned(), data_type: Some(Type::named("int8")), collation: None, source: None });
     }
     let item = Item { alias: first_name, columns, open, ..Item::default() };
     Ok(with_alias(item, alias))
@@ -211,6 +211,7 @@ fn composite(cx: &Analysis<'_>, data_type: &Type) -> Option<Vec<Visible>> {
     let field = |column: &crate::catalog::Column| Visible {
         name: column.name.clone(),
         data_type: Some(Type::of(&column.data_type)),
+        collation: None,
         source: None,
     };
     Some(columns.iter().map(field).collect())

@@ -82,13 +82,21 @@ pub(crate) struct Analysis<'a> {
     pub(crate) uses: RefCell<Uses>,
     /// What stands where in the text, by byte offset.
     mentions: RefCell<BTreeMap<i32, Mention>>,
+    /// Collations of columns and `COLLATE` clauses that are not the types' defaults.
+    collations: RefCell<BTreeSet<String>>,
     /// Offsets of result columns that take their name from the column they are.
     bare_targets: RefCell<BTreeSet<i32>>,
 }
 
 impl<'a> Analysis<'a> {
     pub(crate) fn new(catalog: &'a Catalog) -> Self {
-        Self { catalog, uses: RefCell::default(), mentions: RefCell::default(), bare_targets: RefCell::default() }
+        Self {
+            catalog,
+            uses: RefCell::default(),
+            mentions: RefCell::default(),
+            collations: RefCell::default(),
+            bare_targets: RefCell::default(),
+        }
     }
 
     fn use_function(&self, name: &Name) {
@@ -116,6 +124,8 @@ pub(crate) struct Cooked {
     pub(crate) data_type: Option<Type>,
     /// `looks_like_function`: needs no parentheses in an index definition.
     pub(crate) is_call: bool,
+    /// Its collation, when it is another than its type's default.
+    pub(crate) collation: Option<String>,
     /// What it depends on.
     pub(crate) uses: Uses,
 }
@@ -125,6 +135,8 @@ fn cooked(analysis: Analysis<'_>, expr: &Expr) -> Cooked {
         text: print::expression(expr),
         data_type: expr.data_type.clone(),
         is_call: print::looks_like_function(expr),
+        // Where several take part the server asks for a COLLATE, which is then the one that counts.
+        collation: analysis.collations.take().into_iter().next(),
         uses: analysis.uses.into_inner(),
     }
 }

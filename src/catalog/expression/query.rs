@@ -102,7 +102,7 @@ fn recursive_start(cx: &Analysis<'_>, scope: &Scope<'_>, query: Option<&Node>) -
 
 fn visible(columns: Vec<Output>) -> Vec<Visible> {
     // A column of a subquery is not a table's column any more: the subquery has noted that one already.
-    columns.into_iter().map(|output| Visible { name: output.name, data_type: output.data_type, source: None }).collect()
+    columns.into_iter().map(|output| Visible { name: output.name, data_type: output.data_type, collation: None, source: None }).collect()
 }
 
 /// The result as columns of a subquery or a CTE in FROM.
@@ -203,7 +203,7 @@ fn plain(cx: &Analysis<'_>, scope: &mut Scope<'_>, stmt: &SelectStmt) -> Result<
                     if let Some(source) = &visible.source {
                         cx.use_relation(&source.relation, source.column.as_deref());
                     }
-                    let Visible { name, data_type, source } = visible;
+                    let Visible { name, data_type, source, .. } = visible;
                     shape.columns.push(Output { name, data_type, source });
                 }
             }

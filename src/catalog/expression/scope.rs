@@ -13,6 +13,8 @@ use crate::sql::quote;
 pub(crate) struct Visible {
     pub(crate) name: String,
     pub(crate) data_type: Option<Type>,
+    /// Collation when it is not the type's default.
+    pub(crate) collation: Option<String>,
     /// The column of the catalog it is, for dependencies.
     pub(crate) source: Option<ColumnReference>,
 }
@@ -42,6 +44,7 @@ impl Item {
             .map(|column| Visible {
                 name: column.name.clone(),
                 data_type: (!relation.columns_unknown).then(|| Type::of(&column.data_type)),
+                collation: column.collation.clone(),
                 source: Some(ColumnReference { relation: name.clone(), column: Some(column.name.clone()) }),
             })
             .collect();
@@ -113,6 +116,9 @@ pub(super) fn column(cx: &Analysis<'_>, scope: &Scope<'_>, column: &ColumnRef) -
             cx.use_relation(&source.relation, source.column.as_deref());
             cx.note_column(column.location, source, &parts);
         }
+        if let Some(collation) = &visible.collation {
+            cx.collations.borrow_mut().insert(collation.clone());
+        }
         return Ok(Expr::new(Kind::Name(text), visible.data_type));
     }
     let name = parts.last().map_or("", String::as_str);
@@ -136,7 +142,7 @@ pub(super) fn column(cx: &Analysis<'_>, scope: &Scope<'_>, column: &ColumnRef) -
 }
 
 fn nothing() -> Visible {
-    Visible { name: String::new(), data_type: None, source: None }
+    Visible { name: String::new(), data_type: None, collation: None, source: None }
 }
 
 fn current_value(scope: &Scope<'_>) -> Option<Type> {

@@ -5,7 +5,7 @@ use pg_query::protobuf::{AlterTableCmd, ColumnDef, node};
 use super::super::edit::{Edit, Outcome, fail};
 use super::super::table::columns;
 use super::super::{names, sequence};
-use super::dependents::{blocked, rebuild};
+use super::dependents::{blocked, indexes, rebuild};
 use super::{Target, tables};
 use crate::catalog::expression::{self, Scope, Type, pathway, strings};
 use crate::catalog::{DataType, Name};
@@ -34,11 +34,12 @@ pub(super) fn alter(edit: &mut Edit<'_>, target: Target<'_>, command: &AlterTabl
     }
     let mut touched = Vec::new();
     for table in tables(edit, target) {
+        let indexes = indexes(edit, &table, &command.name)?;
         one(edit, &table, &command.name, definition, &data_type)?;
-        touched.push(table);
+        touched.push((table, indexes));
     }
-    for table in &touched {
-        rebuild(edit, table, &command.name)?;
+    for (table, indexes) in &touched {
+        rebuild(edit, table, &command.name, indexes)?;
     }
     Ok(())
 }

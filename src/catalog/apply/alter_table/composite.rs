@@ -5,7 +5,7 @@ use pg_query::protobuf::{AlterTableCmd, AlterTableType, DropBehavior, Node, Rang
 use super::super::edit::{Edit, Outcome, fail};
 use super::super::table::columns;
 use super::super::{drop, names, owner};
-use super::dependents::rebuild;
+use super::dependents::{indexes, rebuild};
 use super::kind;
 use crate::catalog::expression::strings;
 use crate::catalog::{Column, Name, TypeKind};
@@ -103,13 +103,14 @@ fn alter_type(edit: &mut Edit<'_>, name: &Name, command: &AlterTableCmd, typed: 
         None => fail!("attribute {} of {name} does not exist", quote::ident(&command.name)),
     }
     for table in typed {
+        let indexes = indexes(edit, table, &command.name)?;
         for column in &mut edit.relation_mut(table)?.columns {
             if column.name == command.name {
                 column.data_type = new.data_type.clone();
                 column.collation.clone_from(&new.collation);
             }
         }
-        rebuild(edit, table, &command.name)?;
+        rebuild(edit, table, &command.name, &indexes)?;
     }
     Ok(())
 }

@@ -43,15 +43,26 @@ pub(super) fn blocked(edit: &Edit<'_>, table: &Name, column: &str, new: &DataTyp
     Ok(None)
 }
 
-/// Definitions that mention the column are made anew: their literals may get another type.
-pub(super) fn rebuild(edit: &mut Edit<'_>, table: &Name, column: &str) -> Outcome {
+/// The indexes that mention the column, as statements would make them before its type changes.
+pub(super) fn indexes(edit: &Edit<'_>, table: &Name, column: &str) -> Outcome<Vec<(Name, index::Wish)>> {
     let is = |name: &String| name == column;
+    let mut out = Vec::new();
     for name in names::indexes(edit, table) {
         let Some(found) = edit.relation(&name)?.index.clone() else { continue };
         let mut keys = found.keys.iter().filter_map(|key| key.column.as_ref());
         if keys.any(is) || found.expression_columns.iter().any(is) || found.include.iter().any(is) {
-            renew_index(edit, &name)?;
+            let wish = index::like(edit, &name)?;
+            out.push((name, wish));
         }
+    }
+    Ok(out)
+}
+
+/// Definitions that mention the column are made anew: their literals may get another type.
+pub(super) fn rebuild(edit: &mut Edit<'_>, table: &Name, column: &str, indexes: &[(Name, index::Wish)]) -> Outcome {
+    let is = |name: &String| name == column;
+    for (name, wish) in indexes {
+        renew_index(edit, name, wish)?;
     }
     for found in edit.relation(table)?.constraints.clone() {
         if let ConstraintKind::Check { .. } = &found.kind
@@ -74,11 +85,10 @@ pub(super) fn rebuild(edit: &mut Edit<'_>, table: &Name, column: &str) -> Outcom
     Ok(())
 }
 
-fn renew_index(edit: &mut Edit<'_>, name: &Name) -> Outcome {
+fn renew_index(edit: &mut Edit<'_>, name: &Name, wish: &index::Wish) -> Outcome {
     let old = edit.relation(name)?.clone();
     let Some(found) = &old.index else { return Ok(()) };
-    let wish = index::like(edit, name)?;
-    let mut renewed = index::renewed(edit, &found.table, &wish, name)?;
+    let mut renewed = index::renewed(edit, &found.table, wish, name)?;
     renewed.constraint.clone_from(&found.constraint);
     renewed.parent.clone_from(&found.parent);
     renewed.valid = found.valid;

@@ -75,6 +75,10 @@ pub(super) fn add(edit: &mut Edit<'_>, table: &Name, wished: &Wished, recurse: b
     if columns.len() != referenced_columns.len() {
         fail!("the foreign key of {table} and what it references differ in the number of columns");
     }
+    let partitioned = edit.relation(table)?.kind == RelationKind::PartitionedTable;
+    if partitioned && edit.major() < 18 && wished.node.skip_validation && !wished.new {
+        fail!("a foreign key of the partitioned table {table} cannot be NOT VALID");
+    }
     let index = unique::index_for(edit, &references, &referenced_columns);
     if index.is_none() {
         fail!("no unique constraint of {references} matches the referenced columns");
@@ -151,7 +155,7 @@ pub(in super::super) fn to_partitions(edit: &mut Edit<'_>, table: &Name, parent:
 
 /// The partitioned table's foreign key for one partition.
 pub(in super::super) fn to_partition(edit: &mut Edit<'_>, partition: &Name, parent: &Constraint) -> Outcome {
-    let equal = edit.relation(partition)?.constraints.iter().find(|own| same(own, parent)).map(|own| own.name.clone());
+    let equal = edit.relation(partition)?.constraints.iter().find(|own| same(own, parent) && (own.validated || !parent.validated)).map(|own| own.name.clone());
     if let Some(equal) = equal {
         inherit(edit, partition, &equal, true)?;
         change(edit, partition, &equal, |own| own.validated |= parent.validated)?;

@@ -102,12 +102,10 @@ fn relation(edit: &Edit<'_>, name: &Name, found: &mut Found) {
 /// Foreign keys and constraint triggers of another table.
 fn referencing(candidate: &Relation, name: &Name, other: &Name, found: &mut Found) {
     for constraint in &candidate.constraints {
-        if let ConstraintKind::ForeignKey { references, from_parent, .. } = &constraint.kind
+        if let ConstraintKind::ForeignKey { references, .. } = &constraint.kind
             && references == name
         {
-            let object = Object::Constraint(other.clone(), constraint.name.clone());
-            // The part for one partition goes with that partition only if the whole goes too.
-            if *from_parent { found.part(object) } else { found.normal(object) }
+            found.normal(Object::Constraint(other.clone(), constraint.name.clone()));
         }
     }
     for trigger in &candidate.triggers {

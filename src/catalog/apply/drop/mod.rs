@@ -45,6 +45,15 @@ pub(super) enum Object {
 }
 
 impl Object {
+    /// What the object is a part of: the relation or type, for a default the column.
+    fn wholes(&self) -> Vec<Object> {
+        let column = match self {
+            Object::Default(of, column) => Some(Object::Column(of.clone(), column.clone())),
+            _ => None,
+        };
+        self.whole().into_iter().chain(column).collect()
+    }
+
     /// The relation or type the object is a part of.
     fn whole(&self) -> Option<Object> {
         match self {
@@ -118,7 +127,7 @@ pub(super) fn objects(edit: &mut Edit<'_>, objects: &[Object], cascade: bool) ->
         }
     }
     for (dependent, object) in postponed {
-        let going = deleted.contains(&dependent) || dependent.whole().is_some_and(|whole| deleted.contains(&whole));
+        let going = deleted.contains(&dependent) || dependent.wholes().iter().any(|whole| deleted.contains(whole));
         if !going {
             kept = Some((dependent, object));
             break;

@@ -208,6 +208,7 @@ fn body_uses(edit: &Edit<'_>, signature: &Signature, body: &Node) -> Outcome<exp
             .map(|(name, data_type)| expression::Visible {
                 name: name.clone(),
                 data_type: Some(data_type.clone()),
+                collation: None,
                 source: None,
             })
             .collect(),

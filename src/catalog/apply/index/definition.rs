@@ -2,8 +2,7 @@
 
 use super::super::edit::{Edit, Outcome};
 use super::super::options;
-use super::keys::default_collation;
-use crate::catalog::expression::Type;
+use super::keys::natural_collation;
 use crate::catalog::{Catalog, Index, IndexKey, Name, Relation, RelationKind};
 use crate::sql::quote;
 
@@ -61,15 +60,7 @@ fn key(catalog: &Catalog, index: &Index, key: &IndexKey) -> String {
         (None, Some(expression)) => expression.clone(),
         (None, None) => String::new(),
     };
-    let column = key.column.as_ref().and_then(|column| catalog.relations.get(&index.table)?.column(column));
-    let natural = match column {
-        Some(column) => column
-            .collation
-            .clone()
-            .unwrap_or_else(|| default_collation(catalog, Some(&Type::of(&column.data_type)))),
-        // Of an expression it is the default, but for a COLLATE inside.
-        None => quote::qualified("pg_catalog", "default"),
-    };
+    let natural = natural_collation(catalog, &index.table, key);
     if !key.collation.is_empty() && key.collation != natural {
         out.push_str(&format!(" COLLATE {}", key.collation.strip_prefix("pg_catalog.").unwrap_or(&key.collation)));
     }

@@ -4,7 +4,7 @@ use pg_query::protobuf::{IndexElem, Node, SortByDir, SortByNulls, node};
 
 use super::super::edit::{Edit, Outcome, fail};
 use crate::catalog::expression::{Cooked, Scope, Type, cook, strings};
-use crate::catalog::{Catalog, IndexKey, Relation, TypeKind, builtin};
+use crate::catalog::{Catalog, IndexKey, Name, Relation, TypeKind, builtin};
 use crate::sql::quote;
 
 /// One key part; for an expression also what it depends on.
@@ -19,9 +19,9 @@ pub(super) fn key(
     let (data_type, own_collation) = if element.name.is_empty() {
         let Some(node) = element.expr.as_deref() else { fail!("a key part of the index is empty") };
         let cooked = cook(edit, scope, node)?;
-        let data_type = cooked.data_type.clone();
+        let found = (cooked.data_type.clone(), cooked.collation.clone());
         expression = Some(cooked);
-        (data_type, None)
+        found
     } else {
         match relation.column(&element.name) {
             Some(column) => (Some(Type::of(&column.data_type)), column.collation.clone()),
@@ -31,7 +31,9 @@ pub(super) fn key(
     };
     let collation = match collation_name(edit, &strings(&element.collation)) {
         Some(named) => named,
-        None => own_collation.unwrap_or_else(|| default_collation(edit, data_type.as_ref())),
+        None => own_collation
+            .filter(|_| data_type.as_ref().is_none_or(|own| own.is_collatable(edit)))
+            .unwrap_or_else(|| default_collation(edit, data_type.as_ref())),
     };
     let default = default_class(edit, method, data_type.as_ref());
     let named = named_class(edit, method, &strings(&element.opclass));
@@ -164,8 +166,35 @@ pub(super) fn column_node(column: &str) -> Node {
     Node { node: Some(node::Node::IndexElem(Box::new(element))) }
 }
 
-/// The key part of an index that exists, as a statement would write it.
-pub(super) fn to_node(key: &IndexKey) -> Outcome<Node> {
+/// The collation the key part has when none is named.
+pub(super) fn natural_collation(catalog: &Catalog, table: &Name, key: &IndexKey) -> String {
+    let column = key.column.as_ref().and_then(|column| catalog.relations.get(table)?.column(column));
+    match column {
+        Some(column) => column
+            .collation
+            .clone()
+            .unwrap_or_else(|| default_collation(catalog, Some(&Type::of(&column.data_type)))),
+        None => {
+            let default = quote::qualified("pg_catalog", "default");
+            let inside = (key.collation != default).then(|| expression_collation(catalog, table, key)).flatten();
+            inside.unwrap_or(default)
+        }
+    }
+}
+
+/// The collation that an expression has by itself.
+fn expression_collation(catalog: &Catalog, table: &Name, key: &IndexKey) -> Option<String> {
+    let node = super::parse(key.expression.as_deref()?).ok()?;
+    let scope = Scope::table(table, catalog.relations.get(table)?);
+    cook(catalog, &scope, &node).ok()?.collation
+}
+
+/// The key part of an index that exists, as a statement would write it: class and collation only where they are
+/// not what the column would get anyway.
+pub(super) fn to_node(catalog: &Catalog, table: &Name, key: &IndexKey) -> Outcome<Node> {
+    let natural = natural_collation(catalog, table, key);
+    let collation = if key.collation == natural { "" } else { key.collation.as_str() };
+    let operator_class = if key.default_class { "" } else { key.operator_class.as_str() };
     let name_parts = |text: &str| -> Vec<Node> {
         let parts = match text.parse::<crate::catalog::Name>() {
             Ok(name) => vec![name.schema, name.name],
@@ -183,8 +212,8 @@ pub(super) fn to_node(key: &IndexKey) -> Outcome<Node> {
     let element = IndexElem {
         name: key.column.clone().unwrap_or_default(),
         expr,
-        collation: if key.collation.is_empty() { Vec::new() } else { name_parts(&key.collation) },
-        opclass: if key.operator_class.is_empty() { Vec::new() } else { name_parts(&key.operator_class) },
+        collation: if collation.is_empty() { Vec::new() } else { name_parts(collation) },
+        opclass: if operator_class.is_empty() { Vec::new() } else { name_parts(operator_class) },
         ordering: direction as i32,
         nulls_ordering: nulls as i32,
         ..IndexElem::default()

@@ -219,7 +219,7 @@ pub(super) fn for_partition(edit: &mut Edit<'_>, partition: &Name, parent: &Name
 pub(super) fn like(edit: &Edit<'_>, index: &Name) -> Outcome<Wish> {
     let relation = edit.relation(index)?;
     let Some(found) = &relation.index else { fail!("{index} is not an index") };
-    let keys = found.keys.iter().map(keys::to_node).collect::<Outcome<Vec<_>>>()?;
+    let keys = found.keys.iter().map(|key| keys::to_node(edit, &found.table, key)).collect::<Outcome<Vec<_>>>()?;
     let include = found.include.iter().map(|column| keys::column_node(column)).collect();
     let predicate = match &found.predicate {
         Some(text) => Some(parse(text)?),
