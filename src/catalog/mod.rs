@@ -5,9 +5,12 @@
 
 pub mod apply;
 pub mod builtin;
+pub mod compare;
+mod expression;
 pub mod fingerprint;
 pub mod introspect;
 pub mod model;
+pub mod naming;
 pub mod types;
 
 pub use model::*;

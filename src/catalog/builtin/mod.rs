@@ -7,11 +7,13 @@
 mod casts;
 mod functions;
 mod operator_classes;
+mod signatures;
 mod types;
 
 pub use casts::{BuiltinCast, cast, casts_from};
 pub use functions::{BuiltinFunction, function, function_majors, function_volatility};
 pub use operator_classes::{BuiltinOperatorClass, default_operator_class, operator_class};
+pub use signatures::{BuiltinOperator, BuiltinSignature, operators, signatures};
 pub use types::{BuiltinType, type_by_name};
 
 /// The newest major of the data; later ones are taken to have at least what it has.

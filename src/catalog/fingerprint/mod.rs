@@ -138,6 +138,7 @@ impl Hash {
             privileges,
             comment,
             extension,
+            columns_unknown: _,
             stats: _,
         } = relation;
         self.value(&(

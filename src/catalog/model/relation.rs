@@ -59,6 +59,10 @@ pub struct Relation {
     /// Columns in order, dropped ones left out. Empty for indexes and sequences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Column>,
+    /// Set in a simulated catalog when the columns could not be worked out (`CREATE TABLE AS` of a query whose
+    /// types are not known): there may be others, of other types.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub columns_unknown: bool,
     /// Constraints of tables, ordered by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<Constraint>,
@@ -138,6 +142,7 @@ impl Relation {
             persistence: Persistence::Permanent,
             owner: owner.into(),
             columns: Vec::new(),
+            columns_unknown: false,
             constraints: Vec::new(),
             triggers: Vec::new(),
             rules: Vec::new(),

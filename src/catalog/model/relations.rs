@@ -117,6 +117,12 @@ impl Relations {
         self.0.keys()
     }
 
+    /// The relations of one schema, without looking at the others.
+    pub fn in_schema<'a>(&'a self, schema: &'a str) -> impl Iterator<Item = Pair<'a>> {
+        let from = self.0.range(Name::new(schema, "")..);
+        from.take_while(move |(name, _)| name.schema == schema).map(|(name, relation)| (name, &**relation))
+    }
+
     /// Relations in the order of their names.
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &Relation> + ExactSizeIterator + Clone {
         self.0.values().map(|shared| &**shared)

@@ -30,6 +30,12 @@ pub struct Server {
     /// Session `default_table_access_method`: what a new table gets (`heap`).
     #[serde(default, skip_serializing_if = "is_default")]
     pub default_table_access_method: String,
+    /// Session `default_tablespace`; empty for the database's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub session_tablespace: String,
+    /// The `search_path` setting when a simulated statement has set it: schemas that do not exist yet included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub search_path_setting: Vec<String>,
 }
 
 impl Server {

@@ -1,0 +1,85 @@
+//! A renaming carried through the catalog.
+
+use super::super::edit::{Edit, Outcome};
+use super::super::{constraint, index, names};
+use super::{names_in, small, texts};
+use crate::catalog::expression::Renaming;
+use crate::catalog::{ConstraintKind, Name, Relation};
+
+/// Renames in every relation, type, function and small object that mentions what is renamed.
+pub(in super::super) fn apply(edit: &mut Edit<'_>, renaming: &Renaming) -> Outcome {
+    let mut changed: Vec<(Name, Name, Relation)> = Vec::new();
+    for (name, relation) in &edit.relations {
+        let new_name = renaming.of_relation(name).unwrap_or_else(|| name.clone());
+        let own_column = renaming.column.as_ref().is_some_and(|(table, _, _)| table == name);
+        // A copy is only made of what may change.
+        if new_name == *name && !own_column && !may_mention(relation, renaming) {
+            continue;
+        }
+        let mut relation = relation.clone();
+        texts::rewrite(edit, name, &mut relation, renaming)?;
+        names_in::replace(&mut relation, name, renaming);
+        if let Some((table, old, new)) = &renaming.column
+            && table == name
+        {
+            rename_own(&mut relation, old, new);
+        }
+        rename_identity(&mut relation, name, renaming);
+        changed.push((name.clone(), new_name, relation));
+    }
+    small::apply(edit, renaming)?;
+    for (old, new, _) in &changed {
+        if old != new {
+            edit.take_relation(old);
+        }
+    }
+    let renamed: Vec<Name> = changed.iter().map(|(_, new, _)| new.clone()).collect();
+    for (_, new, relation) in changed {
+        edit.put_relation(new, relation);
+    }
+    for name in renamed {
+        redefine(edit, &name)?;
+    }
+    Ok(())
+}
+
+fn may_mention(relation: &Relation, renaming: &Renaming) -> bool {
+    let mut copy = relation.clone();
+    names_in::replace(&mut copy, &Name::new("", ""), renaming)
+}
+
+fn rename_own(relation: &mut Relation, old: &str, new: &str) {
+    for column in relation.columns.iter_mut().filter(|column| column.name == old) {
+        new.clone_into(&mut column.name);
+    }
+}
+
+/// The replica identity names an index without its schema.
+fn rename_identity(relation: &mut Relation, name: &Name, renaming: &Renaming) {
+    if let crate::catalog::ReplicaIdentity::Index(index) = &mut relation.replica_identity
+        && let Some(new) = renaming.of_relation(&Name::new(name.schema.as_str(), index.as_str()))
+    {
+        index.clone_from(&new.name);
+    }
+}
+
+/// Definitions that follow from the facts.
+fn redefine(edit: &mut Edit<'_>, name: &Name) -> Outcome {
+    let relation = edit.relation(name)?;
+    if relation.index.is_some() {
+        return index::redefine(edit, name);
+    }
+    let constraints: Vec<String> = relation
+        .constraints
+        .iter()
+        .filter(|own| own.kind != ConstraintKind::Trigger)
+        .map(|own| own.name.clone())
+        .collect();
+    for own in constraints {
+        constraint::redefine(edit, name, &own)?;
+    }
+    for index in names::indexes(edit, name) {
+        index::redefine(edit, &index)?;
+    }
+    Ok(())
+}
