@@ -117,10 +117,7 @@ felt() {
 
 # The schema without the ledger, as pg_dump prints it; keys that differ from dump to dump are left out.
 shop_schema() {
-	# shellcheck disable=SC2016 # the pod's shell expands it
-	kube exec --namespace "$NS" shop-db-0 -- sh -c \
-		'PGPASSWORD=$POSTGRES_PASSWORD pg_dump -s -h 127.0.0.1 -U postgres --exclude-schema=wesley postgres' |
-		grep -v '^\\\(un\)\?restrict'
+	"$PG_TOOLS/pg_dump" --schema-only --exclude-schema=wesley "$URL" | grep -v '^\\\(un\)\?restrict'
 }
 
 # A fingerprint of what the application does not change: the orders that were there at the start.
