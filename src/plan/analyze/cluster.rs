@@ -1,11 +1,272 @@
-//! What is above the database or touches no relation of it.
+//! What is above the database, belongs to the session, or touches no relation of it.
 
 use pg_query::NodeEnum;
+use pg_query::protobuf::{
+    AlterDatabaseStmt, AlterExtensionContentsStmt, CreateEventTrigStmt, CreateExtensionStmt, DiscardMode, DropRoleStmt,
+    ObjectType, TransactionStmtKind,
+};
 
-use super::{Impact, Resolver};
+use super::names::Qualified;
+use super::objects::{self, Existence};
+use super::refusal::{missing_object, object_exists, require_relation, require_role};
+use super::{Impact, Resolver, TransactionRule, options, privileges, statistics, types};
+use crate::plan::lock::LockMode;
+use crate::plan::model::HazardId;
 
 /// Statements that no other family has: server, database, session and objects without relations.
 pub(super) fn other(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
-    let _ = (node, resolver);
-    Impact::unanalyzable("no rule for this statement yet")
+    match node {
+        NodeEnum::CreateEnumStmt(statement) => types::create_enum(statement, resolver),
+        NodeEnum::CreateDomainStmt(statement) => types::create_domain(statement, resolver),
+        NodeEnum::CompositeTypeStmt(statement) => types::create_composite(statement, resolver),
+        NodeEnum::CreateRangeStmt(statement) => types::create_range(statement, resolver),
+        NodeEnum::DefineStmt(statement) => types::define(statement, resolver),
+        NodeEnum::AlterTypeStmt(statement) => types::alter_type(statement, resolver),
+        NodeEnum::AlterStatsStmt(statement) => statistics::alter_statistics(statement, resolver),
+        NodeEnum::GrantRoleStmt(statement) => privileges::grant_role(statement, resolver),
+        NodeEnum::AlterDefaultPrivilegesStmt(statement) => privileges::default_privileges(statement, resolver),
+        NodeEnum::CreateExtensionStmt(statement) => create_extension(statement, resolver),
+        NodeEnum::AlterExtensionStmt(statement) => {
+            let mut impact = Impact::none();
+            require_extension(&mut impact, resolver, &statement.extname);
+            script(&mut impact);
+            impact
+        }
+        NodeEnum::AlterExtensionContentsStmt(statement) => extension_member(statement, resolver),
+        NodeEnum::CreateEventTrigStmt(statement) => create_event_trigger(statement, resolver),
+        NodeEnum::AlterFunctionStmt(statement) => {
+            let mut impact = Impact::none();
+            let kind = ObjectType::try_from(statement.objtype).unwrap_or_default();
+            if let Some(function) = &statement.func {
+                let object = NodeEnum::ObjectWithArgs(function.clone());
+                if objects::exists(resolver, kind, &object) == Existence::Missing {
+                    objects::refuse_missing(&mut impact, kind, &object);
+                }
+            }
+            impact
+        }
+        NodeEnum::TransactionStmt(statement) => {
+            let kind = TransactionStmtKind::try_from(statement.kind).unwrap_or_default();
+            let prepared = matches!(
+                kind,
+                TransactionStmtKind::TransStmtCommitPrepared | TransactionStmtKind::TransStmtRollbackPrepared
+            );
+            if prepared { forbidden() } else { Impact::none() }
+        }
+        NodeEnum::DiscardStmt(statement) if statement.target == DiscardMode::DiscardAll as i32 => forbidden(),
+        NodeEnum::CreatedbStmt(_)
+        | NodeEnum::DropdbStmt(_)
+        | NodeEnum::AlterSystemStmt(_)
+        | NodeEnum::CreateTableSpaceStmt(_)
+        | NodeEnum::DropTableSpaceStmt(_) => cluster_wide(forbidden()),
+        NodeEnum::AlterDatabaseStmt(statement) => alter_database(statement),
+        NodeEnum::CreateRoleStmt(statement) => {
+            let mut impact = cluster_wide(Impact::none());
+            if resolver.catalog.roles.contains(&statement.role) {
+                object_exists(&mut impact, "role", &statement.role);
+            }
+            impact.hazard(HazardId::Authorization, None, "A role comes into being.");
+            impact
+        }
+        NodeEnum::DropRoleStmt(statement) => drop_role(statement, resolver),
+        NodeEnum::AlterRoleStmt(statement) => {
+            let mut impact = cluster_wide(Impact::none());
+            if let Some(role) = &statement.role {
+                require_role(&mut impact, resolver, &role.rolename);
+            }
+            impact.hazard(HazardId::Authorization, None, "What the role may do changes.");
+            impact
+        }
+        NodeEnum::AlterRoleSetStmt(_)
+        | NodeEnum::AlterDatabaseSetStmt(_)
+        | NodeEnum::AlterDatabaseRefreshCollStmt(_)
+        | NodeEnum::AlterTableSpaceOptionsStmt(_)
+        | NodeEnum::CheckPointStmt(_) => cluster_wide(Impact::none()),
+        NodeEnum::VariableSetStmt(_)
+        | NodeEnum::VariableShowStmt(_)
+        | NodeEnum::DiscardStmt(_)
+        | NodeEnum::LoadStmt(_)
+        | NodeEnum::NotifyStmt(_)
+        | NodeEnum::ListenStmt(_)
+        | NodeEnum::UnlistenStmt(_)
+        | NodeEnum::ClosePortalStmt(_)
+        | NodeEnum::FetchStmt(_)
+        | NodeEnum::DeallocateStmt(_)
+        | NodeEnum::ConstraintsSetStmt(_)
+        | NodeEnum::AlterEventTrigStmt(_)
+        | NodeEnum::CreateFdwStmt(_)
+        | NodeEnum::AlterFdwStmt(_)
+        | NodeEnum::CreateForeignServerStmt(_)
+        | NodeEnum::AlterForeignServerStmt(_)
+        | NodeEnum::CreateUserMappingStmt(_)
+        | NodeEnum::AlterUserMappingStmt(_)
+        | NodeEnum::DropUserMappingStmt(_)
+        | NodeEnum::ImportForeignSchemaStmt(_)
+        | NodeEnum::CreateCastStmt(_)
+        | NodeEnum::CreateConversionStmt(_)
+        | NodeEnum::CreateOpClassStmt(_)
+        | NodeEnum::CreateOpFamilyStmt(_)
+        | NodeEnum::AlterOpFamilyStmt(_)
+        | NodeEnum::AlterOperatorStmt(_)
+        | NodeEnum::CreateTransformStmt(_)
+        | NodeEnum::CreatePlangStmt(_)
+        | NodeEnum::CreateAmStmt(_)
+        | NodeEnum::AlterTsdictionaryStmt(_)
+        | NodeEnum::AlterTsconfigurationStmt(_)
+        | NodeEnum::AlterCollationStmt(_) => Impact::none(),
+        NodeEnum::ExecuteStmt(_) => Impact::unanalyzable("what a prepared statement does is not known here"),
+        _ => Impact::unanalyzable("no rule knows this statement"),
+    }
+}
+
+fn forbidden() -> Impact {
+    Impact { transaction: TransactionRule::Forbidden, ..Impact::none() }
+}
+
+fn cluster_wide(mut impact: Impact) -> Impact {
+    impact.hazard(HazardId::ClusterWide, None, "The statement changes the server or cluster beyond this database.");
+    impact
+}
+
+/// Moving a database to another tablespace copies its files outside of any transaction.
+fn alter_database(statement: &AlterDatabaseStmt) -> Impact {
+    let moves = options::find(&statement.options, "tablespace").is_some();
+    cluster_wide(if moves { forbidden() } else { Impact::none() })
+}
+
+fn drop_role(statement: &DropRoleStmt, resolver: &Resolver<'_>) -> Impact {
+    let mut impact = cluster_wide(Impact::none());
+    for node in &statement.roles {
+        if let Some(NodeEnum::RoleSpec(role)) = &node.node {
+            if !statement.missing_ok {
+                require_role(&mut impact, resolver, &role.rolename);
+            }
+            owned(&mut impact, resolver, &role.rolename);
+        }
+    }
+    impact.hazard(HazardId::Authorization, None, "A role is removed.");
+    impact
+}
+
+/// 2BP01: a role that owns something cannot be dropped.
+fn owned(impact: &mut Impact, resolver: &Resolver<'_>, role: &str) {
+    let relation = resolver.catalog.relations.iter().find(|(_, relation)| relation.owner == role);
+    if let Some((name, _)) = relation {
+        impact.refuse(
+            "2BP01",
+            format!("role \"{role}\" cannot be dropped because some objects depend on it: {name}"),
+            "Use REASSIGN OWNED and DROP OWNED for the role first.",
+        );
+    }
+}
+
+fn create_extension(statement: &CreateExtensionStmt, resolver: &Resolver<'_>) -> Impact {
+    let mut impact = Impact::none();
+    if resolver.catalog.extensions.contains_key(&statement.extname) {
+        if !statement.if_not_exists {
+            object_exists(&mut impact, "extension", &statement.extname);
+        }
+        return impact;
+    }
+    script(&mut impact);
+    impact
+}
+
+/// Scripts of extensions make objects of their own; one that touches tables of the user is possible.
+fn script(impact: &mut Impact) {
+    impact.hazard(
+        HazardId::MayFail,
+        None,
+        "What the extension's script does is not known here; it usually touches only objects of its own.",
+    );
+}
+
+fn require_extension(impact: &mut Impact, resolver: &Resolver<'_>, extension: &str) {
+    if !resolver.catalog.extensions.contains_key(extension) {
+        missing_object(impact, "extension", extension);
+    }
+}
+
+/// ShareUpdateExclusive on a relation that becomes, or ceases to be, a member.
+fn extension_member(statement: &AlterExtensionContentsStmt, resolver: &Resolver<'_>) -> Impact {
+    let mut impact = Impact::none();
+    require_extension(&mut impact, resolver, &statement.extname);
+    let kind = ObjectType::try_from(statement.objtype).unwrap_or_default();
+    let Some(object) = statement.object.as_ref().and_then(|object| object.node.as_ref()) else { return impact };
+    let is_relation = matches!(
+        kind,
+        ObjectType::ObjectTable
+            | ObjectType::ObjectView
+            | ObjectType::ObjectMatview
+            | ObjectType::ObjectSequence
+            | ObjectType::ObjectForeignTable
+            | ObjectType::ObjectIndex
+    );
+    if is_relation {
+        let Some(name) = Qualified::from_object(object) else { return impact };
+        let range = pg_query::protobuf::RangeVar {
+            schemaname: name.schema.to_owned(),
+            relname: name.name.to_owned(),
+            ..Default::default()
+        };
+        let Some(found) = require_relation(&mut impact, resolver, &range, false) else { return impact };
+        impact.lock(found.name.clone(), LockMode::ShareUpdateExclusive);
+        let member = found.relation.extension.as_deref();
+        let adds = statement.action > 0;
+        if adds && let Some(owner) = member {
+            impact.refuse(
+                "55000",
+                format!("{} is already a member of extension \"{owner}\"", found.name),
+                "Drop it from that extension first.",
+            );
+        } else if !adds && member != Some(statement.extname.as_str()) {
+            impact.refuse(
+                "55000",
+                format!("{} is not a member of extension \"{}\"", found.name, statement.extname),
+                "Check the names of the object and of the extension.",
+            );
+        }
+    } else if objects::exists(resolver, kind, object) == Existence::Missing {
+        objects::refuse_missing(&mut impact, kind, object);
+    }
+    impact
+}
+
+fn create_event_trigger(statement: &CreateEventTrigStmt, resolver: &Resolver<'_>) -> Impact {
+    let mut impact = Impact::none();
+    if resolver.catalog.event_triggers.contains_key(&statement.trigname) {
+        object_exists(&mut impact, "event trigger", &statement.trigname);
+    }
+    let known = ["ddl_command_start", "ddl_command_end", "sql_drop", "table_rewrite"];
+    if statement.eventname == "login" && resolver.major() < 17
+        || !known.contains(&statement.eventname.as_str()) && statement.eventname != "login"
+    {
+        impact.refuse(
+            "42601",
+            format!("unrecognized event name \"{}\"", statement.eventname),
+            "Use ddl_command_start, ddl_command_end, sql_drop, table_rewrite, or login on PostgreSQL 17 and newer.",
+        );
+    }
+    if let Some(name) = Qualified::from_nodes(&statement.funcname) {
+        let found = resolver.functions_named(name);
+        if found.is_empty() {
+            impact.refuse(
+                "42883",
+                format!("function {}() does not exist", name.shown()),
+                "Create the function first; it takes no arguments and returns event_trigger.",
+            );
+        } else if !found.iter().any(|function| function.result == "event_trigger") {
+            impact.refuse(
+                "42P17",
+                format!("function {} must return type event_trigger", name.shown()),
+                "Declare the function RETURNS event_trigger.",
+            );
+        }
+    }
+    impact.hazard(
+        HazardId::HiddenLock,
+        None,
+        "From now on the function runs with every schema change it fires on, and takes its locks too.",
+    );
+    impact
 }

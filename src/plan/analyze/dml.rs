@@ -1,52 +1,145 @@
-//! Queries and changes of data.
+//! Queries and changes of data as statements of their own, and what wraps them.
 
-use pg_query::protobuf::{
-    CopyStmt, DeclareCursorStmt, DeleteStmt, ExplainStmt, InsertStmt, MergeStmt, PrepareStmt, SelectStmt, UpdateStmt,
-};
+use pg_query::NodeEnum;
+use pg_query::protobuf::{CopyStmt, DeclareCursorStmt, ExplainStmt, OverridingKind, PrepareStmt, SelectStmt};
 
-use super::{Impact, Resolver};
+use super::names::strings;
+use super::query::{Depth, Reader};
+use super::refusal::{missing_column, require_relation};
+use super::resolve::Rel;
+use super::since::{self, Feature};
+use super::{Impact, Resolver, effects, options, views};
+use crate::catalog::RelationKind;
+use crate::plan::lock::LockMode;
 
-pub(super) fn insert(statement: &InsertStmt, resolver: &Resolver<'_>) -> Impact {
-    let _ = (statement, resolver);
-    Impact::unanalyzable("no rule for this statement yet")
-}
+pub(super) use super::query::has_replica_identity;
 
-pub(super) fn update(statement: &UpdateStmt, resolver: &Resolver<'_>) -> Impact {
-    let _ = (statement, resolver);
-    Impact::unanalyzable("no rule for this statement yet")
-}
-
-pub(super) fn delete(statement: &DeleteStmt, resolver: &Resolver<'_>) -> Impact {
-    let _ = (statement, resolver);
-    Impact::unanalyzable("no rule for this statement yet")
-}
-
-pub(super) fn merge(statement: &MergeStmt, resolver: &Resolver<'_>) -> Impact {
-    let _ = (statement, resolver);
-    Impact::unanalyzable("no rule for this statement yet")
-}
-
+/// SELECT, VALUES, TABLE and SELECT INTO.
 pub(super) fn select(statement: &SelectStmt, resolver: &Resolver<'_>) -> Impact {
-    let _ = (statement, resolver);
-    Impact::unanalyzable("no rule for this statement yet")
+    match views::into_clause(statement) {
+        Some(into) => views::select_into(statement, into, resolver),
+        None => run(&NodeEnum::SelectStmt(Box::new(statement.clone())), resolver),
+    }
 }
 
+/// INSERT, UPDATE, DELETE and MERGE.
+pub(super) fn run(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
+    Reader::new(resolver, Depth::Run).statement(node)
+}
+
+/// AccessShare and a full read when data goes out, the locks of INSERT when it comes in.
 pub(super) fn copy(statement: &CopyStmt, resolver: &Resolver<'_>) -> Impact {
-    let _ = (statement, resolver);
-    Impact::unanalyzable("no rule for this statement yet")
+    if let Some(query) = statement.query.as_ref().and_then(|query| query.node.as_ref()) {
+        return run(query, resolver);
+    }
+    let mut impact = Impact::none();
+    let Some(name) = &statement.relation else { return impact };
+    for (option, feature) in [("on_error", Feature::CopyOnError), ("log_verbosity", Feature::CopyOnError)] {
+        if options::find(&statement.options, option).is_some() {
+            since::require(&mut impact, resolver, feature);
+        }
+    }
+    let Some(table) = require_relation(&mut impact, resolver, name, false) else { return impact };
+    let columns = strings(&statement.attlist);
+    for column in &columns {
+        if table.relation.column(column).is_none() {
+            missing_column(&mut impact, column, table.name);
+        }
+    }
+    if statement.is_from {
+        copy_from(&mut impact, resolver, table, &columns, &statement.filename);
+    } else {
+        copy_to(&mut impact, resolver, table);
+    }
+    if let Some(condition) = statement.where_clause.as_ref().and_then(|node| node.node.as_ref()) {
+        impact.merge(Reader::new(resolver, Depth::Run).expression(condition));
+    }
+    impact
 }
 
+/// Only the table itself is copied, not its children.
+fn copy_to<'a>(impact: &mut Impact, resolver: &Resolver<'a>, table: Rel<'a>) {
+    impact.lock(table.name.clone(), LockMode::AccessShare);
+    let populated = table.relation.view.as_ref().is_some_and(|view| view.populated);
+    let copyable = match table.relation.kind {
+        RelationKind::Table => true,
+        RelationKind::MaterializedView => resolver.major() >= 18 && populated,
+        _ => false,
+    };
+    if copyable {
+        effects::scan(impact, table);
+    } else {
+        impact.refuse(
+            "42809",
+            format!("cannot copy from {} \"{}\"", super::refusal::kind_word(table.relation.kind), table.name.name),
+            "Use COPY (SELECT ...) TO.",
+        );
+    }
+}
+
+fn copy_from<'a>(impact: &mut Impact, resolver: &Resolver<'a>, table: Rel<'a>, columns: &[&str], filename: &str) {
+    impact.lock(table.name.clone(), LockMode::RowExclusive);
+    match table.relation.kind {
+        RelationKind::Table | RelationKind::PartitionedTable | RelationKind::ForeignTable => {}
+        RelationKind::View if table.relation.triggers.iter().any(|trigger| trigger.on_insert) => {}
+        _ => {
+            return impact.refuse(
+                "42809",
+                format!("cannot copy to {} \"{}\"", super::refusal::kind_word(table.relation.kind), table.name.name),
+                "Copy into a table, or give the view an INSTEAD OF INSERT trigger.",
+            );
+        }
+    }
+    let columns: Vec<String> = if columns.is_empty() {
+        // Generated columns are left out of COPY's own list.
+        let given = table.relation.columns.iter().filter(|column| column.generated.is_none());
+        given.map(|column| column.name.clone()).collect()
+    } else {
+        columns.iter().map(|column| (*column).to_owned()).collect()
+    };
+    // The one file whose contents are known.
+    if filename == "/dev/null" {
+        return;
+    }
+    impact.merge(Reader::new(resolver, Depth::Run).new_rows(table, &columns, OverridingKind::OverridingSystemValue));
+}
+
+/// The statement explained is planned; with ANALYZE it is run.
 pub(super) fn explain(statement: &ExplainStmt, resolver: &Resolver<'_>) -> Impact {
-    let _ = (statement, resolver);
-    Impact::unanalyzable("no rule for this statement yet")
+    let Some(query) = statement.query.as_ref().and_then(|query| query.node.as_ref()) else { return Impact::none() };
+    if options::is_on(&statement.options, "analyze") {
+        return super::analyze_node(query, resolver);
+    }
+    match query {
+        NodeEnum::CreateTableAsStmt(create) => match create.query.as_ref().and_then(|query| query.node.as_ref()) {
+            Some(query) => plan(query, resolver),
+            None => Impact::none(),
+        },
+        NodeEnum::DeclareCursorStmt(cursor) => match cursor.query.as_ref().and_then(|query| query.node.as_ref()) {
+            Some(query) => plan(query, resolver),
+            None => Impact::none(),
+        },
+        NodeEnum::RefreshMatViewStmt(_) => Impact::none(),
+        other => plan(other, resolver),
+    }
 }
 
+fn plan(query: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
+    Reader::new(resolver, Depth::Plan).statement(query)
+}
+
+/// The statement is analysed and rewritten; planning waits for EXECUTE.
 pub(super) fn prepare(statement: &PrepareStmt, resolver: &Resolver<'_>) -> Impact {
-    let _ = (statement, resolver);
-    Impact::unanalyzable("no rule for this statement yet")
+    match statement.query.as_ref().and_then(|query| query.node.as_ref()) {
+        Some(query) => Reader::new(resolver, Depth::Rewrite).statement(query),
+        None => Impact::none(),
+    }
 }
 
+/// The query is planned; rows are read by FETCH, or, with HOLD, when the transaction ends.
 pub(super) fn declare_cursor(statement: &DeclareCursorStmt, resolver: &Resolver<'_>) -> Impact {
-    let _ = (statement, resolver);
-    Impact::unanalyzable("no rule for this statement yet")
+    match statement.query.as_ref().and_then(|query| query.node.as_ref()) {
+        Some(query) => plan(query, resolver),
+        None => Impact::none(),
+    }
 }

@@ -11,31 +11,36 @@ mod create;
 mod dependents;
 mod dml;
 mod drop;
+mod effects;
+mod event_triggers;
 mod expression;
 mod impact;
 mod implication;
 mod index;
-#[allow(dead_code)]
 mod lookup;
 mod maintenance;
-#[allow(dead_code)]
 mod names;
+mod objects;
+mod options;
 mod policies;
 mod privileges;
 mod publications;
-#[allow(dead_code)]
+mod query;
 mod refusal;
 mod rename;
 mod resolve;
 mod routines;
+mod rules;
 mod sequences;
-#[allow(dead_code)]
 mod since;
+mod statistics;
 mod storage_parameters;
+mod triggers;
 mod truncate;
 mod types;
 mod views;
 mod volatile;
+mod walk;
 
 use pg_query::NodeEnum;
 
@@ -52,16 +57,23 @@ pub fn analyze(statement: &Statement, catalog: &Catalog) -> Impact {
 
 /// [`analyze`] for a parse tree, with a resolver that can be shared while the catalog stays the same.
 pub fn analyze_node(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
+    let mut impact = statement(node, resolver);
+    event_triggers::fire(&mut impact, node, resolver);
+    impact
+}
+
+/// What the statement itself does.
+fn statement(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
     match node {
         NodeEnum::AlterTableStmt(statement) => alter_table::alter_table(statement, resolver),
         NodeEnum::IndexStmt(statement) => index::create_index(statement, resolver),
         NodeEnum::ReindexStmt(statement) => index::reindex(statement, resolver),
         NodeEnum::CreateStmt(statement) => create::create_table(statement, resolver),
-        NodeEnum::CreateTableAsStmt(statement) => create::create_table_as(statement, resolver),
+        NodeEnum::CreateTableAsStmt(statement) => views::create_table_as(statement, resolver),
         NodeEnum::CreateForeignTableStmt(statement) => create::create_foreign_table(statement, resolver),
-        NodeEnum::CreateTrigStmt(statement) => create::create_trigger(statement, resolver),
-        NodeEnum::RuleStmt(statement) => create::create_rule(statement, resolver),
-        NodeEnum::CreateStatsStmt(statement) => create::create_statistics(statement, resolver),
+        NodeEnum::CreateTrigStmt(statement) => triggers::create_trigger(statement, resolver),
+        NodeEnum::RuleStmt(statement) => rules::create_rule(statement, resolver),
+        NodeEnum::CreateStatsStmt(statement) => statistics::create_statistics(statement, resolver),
         NodeEnum::CreateSchemaStmt(statement) => create::create_schema(statement, resolver),
         NodeEnum::DropStmt(statement) => drop::drop(statement, resolver),
         NodeEnum::DropOwnedStmt(statement) => drop::drop_owned(statement, resolver),
@@ -91,10 +103,9 @@ pub fn analyze_node(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
         NodeEnum::ClusterStmt(statement) => maintenance::cluster(statement, resolver),
         NodeEnum::LockStmt(statement) => maintenance::lock_table(statement, resolver),
         NodeEnum::AlterTableMoveAllStmt(statement) => maintenance::move_all(statement, resolver),
-        NodeEnum::InsertStmt(statement) => dml::insert(statement, resolver),
-        NodeEnum::UpdateStmt(statement) => dml::update(statement, resolver),
-        NodeEnum::DeleteStmt(statement) => dml::delete(statement, resolver),
-        NodeEnum::MergeStmt(statement) => dml::merge(statement, resolver),
+        NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) | NodeEnum::MergeStmt(_) => {
+            dml::run(node, resolver)
+        }
         NodeEnum::SelectStmt(statement) => dml::select(statement, resolver),
         NodeEnum::CopyStmt(statement) => dml::copy(statement, resolver),
         NodeEnum::ExplainStmt(statement) => dml::explain(statement, resolver),

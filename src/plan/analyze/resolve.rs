@@ -1,8 +1,9 @@
 //! Questions about the catalog that rules ask: names by search path, trees of partitions and children, both
 //! sides of foreign keys, dependents.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use pg_query::protobuf::RangeVar;
 
@@ -59,12 +60,39 @@ pub struct Resolver<'a> {
     /// The catalog it answers from.
     pub catalog: &'a Catalog,
     reverse: OnceCell<Reverse<'a>>,
+    /// Functions whose bodies are being read, against functions that call each other.
+    reading: Rc<RefCell<Vec<Name>>>,
+}
+
+/// Held while the body of a function is read.
+#[derive(Debug)]
+pub(super) struct Reading(Rc<RefCell<Vec<Name>>>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.borrow_mut().pop();
+    }
 }
 
 impl<'a> Resolver<'a> {
     /// A resolver for `catalog` as it is.
     pub fn new(catalog: &'a Catalog) -> Self {
-        Self { catalog, reverse: OnceCell::new() }
+        Self { catalog, reverse: OnceCell::new(), reading: Rc::default() }
+    }
+
+    /// A resolver for the catalog as it is later in the same code.
+    pub(super) fn over<'b>(&self, catalog: &'b Catalog) -> Resolver<'b> {
+        Resolver { catalog, reverse: OnceCell::new(), reading: Rc::clone(&self.reading) }
+    }
+
+    /// Marks the function as being read; `None` when it already is.
+    pub(super) fn read_function(&self, name: &Name) -> Option<Reading> {
+        let mut reading = self.reading.borrow_mut();
+        if reading.contains(name) {
+            return None;
+        }
+        reading.push(name.clone());
+        Some(Reading(Rc::clone(&self.reading)))
     }
 
     /// Major version of the server: 18 for 180004.

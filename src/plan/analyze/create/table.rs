@@ -1,0 +1,209 @@
+//! CREATE TABLE and CREATE FOREIGN TABLE.
+
+use std::collections::BTreeMap;
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{ColumnDef, CreateForeignTableStmt, CreateStmt, RangeVar, TableLikeClause, TypeName};
+
+use super::{constraints, partition};
+use crate::catalog::{RelationKind, TypeKind, types};
+use crate::plan::analyze::lookup::{SERIAL, TypeLookup};
+use crate::plan::analyze::names::Qualified;
+use crate::plan::analyze::refusal::{
+    missing_object, object_exists, relation_exists, require_relation, require_schema, require_tablespace, wrong_kind,
+};
+use crate::plan::analyze::since::{self, Feature};
+use crate::plan::analyze::{Impact, Resolver};
+use crate::plan::lock::LockMode;
+
+/// Table access methods of every server.
+const HEAP: &str = "heap";
+
+/// The new table itself is invisible to others; locks fall on what it references, inherits, is a partition of
+/// or is like.
+pub(in crate::plan::analyze) fn create_table(statement: &CreateStmt, resolver: &Resolver<'_>) -> Impact {
+    create(statement, resolver, false)
+}
+
+pub(in crate::plan::analyze) fn create_foreign_table(
+    statement: &CreateForeignTableStmt,
+    resolver: &Resolver<'_>,
+) -> Impact {
+    match &statement.base_stmt {
+        Some(base) => create(base, resolver, true),
+        None => Impact::none(),
+    }
+}
+
+fn create(statement: &CreateStmt, resolver: &Resolver<'_>, foreign: bool) -> Impact {
+    let mut impact = Impact::none();
+    let Some(name) = &statement.relation else { return impact };
+    if claims_name(&mut impact, statement, name, resolver) == Claim::NothingToDo {
+        return impact;
+    }
+    require_tablespace(&mut impact, resolver, &statement.tablespacename);
+    access_method(&mut impact, statement, resolver);
+    if let Some(of_type) = &statement.of_typename {
+        typed(&mut impact, of_type, resolver);
+    }
+    let mut columns = Columns::default();
+    if statement.partbound.is_some() {
+        partition::partition_of(&mut impact, statement, resolver);
+    } else {
+        inherits(&mut impact, statement, resolver, &mut columns);
+    }
+    for element in statement.table_elts.iter().filter_map(|node| node.node.as_ref()) {
+        match element {
+            NodeEnum::ColumnDef(column) => self::column(&mut impact, column, resolver, &mut columns),
+            NodeEnum::TableLikeClause(like) => {
+                if foreign {
+                    since::require(&mut impact, resolver, Feature::ForeignTableLike);
+                }
+                self::like(&mut impact, like, resolver);
+            }
+            _ => {}
+        }
+    }
+    constraints::check(&mut impact, statement, resolver);
+    impact
+}
+
+#[derive(PartialEq, Eq)]
+enum Claim {
+    Free,
+    NothingToDo,
+}
+
+fn claims_name(impact: &mut Impact, statement: &CreateStmt, name: &RangeVar, resolver: &Resolver<'_>) -> Claim {
+    if name.relpersistence == "t" {
+        return Claim::Free;
+    }
+    require_schema(impact, resolver, &name.schemaname);
+    let created = resolver.creation_name(&name.schemaname, &name.relname);
+    if resolver.get(&created).is_some() {
+        if statement.if_not_exists {
+            return Claim::NothingToDo;
+        }
+        relation_exists(impact, &created.name);
+    } else if resolver.type_exists(&created) {
+        object_exists(impact, "type", &created.name);
+    }
+    Claim::Free
+}
+
+fn access_method(impact: &mut Impact, statement: &CreateStmt, resolver: &Resolver<'_>) {
+    let method = statement.access_method.as_str();
+    let used = |method: &str| resolver.catalog.relations.values().any(|relation| relation.access_method == method);
+    // Methods of extensions are only seen where a table uses them.
+    let only_built_in = resolver.catalog.extensions.keys().all(|extension| extension == "plpgsql");
+    if !method.is_empty() && method != HEAP && only_built_in && !used(method) {
+        let created_elsewhere = resolver.catalog.server.default_table_access_method == method;
+        if !created_elsewhere {
+            missing_object(impact, "access method", method);
+        }
+    }
+}
+
+fn typed(impact: &mut Impact, of_type: &TypeName, resolver: &Resolver<'_>) {
+    let shown = Qualified::from_type(of_type).map(|name| name.shown()).unwrap_or_default();
+    match resolver.type_named(of_type) {
+        TypeLookup::User(name, found) if matches!(found.kind, TypeKind::Composite { .. }) => {
+            impact.lock(name.clone(), LockMode::AccessShare);
+        }
+        TypeLookup::Missing => missing_object(impact, "type", &shown),
+        _ => impact.refuse(
+            "42809",
+            format!("type {shown} is not a composite type"),
+            "Create a composite type with the columns first.",
+        ),
+    }
+}
+
+/// Columns seen so far: name to whether the statement itself defines it, and the type it has.
+#[derive(Default)]
+struct Columns(BTreeMap<String, (bool, Option<String>)>);
+
+/// ShareUpdateExclusive on each parent.
+fn inherits(impact: &mut Impact, statement: &CreateStmt, resolver: &Resolver<'_>, columns: &mut Columns) {
+    for node in &statement.inh_relations {
+        let Some(NodeEnum::RangeVar(name)) = &node.node else { continue };
+        let Some(parent) = require_relation(impact, resolver, name, false) else { continue };
+        impact.lock(parent.name.clone(), LockMode::ShareUpdateExclusive);
+        match parent.relation.kind {
+            RelationKind::PartitionedTable => impact.refuse(
+                "42809",
+                format!("cannot inherit from partitioned table \"{}\"", parent.name.name),
+                "Create a partition of it instead.",
+            ),
+            RelationKind::Table if parent.relation.partition_bound.is_some() => impact.refuse(
+                "42809",
+                format!("cannot inherit from partition \"{}\"", parent.name.name),
+                "Inherit from a plain table.",
+            ),
+            RelationKind::Table | RelationKind::ForeignTable => {}
+            _ => wrong_kind(impact, &parent.name.name, "a table or foreign table"),
+        }
+        for column in &parent.relation.columns {
+            let data_type = Some(column.data_type.sql.clone());
+            let known = columns.0.entry(column.name.clone()).or_insert((false, data_type.clone()));
+            if known.1 != data_type {
+                conflict(impact, &column.name);
+            }
+        }
+    }
+}
+
+fn conflict(impact: &mut Impact, column: &str) {
+    impact.refuse(
+        "42804",
+        format!("column \"{column}\" has a type conflict"),
+        "Give the column the type it has in the parent.",
+    );
+}
+
+fn column(impact: &mut Impact, column: &ColumnDef, resolver: &Resolver<'_>, columns: &mut Columns) {
+    let data_type = column.type_name.as_ref().and_then(|name| types::resolve_type(name, resolver.catalog));
+    let data_type = data_type.map(|data_type| data_type.sql);
+    match columns.0.get(&column.colname) {
+        Some((true, _)) => impact.refuse(
+            "42701",
+            format!("column \"{}\" specified more than once", column.colname),
+            "Give each column its own name.",
+        ),
+        Some((false, inherited)) if data_type.is_some() && inherited.is_some() && *inherited != data_type => {
+            conflict(impact, &column.colname);
+        }
+        _ => {}
+    }
+    columns.0.insert(column.colname.clone(), (true, data_type));
+    if let Some(type_name) = &column.type_name {
+        require_type(impact, resolver, type_name);
+    }
+    if !column.storage_name.is_empty() {
+        since::require(impact, resolver, Feature::ColumnStorage);
+    }
+}
+
+/// 42704: the type of a column does not exist.
+fn require_type(impact: &mut Impact, resolver: &Resolver<'_>, type_name: &TypeName) {
+    let Some(name) = Qualified::from_type(type_name) else { return };
+    if SERIAL.contains(&name.name) && name.schema.is_empty() {
+        return;
+    }
+    if let TypeLookup::Missing = resolver.type_named(type_name) {
+        missing_object(impact, "type", &name.shown());
+    }
+}
+
+/// AccessShare on the relation whose columns are copied.
+fn like(impact: &mut Impact, like: &TableLikeClause, resolver: &Resolver<'_>) {
+    let Some(name) = &like.relation else { return };
+    if let Some((type_name, _)) = resolver.composite_named(Qualified::from_range(name)) {
+        return impact.lock(type_name.clone(), LockMode::AccessShare);
+    }
+    let Some(source) = require_relation(impact, resolver, name, false) else { return };
+    impact.lock(source.name.clone(), LockMode::AccessShare);
+    if source.relation.kind.is_index() || source.relation.kind == RelationKind::Sequence {
+        wrong_kind(impact, &source.name.name, "a table, view, materialized view, composite type, or foreign table");
+    }
+}

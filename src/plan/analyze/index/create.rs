@@ -1,0 +1,192 @@
+//! CREATE INDEX, also on partitioned tables and CONCURRENTLY.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::IndexStmt;
+
+use super::matching::matches;
+use crate::catalog::{Name, RelationKind};
+use crate::plan::analyze::names::Qualified;
+use crate::plan::analyze::objects::is_system_column;
+use crate::plan::analyze::refusal::{
+    missing_object, missing_relation, relation_exists, require_tablespace, wrong_kind,
+};
+use crate::plan::analyze::resolve::{Lookup, Rel};
+use crate::plan::analyze::since::{self, Feature};
+use crate::plan::analyze::{Impact, Resolver, TransactionRule, effects};
+use crate::plan::lock::LockMode;
+use crate::plan::model::HazardId;
+
+/// Access methods of every server (`pg_am`, amtype i).
+const ACCESS_METHODS: &[&str] = &["btree", "hash", "gist", "gin", "spgist", "brin"];
+
+/// Share on the table (and, when it is partitioned, on everything below it), ShareUpdateExclusive with
+/// CONCURRENTLY; every heap that gets an index is read. A partition that already has a matching index keeps it.
+pub(in crate::plan::analyze) fn create_index(statement: &IndexStmt, resolver: &Resolver<'_>) -> Impact {
+    let mut impact = Impact::none();
+    let Some(name) = &statement.relation else { return impact };
+    if statement.concurrent {
+        impact.transaction = TransactionRule::Forbidden;
+    }
+    if statement.nulls_not_distinct {
+        since::require(&mut impact, resolver, Feature::NullsNotDistinct);
+    }
+    let table = match resolver.lookup(name) {
+        Lookup::Found(found) => found,
+        Lookup::System => return impact,
+        Lookup::Missing => {
+            missing_relation(&mut impact, Qualified::from_range(name));
+            return impact;
+        }
+    };
+    let mode = if statement.concurrent { LockMode::ShareUpdateExclusive } else { LockMode::Share };
+    if !matches!(
+        table.relation.kind,
+        RelationKind::Table | RelationKind::PartitionedTable | RelationKind::MaterializedView
+    ) {
+        wrong_kind(&mut impact, &table.name.name, "a table or materialized view");
+        return impact;
+    }
+    impact.lock(table.name.clone(), mode);
+    let taken = !statement.idxname.is_empty()
+        && resolver.get(&Name::new(table.name.schema.clone(), statement.idxname.clone())).is_some();
+    if taken && statement.if_not_exists {
+        return impact;
+    }
+    check(&mut impact, statement, resolver, table);
+    if taken {
+        relation_exists(&mut impact, &statement.idxname);
+    }
+    if table.relation.kind == RelationKind::PartitionedTable {
+        if name.inh {
+            for below in resolver.descendants(table) {
+                impact.lock(below.name.clone(), mode);
+            }
+            build_below(&mut impact, statement, resolver, table);
+        }
+    } else {
+        build(&mut impact, statement, table);
+    }
+    if statement.concurrent {
+        concurrent(&mut impact, statement, resolver, table);
+    }
+    impact
+}
+
+/// What the server refuses before it builds anything.
+fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>, table: Rel<'a>) {
+    require_tablespace(impact, resolver, &statement.table_space);
+    let method = statement.access_method.as_str();
+    // Extensions bring access methods, which the catalog does not hold.
+    let only_built_in = resolver.catalog.extensions.keys().all(|extension| extension == "plpgsql");
+    if !method.is_empty() && !ACCESS_METHODS.contains(&method) && only_built_in {
+        missing_object(impact, "access method", method);
+    }
+    for element in elements(statement) {
+        if !element.name.is_empty()
+            && table.relation.column(&element.name).is_none()
+            && !is_system_column(&element.name)
+        {
+            impact.refuse(
+                "42703",
+                format!("column \"{}\" of relation \"{}\" does not exist", element.name, table.name.name),
+                "Check the spelling of the column, or add it first.",
+            );
+        }
+    }
+    if table.relation.kind != RelationKind::PartitionedTable {
+        return;
+    }
+    if statement.concurrent {
+        impact.refuse(
+            "0A000",
+            format!("cannot create index on partitioned table \"{}\" concurrently", table.name.name),
+            "Create it ON ONLY the partitioned table, then CONCURRENTLY on each partition, then attach those \
+             with ALTER INDEX ... ATTACH PARTITION.",
+        );
+    }
+    let key = table.relation.partition_key.as_ref();
+    if statement.unique
+        && let Some(missing) = key.and_then(|key| {
+            key.columns
+                .iter()
+                .find(|column| !elements(statement).take(statement.index_params.len()).any(|e| e.name == **column))
+        })
+    {
+        impact.refuse(
+            "0A000",
+            format!(
+                "unique constraint on partitioned table must include all partitioning columns; \"{missing}\" of \
+                 the partition key of \"{}\" is left out",
+                table.name.name
+            ),
+            "Add the column to the index, or make the index unique on each partition only.",
+        );
+    }
+}
+
+fn elements(statement: &IndexStmt) -> impl Iterator<Item = &pg_query::protobuf::IndexElem> {
+    statement.index_params.iter().chain(&statement.index_including_params).filter_map(|node| match &node.node {
+        Some(NodeEnum::IndexElem(element)) => Some(element.as_ref()),
+        _ => None,
+    })
+}
+
+/// Goes down the partitions: one that has a matching, unattached index is left as it is, with Share on that
+/// index; the others get one built.
+fn build_below<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>, parent: Rel<'a>) {
+    for child in resolver.children(parent.name) {
+        let existing = resolver.indexes(child.name).iter().find(|index| {
+            index
+                .relation
+                .index
+                .as_ref()
+                .is_some_and(|facts| facts.parent.is_none() && matches(statement, facts, child.relation))
+        });
+        if let Some(index) = existing {
+            impact.lock(index.name.clone(), LockMode::Share);
+        } else if child.relation.kind == RelationKind::PartitionedTable {
+            build_below(impact, statement, resolver, *child);
+        } else if child.relation.kind == RelationKind::ForeignTable {
+            if statement.unique {
+                impact.refuse(
+                    "42809",
+                    format!(
+                        "cannot create unique index on partitioned table \"{}\" because it has the foreign table \
+                         \"{}\" as a partition",
+                        parent.name.name, child.name.name
+                    ),
+                    "Leave UNIQUE out, or detach the foreign table.",
+                );
+            }
+        } else {
+            build(impact, statement, *child);
+        }
+    }
+}
+
+fn build(impact: &mut Impact, statement: &IndexStmt, table: Rel<'_>) {
+    effects::scan(impact, table);
+    if !statement.concurrent && !table.relation.stats.empty {
+        impact.hazard(
+            HazardId::IndexBuild,
+            Some(table.name),
+            "Writes wait while the index is built; CREATE INDEX CONCURRENTLY lets them go on.",
+        );
+    }
+    if statement.unique && !table.relation.stats.empty {
+        impact.hazard(HazardId::MayFail, Some(table.name), "The build fails if the table holds duplicates.");
+    }
+}
+
+fn concurrent<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>, table: Rel<'a>) {
+    impact.waits_for_transactions.insert(table.name.clone().into());
+    let version = resolver.catalog.server.version;
+    if (140_000..140_004).contains(&version) {
+        impact.hazard(
+            HazardId::MayFail,
+            Some(table.name),
+            "PostgreSQL 14.0 to 14.3 can build corrupt indexes with CONCURRENTLY; update to 14.4 first.",
+        );
+    }
+    let _ = statement;
+}

@@ -1,0 +1,159 @@
+//! INSERT.
+
+use std::collections::BTreeMap;
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{InsertStmt, Node, OnConflictAction, OverridingKind};
+
+use super::change::{Change, Event, Given, GivenRow, assignments, given_rows, parse_expression};
+use super::literal::Literal;
+use super::partitions::routed;
+use super::target::refuse_without_identity;
+use super::{Depth, Reader};
+use crate::catalog::{Column, Identity, RelationKind};
+use crate::plan::analyze::objects::is_system_column;
+use crate::plan::analyze::refusal::missing_column;
+use crate::plan::analyze::resolve::Rel;
+use crate::plan::lock::LockMode;
+
+impl<'a> Reader<'_, 'a> {
+    pub(super) fn insert(&mut self, statement: &InsertStmt) {
+        let scoped = self.enter_common_tables(statement.with_clause.as_ref());
+        let target = self.target(statement.relation.as_ref(), "insert into");
+        let query = statement.select_stmt.as_ref().and_then(|query| query.node.as_ref());
+        if let Some(NodeEnum::SelectStmt(select)) = query {
+            self.select(select);
+        }
+        let mut updated = Vec::new();
+        if let Some(conflict) = &statement.on_conflict_clause {
+            self.in_expressions(&conflict.target_list);
+            self.in_optional(conflict.where_clause.as_deref());
+            if conflict.action == OnConflictAction::OnconflictUpdate as i32 {
+                updated = assignments(&conflict.target_list);
+            }
+        }
+        self.returning(statement.returning_clause.as_ref());
+        if let Some(target) = target {
+            let columns = self.insert_columns(target, &statement.cols);
+            let rows = match query {
+                Some(NodeEnum::SelectStmt(select)) => given_rows(&columns, select),
+                _ => vec![BTreeMap::new()],
+            };
+            if let Some(base) = self.rewrite_target(target, Event::Insert, statement.relation.as_ref(), None) {
+                let overriding = OverridingKind::try_from(statement.r#override).unwrap_or_default();
+                self.insert_into(base, &columns, rows, overriding);
+                if !updated.is_empty() && self.depth == Depth::Run {
+                    self.updates_on_conflict(base, updated);
+                }
+            }
+        }
+        if scoped {
+            self.leave_common_tables();
+        }
+    }
+
+    /// The columns that get values: those named, else all in order.
+    fn insert_columns(&mut self, target: Rel<'a>, named: &[Node]) -> Vec<String> {
+        if named.is_empty() {
+            return target.relation.columns.iter().map(|column| column.name.clone()).collect();
+        }
+        let columns = assignments(named);
+        for (column, _) in &columns {
+            self.require_column(target, column);
+        }
+        columns.into_iter().map(|(column, _)| column).collect()
+    }
+
+    pub(super) fn require_column(&mut self, target: Rel<'a>, column: &str) {
+        if target.relation.column(column).is_none() && !is_system_column(column) {
+            missing_column(&mut self.impact, column, target.name);
+        }
+    }
+
+    /// New rows in a table: its defaults and sequences, the partitions they go to, foreign keys, triggers.
+    pub(super) fn insert_into(
+        &mut self,
+        target: Rel<'a>,
+        columns: &[String],
+        rows: Vec<GivenRow>,
+        overriding: OverridingKind,
+    ) {
+        if overriding != OverridingKind::OverridingSystemValue {
+            self.refuse_generated(target, columns, &rows, overriding);
+        }
+        if self.depth < Depth::Run {
+            return;
+        }
+        let mut known = Vec::new();
+        for row in rows {
+            let mut values = BTreeMap::new();
+            for column in &target.relation.columns {
+                let user_value_ignored = overriding == OverridingKind::OverridingUserValue && column.identity.is_some();
+                match row.get(&column.name) {
+                    Some(Given::Value(value)) if !user_value_ignored => {
+                        values.insert(column.name.clone(), value.clone());
+                    }
+                    _ => {
+                        values.insert(column.name.clone(), self.default_of(column));
+                    }
+                }
+            }
+            known.push(values);
+        }
+        let change = Change::insert(known);
+        if target.relation.kind == RelationKind::PartitionedTable {
+            for row in change.rows() {
+                for member in routed(self.resolver, target, &|column| change.value(row, column)) {
+                    self.impact.lock(member.name.clone(), LockMode::RowExclusive);
+                    if member.relation.kind != RelationKind::PartitionedTable {
+                        self.after_change(member, &change);
+                    }
+                }
+            }
+            self.fire(target, &change, false);
+        } else {
+            self.after_change(target, &change);
+        }
+    }
+
+    /// 428C9: a value for a column that makes its own.
+    fn refuse_generated(&mut self, target: Rel<'a>, columns: &[String], rows: &[GivenRow], overriding: OverridingKind) {
+        for column in target.relation.columns.iter().filter(|column| columns.contains(&column.name)) {
+            let always = column.identity == Some(Identity::Always) && overriding != OverridingKind::OverridingUserValue;
+            let given = rows.iter().any(|row| matches!(row.get(&column.name), Some(Given::Value(_))));
+            if given && (always || column.generated.is_some()) {
+                self.impact.refuse(
+                    "428C9",
+                    format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name),
+                    "Leave the column out; for an identity column, OVERRIDING SYSTEM VALUE takes the value.",
+                );
+            }
+        }
+    }
+
+    /// What making the default of a column does; the constant, when it is one.
+    fn default_of(&mut self, column: &Column) -> Option<Literal> {
+        if column.identity.is_some() {
+            if let Some(sequence) = &column.owned_sequence {
+                self.impact.lock(sequence.clone(), LockMode::RowExclusive);
+            }
+            return None;
+        }
+        let Some(text) = &column.default else { return Some(Literal::Null) };
+        let expression = parse_expression(text)?;
+        self.in_expression(&expression);
+        if column.generated.is_some() { None } else { Literal::of(&expression) }
+    }
+
+    fn updates_on_conflict(&mut self, target: Rel<'a>, columns: Vec<(String, Option<Literal>)>) {
+        for leaf in self.resolver.leaves(target) {
+            refuse_without_identity(&mut self.impact, self.resolver, leaf, "update");
+        }
+        let change = Change::update(columns);
+        for member in routed(self.resolver, target, &|_| None) {
+            if member.relation.kind != RelationKind::PartitionedTable {
+                self.after_change(member, &change);
+            }
+        }
+    }
+}

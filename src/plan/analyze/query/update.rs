@@ -1,0 +1,141 @@
+//! UPDATE and DELETE.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{DeleteStmt, Node, RangeVar, UpdateStmt};
+
+use super::change::{Change, Event, assignments};
+use super::from::{Level, Locked};
+use super::partitions::{routed, surviving};
+use super::target::refuse_without_identity;
+use super::{Depth, Reader, conditions};
+use crate::catalog::RelationKind;
+use crate::plan::analyze::resolve::Rel;
+use crate::plan::lock::LockMode;
+use crate::plan::model::HazardId;
+
+/// Columns that are set to themselves: their triggers fire, but no key changes.
+fn kept(targets: &[Node]) -> Vec<String> {
+    targets
+        .iter()
+        .filter_map(|node| match &node.node {
+            Some(NodeEnum::ResTarget(target)) => match target.val.as_ref()?.node.as_ref()? {
+                NodeEnum::ColumnRef(reference)
+                    if super::columns_of(reference).last() == Some(&target.name.as_str()) =>
+                {
+                    Some(target.name.clone())
+                }
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect()
+}
+
+impl<'a> Reader<'_, 'a> {
+    pub(super) fn update(&mut self, statement: &UpdateStmt) {
+        let scoped = self.enter_common_tables(statement.with_clause.as_ref());
+        let changed = assignments(&statement.target_list);
+        let keeps = kept(&statement.target_list);
+        self.change_rows(
+            statement.relation.as_ref(),
+            &statement.from_clause,
+            statement.where_clause.as_deref(),
+            Change::update(changed).keeping(keeps),
+        );
+        self.in_expressions(&statement.target_list);
+        self.returning(statement.returning_clause.as_ref());
+        if scoped {
+            self.leave_common_tables();
+        }
+    }
+
+    pub(super) fn delete(&mut self, statement: &DeleteStmt) {
+        let scoped = self.enter_common_tables(statement.with_clause.as_ref());
+        self.change_rows(
+            statement.relation.as_ref(),
+            &statement.using_clause,
+            statement.where_clause.as_deref(),
+            Change::delete(),
+        );
+        self.returning(statement.returning_clause.as_ref());
+        if scoped {
+            self.leave_common_tables();
+        }
+    }
+
+    fn change_rows(&mut self, name: Option<&RangeVar>, from: &[Node], condition: Option<&Node>, change: Change) {
+        let verb = if change.event() == Event::Delete { "delete from" } else { "update" };
+        let target = self.target(name, verb);
+        let mut level = Level::default();
+        let mut base = None;
+        if let Some(target) = target {
+            for column in change.columns() {
+                self.require_column(target, column);
+            }
+            base = self.rewrite_target(target, change.event(), name, Some(&mut level));
+        }
+        for item in from.iter().filter_map(|node| node.node.as_ref()) {
+            self.item(item, &mut level, &Locked::Nothing);
+        }
+        if let Some(condition) = condition.and_then(|node| node.node.as_ref()) {
+            self.add_condition(condition, &mut level, None);
+            self.in_expression(condition);
+        }
+        self.finish(&level, true);
+        let Some(base) = base.filter(|_| self.depth >= Depth::Plan && !level.is_never()) else { return };
+        let inherit = name.is_none_or(|name| name.inh);
+        let members = if inherit {
+            surviving(self.resolver, base, &|column| conditions::allowed(&level.conditions, 0, column))
+        } else {
+            vec![base]
+        };
+        let command = if change.event() == Event::Delete { "delete" } else { "update" };
+        for member in &members {
+            refuse_without_identity(&mut self.impact, self.resolver, *member, command);
+        }
+        if self.depth < Depth::Run {
+            return;
+        }
+        for member in members.iter().filter(|member| member.relation.kind != RelationKind::PartitionedTable) {
+            self.after_change(*member, &change);
+            if self.impact.scans.contains(&member.name.clone().into()) && !member.relation.stats.empty {
+                self.impact.hazard(
+                    HazardId::LargeDataChange,
+                    Some(member.name),
+                    "Every row that matches is changed in one transaction, and stays locked until it ends; change \
+                     them in batches.",
+                );
+            }
+        }
+        if base.relation.kind == RelationKind::PartitionedTable {
+            self.fire(base, &change, false);
+            self.move_rows(base, &members, &change);
+        }
+    }
+
+    /// An update of the partition key may move rows to other partitions.
+    fn move_rows(&mut self, target: Rel<'a>, from: &[Rel<'a>], change: &Change) {
+        let partitioned =
+            self.resolver.tree(target).into_iter().filter_map(|member| member.relation.partition_key.as_ref());
+        let moves = partitioned.flat_map(|key| &key.columns).any(|column| change.touches(column));
+        if change.event() != Event::Update || !moves {
+            return;
+        }
+        let to = routed(self.resolver, target, &|column| change.value(0, column));
+        let leaf = |member: &&Rel<'a>| member.relation.kind != RelationKind::PartitionedTable;
+        let stays = from.iter().filter(leaf).count() == 1 && to.iter().filter(leaf).eq(from.iter().filter(leaf));
+        if stays {
+            return;
+        }
+        for member in to {
+            self.impact.lock(member.name.clone(), LockMode::RowExclusive);
+            if member.relation.kind != RelationKind::PartitionedTable {
+                let new_row = member.relation.columns.iter().map(|column| (column.name.clone(), None)).collect();
+                self.after_change(member, &Change::insert(vec![new_row]));
+            }
+        }
+        for member in from.iter().filter(leaf) {
+            self.after_change(*member, &Change::delete());
+        }
+    }
+}

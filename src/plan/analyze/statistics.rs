@@ -1,0 +1,83 @@
+//! Extended statistics: CREATE STATISTICS and ALTER STATISTICS ... SET STATISTICS.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AlterStatsStmt, CreateStatsStmt};
+
+use super::names::Qualified;
+use super::refusal::{missing_column, missing_object, object_exists, require_relation, require_schema, wrong_kind};
+use super::resolve::Rel;
+use super::since::{self, Feature};
+use super::{Impact, Resolver};
+use crate::catalog::RelationKind;
+use crate::plan::lock::LockMode;
+
+/// ShareUpdateExclusive on the table; nothing is read until ANALYZE.
+pub(super) fn create_statistics(statement: &CreateStatsStmt, resolver: &Resolver<'_>) -> Impact {
+    let mut impact = Impact::none();
+    let name = Qualified::from_nodes(&statement.defnames);
+    if name.is_none() {
+        since::require(&mut impact, resolver, Feature::StatisticsWithoutName);
+    }
+    let Some(NodeEnum::RangeVar(table)) = statement.relations.first().and_then(|node| node.node.as_ref()) else {
+        return impact;
+    };
+    let Some(table) = require_relation(&mut impact, resolver, table, false) else { return impact };
+    impact.lock(table.name.clone(), LockMode::ShareUpdateExclusive);
+    if !matches!(
+        table.relation.kind,
+        RelationKind::Table
+            | RelationKind::PartitionedTable
+            | RelationKind::MaterializedView
+            | RelationKind::ForeignTable
+    ) {
+        wrong_kind(&mut impact, &table.name.name, "a table, foreign table, or materialized view");
+        return impact;
+    }
+    if let Some(name) = name {
+        require_schema(&mut impact, resolver, name.schema);
+        let created = resolver.creation_name(name.schema, name.name);
+        if resolver.catalog.statistics.contains_key(&created) {
+            if !statement.if_not_exists {
+                object_exists(&mut impact, "statistics object", &created.name);
+            }
+            return impact;
+        }
+    }
+    columns(&mut impact, statement, table);
+    impact
+}
+
+fn columns(impact: &mut Impact, statement: &CreateStatsStmt, table: Rel<'_>) {
+    let mut plain = 0;
+    let mut expressions = 0;
+    for node in &statement.exprs {
+        let Some(NodeEnum::StatsElem(element)) = &node.node else { continue };
+        if element.name.is_empty() {
+            expressions += 1;
+        } else {
+            plain += 1;
+            if table.relation.column(&element.name).is_none() {
+                missing_column(impact, &element.name, table.name);
+            }
+        }
+    }
+    if plain == 1 && expressions == 0 {
+        impact.refuse(
+            "42P17",
+            "extended statistics require at least 2 columns",
+            "Name another column or use an expression in parentheses.",
+        );
+    }
+}
+
+/// No lock on relations.
+pub(super) fn alter_statistics(statement: &AlterStatsStmt, resolver: &Resolver<'_>) -> Impact {
+    let mut impact = Impact::none();
+    if let Some(name) = Qualified::from_nodes(&statement.defnames)
+        && resolver.statistics(name).is_none()
+        && !statement.missing_ok
+    {
+        missing_object(&mut impact, "statistics object", &name.shown());
+    }
+    impact
+}
