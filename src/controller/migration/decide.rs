@@ -15,7 +15,7 @@ use crate::controller::conditions::whole_seconds;
 use crate::controller::names;
 use crate::report::RunAction;
 
-use super::observed::Observed;
+use super::observed::{Observed, PlanFacts};
 use super::{deletion, inputs, next, settle, status};
 
 /// What to write and to do.
@@ -167,6 +167,12 @@ impl Draft<'_> {
     /// Value of an annotation of the Migration.
     pub fn annotation(&self, name: &str) -> Option<&str> {
         self.observed.migration.metadata.annotations.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// The MigrationPlan of the plan in the status: one that was just taken over is known as the Job's result only.
+    pub fn plan_facts(&self) -> Option<&PlanFacts> {
+        let name = &self.status.plan.as_ref()?.name;
+        [&self.observed.plan, &self.observed.made].into_iter().flatten().find(|plan| plan.name == *name)
     }
 
     /// Now, as it is written into status.

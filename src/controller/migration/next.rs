@@ -126,7 +126,7 @@ fn go_on(draft: &mut Draft<'_>) -> Situation {
     if draft.observed.database.is_none() {
         return database_missing(draft);
     }
-    if draft.observed.plan.is_none() {
+    if draft.plan_facts().is_none() {
         let name = draft.status.plan.as_ref().map(|plan| plan.name.as_str()).unwrap_or_default();
         return Situation::stalled(
             Reason::PlanMissing,
@@ -193,7 +193,7 @@ pub fn busy(draft: &Draft<'_>, rival: &str) -> Situation {
 fn needs_plan(draft: &Draft<'_>) -> bool {
     let Some(plan) = &draft.status.plan else { return true };
     let inputs = inputs::inputs(draft.observed);
-    draft.observed.plan.is_none() || inputs.is_some_and(|inputs| inputs != plan.inputs)
+    draft.plan_facts().is_none() || inputs.is_some_and(|inputs| inputs != plan.inputs)
 }
 
 fn plan(draft: &mut Draft<'_>) -> Situation {
@@ -235,7 +235,7 @@ pub fn approved(draft: &Draft<'_>) -> (ConditionStatus, Reason, String) {
     let Some(plan) = &draft.status.plan else {
         return (ConditionStatus::Unknown, Reason::NotPlanned, String::new());
     };
-    let decided = draft.observed.plan.as_ref().and_then(|plan| plan.approval.clone());
+    let decided = draft.plan_facts().and_then(|plan| plan.approval.clone());
     let by = decided.as_ref().and_then(|approval| approval.by.clone());
     match decided.map(|approval| approval.decision) {
         Some(PlanDecision::Rejected) => {

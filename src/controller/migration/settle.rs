@@ -135,7 +135,7 @@ fn activity(draft: &Draft<'_>, run: &RunRecord) -> Reason {
         RunAction::Plan => Reason::Planning,
         RunAction::Rollback => Reason::RollingBack,
         RunAction::Execute | RunAction::Inspect => {
-            let live = draft.observed.plan.as_ref().and_then(|plan| plan.running_stage);
+            let live = draft.plan_facts().and_then(|plan| plan.running_stage);
             match live.or(draft.status.execution.as_ref().and_then(|execution| execution.next_stage)) {
                 Some(Stage::Validate) => Reason::Validating,
                 Some(Stage::Contract) => Reason::Contracting,

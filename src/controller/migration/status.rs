@@ -150,7 +150,7 @@ fn step(draft: &Draft<'_>) -> Option<String> {
     let plan = draft.status.plan.as_ref()?;
     let recorded = draft.status.execution.as_ref().map_or(0, |execution| execution.steps_done);
     let running = draft.status.run.is_some() && draft.state() == Some(ExecutionState::Started);
-    let live = draft.observed.plan.as_ref().filter(|_| running).map_or(0, |plan| plan.steps_done);
+    let live = draft.plan_facts().filter(|_| running).map_or(0, |plan| plan.steps_done);
     Some(format!("{}/{}", recorded.max(live), plan.steps))
 }
 

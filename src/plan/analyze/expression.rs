@@ -141,31 +141,69 @@ pub fn type_of(expression: &Node, relation: Option<&Relation>, catalog: &Catalog
     }
 }
 
-/// Whether the text of a constant is certainly no value of the type: the server reads it when it takes the
+/// Whether a constant is certainly no value of the type: the server reads and folds it when it takes the
 /// statement apart.
 pub fn misread_constant(constant: &Node, of: &DataType, resolver: &Resolver<'_>) -> Option<Problem> {
-    let NodeEnum::AConst(value) = constant.node.as_ref()? else { return None };
-    let Some(a_const::Val::Sval(text)) = value.val.as_ref() else { return None };
     let base = types::base_type(of, resolver.catalog);
-    if base.array {
-        return None;
+    match constant.node.as_ref()? {
+        NodeEnum::TypeCast(cast) => {
+            let to = types::resolve_type(cast.type_name.as_ref()?, resolver.catalog)?;
+            misread_constant(cast.arg.as_deref()?, &to, resolver)
+        }
+        NodeEnum::AConst(_) if base.array => None,
+        NodeEnum::AConst(value) => match value.val.as_ref()? {
+            a_const::Val::Ival(number) => out_of_range(number.ival, &base),
+            a_const::Val::Sval(text) => misread_text(text.sval.trim(), &base, resolver),
+            _ => None,
+        },
+        _ => None,
     }
-    let text = text.sval.trim();
-    if base.name.schema == "pg_catalog" {
-        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-        // Other notations of numbers came with 16.
-        let number = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-        let integer = matches!(base.name.name.as_str(), "int2" | "int4" | "int8");
-        let wrong = integer && (!number || digits.contains('.'));
-        return wrong.then(|| {
-            let message = format!("invalid input syntax for type {}", base.sql);
-            Problem::new("22P02", message, "Write a value of the column's type.")
+}
+
+/// Other integers are wider than what the parser reads as one.
+fn out_of_range(number: i32, of: &DataType) -> Option<Problem> {
+    let small = of.name == Name::new("pg_catalog", "int2");
+    (small && i16::try_from(number).is_err())
+        .then(|| Problem::new("22003", "smallint out of range", "Use a wider type or a smaller number."))
+}
+
+fn misread_text(text: &str, of: &DataType, resolver: &Resolver<'_>) -> Option<Problem> {
+    if of.name.schema != "pg_catalog" {
+        let found = resolver.catalog.types.get(&of.name)?;
+        let crate::catalog::TypeKind::Enum { labels } = &found.kind else { return None };
+        return (!labels.iter().any(|label| label == text)).then(|| {
+            let message = format!("invalid input value for enum {}", of.name.name);
+            Problem::new("22P02", message, "Add the value to the enum first, or use one that it has.")
         });
     }
-    let found = resolver.catalog.types.get(&base.name)?;
-    let crate::catalog::TypeKind::Enum { labels } = &found.kind else { return None };
-    (!labels.iter().any(|label| label == text)).then(|| {
-        let message = format!("invalid input value for enum {}", base.name.name);
-        Problem::new("22P02", message, "Add the value to the enum first, or use one that it has.")
+    match of.name.name.as_str() {
+        "int2" | "int4" | "int8" => {
+            // Other notations of numbers came with 16.
+            let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+            let number = digits.starts_with(|c: char| c.is_ascii_digit()) && !digits.contains('.');
+            (!number).then(|| {
+                let message = format!("invalid input syntax for type {}", of.sql);
+                Problem::new("22P02", message, "Write a value of the column's type.")
+            })
+        }
+        "varchar" | "bpchar" => {
+            // A modifier counts its own length of four bytes.
+            let room = usize::try_from(of.modifier).ok().and_then(|modifier| modifier.checked_sub(4))?;
+            (text.chars().count() > room).then(|| {
+                let message = format!("value too long for type {}", of.sql);
+                Problem::new("22001", message, "Shorten the value, or widen the column.")
+            })
+        }
+        _ => None,
+    }
+}
+
+/// 42804 for COLLATE on a type that has no collations.
+pub fn uncollatable(of: &DataType, catalog: &Catalog) -> Option<Problem> {
+    let base = types::base_type(of, catalog);
+    let known = types::builtin(&base.name, catalog)?;
+    known.collation.is_none().then(|| {
+        let message = format!("collations are not supported by type {}", base.sql);
+        Problem::new("42804", message, "Leave out COLLATE.")
     })
 }

@@ -123,7 +123,11 @@ impl World {
             }
             self.done.push(action.clone());
         }
-        // Only a finished planning Job has made a plan.
+        // As observe does: the plan of the status is looked up once it is there, the made one while its Job has ended.
+        let named = self.status().plan.as_ref().map(|plan| plan.name.clone());
+        if let Some(made) = self.observed.made.take_if(|made| named.as_ref() == Some(&made.name)) {
+            self.observed.plan = Some(made);
+        }
         if self.status().run.is_some() {
             self.observed.made = None;
         }
@@ -252,8 +256,8 @@ impl World {
 
     pub fn planned_as(&mut self, facts: PlanFacts) -> &mut Self {
         assert_eq!(self.running(), Some(RunAction::Plan));
+        self.observed.plan = None;
         self.observed.made = Some(facts.clone());
-        self.observed.plan = Some(facts.clone());
         self.reports(0, "Done", |report| {
             report.plan = Some(facts.name);
             report.digest = Some(facts.digest);

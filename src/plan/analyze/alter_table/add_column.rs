@@ -152,8 +152,9 @@ fn refuse_conflicts<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, column: &ColumnD
 fn resolve(work: &mut Work<'_, '_>, column: &ColumnDef) -> Option<DataType> {
     let name = column.type_name.as_ref()?;
     let found = resolve_type(name, work.resolver.catalog);
-    if found.is_none() {
-        refuse_missing_type(work, name);
+    match &found {
+        Some(found) => expressions::collation(work, column, found),
+        None => refuse_missing_type(work, name),
     }
     found
 }

@@ -6,6 +6,7 @@ use pg_query::protobuf::{ColumnDef, Node, a_const};
 
 use super::add_column::refuse_missing_type;
 use super::column::members;
+use super::expressions;
 use super::type_dependents::{self, Change};
 use super::work::Work;
 use crate::catalog::types::{base_type, builtin, resolve_type, serial_integer};
@@ -98,8 +99,9 @@ fn target_type(work: &mut Work<'_, '_>, new: &ColumnDef) -> Option<DataType> {
         return None;
     }
     let found = resolve_type(name, work.resolver.catalog);
-    if found.is_none() {
-        refuse_missing_type(work, name);
+    match &found {
+        Some(found) => expressions::collation(work, new, found),
+        None => refuse_missing_type(work, name),
     }
     found
 }

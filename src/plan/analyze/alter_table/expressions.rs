@@ -1,11 +1,11 @@
 //! Expressions within a subcommand: what the server refuses when it reads them.
 
-use pg_query::protobuf::Node;
+use pg_query::protobuf::{ColumnDef, Node};
 
 use super::work::Work;
 use crate::catalog::DataType;
 use crate::plan::analyze::coercion::{Context, Conversion, convert};
-use crate::plan::analyze::expression::{Place, Problem, check as problems, misread_constant, type_of};
+use crate::plan::analyze::expression::{Place, Problem, check as problems, misread_constant, type_of, uncollatable};
 use crate::plan::analyze::resolve::Rel;
 
 fn refuse(work: &mut Work<'_, '_>, problem: Problem) {
@@ -27,6 +27,15 @@ pub(super) fn default(work: &mut Work<'_, '_>, column: &str, expression: &Node, 
         let message =
             format!("column \"{column}\" is of type {} but default expression is of type {}", data_type.sql, from.sql);
         work.impact.refuse("42804", message, "Rewrite or cast the expression.");
+    }
+}
+
+/// COLLATE in a column's definition.
+pub(super) fn collation(work: &mut Work<'_, '_>, column: &ColumnDef, data_type: &DataType) {
+    if column.coll_clause.is_some()
+        && let Some(problem) = uncollatable(data_type, work.resolver.catalog)
+    {
+        refuse(work, problem);
     }
 }
 

@@ -4,6 +4,7 @@
 //!
 //! Whatever is not known counts as volatile.
 
+mod constants;
 mod inline;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use pg_query::protobuf::{
     a_const,
 };
 
+use self::constants::{STRICT, boolean_literal, is_certainly_stable, literal};
 use super::Resolver;
 use super::names::{Qualified, strings};
 use super::resolve::Lookup;
@@ -187,7 +189,7 @@ impl<'a> Evaluator<'_, 'a> {
         if let Some(volatility) = built_in {
             let volatility = if name.name == "timezone" { self.timezone(call) } else { volatility };
             result.volatile = volatility == 'v';
-            result.mutable = volatility == 'v';
+            result.mutable = volatility == 'v' || is_certainly_stable(name.name, call.args.len());
             if volatility != 'i' {
                 result.fixed = Fixed::No;
             }
@@ -350,13 +352,21 @@ impl<'a> Evaluator<'_, 'a> {
 
     /// Conditions and results that can be reached; a single one is the value.
     fn case_parts(&self, case: &CaseExpr) -> Vec<Evaluation<'a>> {
-        let simple = case.arg.is_none();
-        let mut parts: Vec<Evaluation<'a>> = case.arg.iter().map(|argument| self.node(argument)).collect();
+        let known = case.arg.as_deref().and_then(literal);
+        let simple = case.arg.is_none() || known.is_some();
+        let argument = case.arg.as_deref().filter(|_| known.is_none());
+        let mut parts: Vec<Evaluation<'a>> = argument.iter().map(|argument| self.node(argument)).collect();
         for when in &case.args {
             let Some(NodeEnum::CaseWhen(when)) = when.node.as_ref() else {
                 return vec![Evaluation::unknown()];
             };
-            let condition = self.optional(when.expr.as_deref());
+            let mut condition = self.optional(when.expr.as_deref());
+            if let Some(known) = &known {
+                condition.fixed = match when.expr.as_deref().and_then(literal) {
+                    Some(other) => Fixed::of(*known == other),
+                    None => Fixed::No,
+                };
+            }
             let result = self.optional(when.result.as_deref());
             match condition.fixed {
                 Fixed::False | Fixed::Null if simple => continue,
@@ -398,19 +408,5 @@ impl<'a> Evaluator<'_, 'a> {
             fixed => Fixed::of((fixed == Fixed::Null) == (test.nulltesttype() == NullTestType::IsNull)),
         };
         result
-    }
-}
-
-/// Operators that are strict for every built-in pair of types.
-const STRICT: &[&str] = &["+", "-", "*", "/", "%", "=", "<>", "!=", "<", ">", "<=", ">="];
-
-/// The value of a text that is read as a boolean (`boolin` in bool.c).
-fn boolean_literal(node: Option<&Node>) -> Option<bool> {
-    let Some(NodeEnum::AConst(constant)) = node.and_then(|node| node.node.as_ref()) else { return None };
-    let Some(a_const::Val::Sval(text)) = &constant.val else { return None };
-    match text.sval.trim().to_ascii_lowercase().as_str() {
-        "t" | "true" | "y" | "yes" | "on" | "1" => Some(true),
-        "f" | "false" | "n" | "no" | "off" | "0" => Some(false),
-        _ => None,
     }
 }
