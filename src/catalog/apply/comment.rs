@@ -1,11 +1,10 @@
 //! `COMMENT ON`.
 
-use pg_query::protobuf::{CommentStmt, Node, ObjectType, node};
+use pg_query::protobuf::{CommentStmt, ObjectType, node};
 
 use super::edit::{Edit, Outcome, fail};
 use super::{names, statistics};
 use crate::catalog::TypeKind;
-use crate::catalog::expression::strings;
 use crate::sql::quote;
 
 /// `COMMENT ON`: an empty comment is none.
@@ -111,9 +110,6 @@ fn on_part(edit: &mut Edit<'_>, kind: i32, parts: &[String], text: Option<String
             *place = text;
             Ok(())
         }
-        None => {
-            let _: (Option<&Node>, fn(&[Node]) -> Vec<String>) = (None, strings);
-            fail!("{} of {table} does not exist", quote::ident(name))
-        }
+        None => fail!("{} of {table} does not exist", quote::ident(name)),
     }
 }

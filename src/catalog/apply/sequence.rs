@@ -183,8 +183,8 @@ pub(super) fn own(edit: &mut Edit<'_>, sequence: &Name, table: &Name, column: &s
     }
     let owner = edit.relation_mut(table)?;
     if let Some(owner) = owner.columns.iter_mut().find(|candidate| candidate.name == column) {
-        let keeps = owner.identity.is_some() && !identity
-            || owner.owned_sequence.as_ref().is_some_and(|other| other < sequence) && !identity;
+        let keeps = !identity
+            && (owner.identity.is_some() || owner.owned_sequence.as_ref().is_some_and(|other| other < sequence));
         if !keeps || owner.owned_sequence.is_none() {
             owner.owned_sequence = Some(sequence.clone());
         }

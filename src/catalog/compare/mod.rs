@@ -15,6 +15,13 @@ use super::Catalog;
 const LEFT_OUT: [&str; 2] = ["stats", "columnsUnknown"];
 
 impl Catalog {
+    /// An empty catalog of a server of that version (`server_version_num`).
+    pub fn of_version(version: i32) -> Self {
+        let mut catalog = Self::default();
+        catalog.server.version = version;
+        catalog
+    }
+
     /// The differences between two schemas as readable lines; none when they are the same. Sizes, the server, the
     /// session, roles and temporary relations are left out, as are columns that a simulation could not work out.
     pub fn same_schema(&self, other: &Catalog) -> Vec<String> {
@@ -50,14 +57,14 @@ fn value(catalog: &Catalog) -> Value {
             relations.retain(|name, _| !name.starts_with("pg_temp."));
         }
     }
-    normalise("", &mut whole);
+    normalise(&mut whole);
     whole
 }
 
-fn normalise(key: &str, value: &mut Value) {
+fn normalise(value: &mut Value) {
     match value {
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| normalise(key, item));
+            items.iter_mut().for_each(normalise);
             by_name(value);
         }
         Value::Object(fields) => {
@@ -71,7 +78,7 @@ fn normalise(key: &str, value: &mut Value) {
                             *item = canonical;
                         }
                     }
-                    other => normalise(key, other),
+                    other => normalise(other),
                 }
             }
         }
@@ -149,14 +156,14 @@ mod tests {
     fn catalog(check: &str) -> Catalog {
         let mut table = Relation::new(RelationKind::Table, "app");
         let mut statements = crate::sql::parse("CREATE TABLE t (a int)").unwrap();
-        let integer = crate::catalog::types::parse_type("integer", &Catalog::default()).unwrap();
+        let integer = crate::catalog::types::parse_type("integer", &Catalog::of_version(180_000)).unwrap();
         table.columns.push(Column::new("a", integer));
         drop(statements.pop());
         let mut constraint: crate::catalog::Constraint =
             serde_json::from_str(r#"{"name":"c","kind":{"type":"NotNull"},"definition":""}"#).unwrap();
         constraint.kind = ConstraintKind::Check { expression: check.to_owned() };
         table.constraints.push(constraint);
-        let mut catalog = Catalog::default();
+        let mut catalog = Catalog::of_version(180_000);
         catalog.relations.insert(Name::new("public", "t"), table);
         catalog
     }

@@ -75,7 +75,7 @@ fn exact_operator(catalog: &Catalog, parameters: &[Parameters], actual: &[Type])
                 (was_unknown && base != left).then(|| find(&[base.clone(), base])).flatten()
             })
         }
-        [right] => find(&[right.id.clone()]),
+        [right] => find(std::slice::from_ref(&right.id)),
         _ => None,
     }
 }
@@ -387,7 +387,7 @@ mod tests {
     use super::*;
 
     fn result(name: &str, left: &str, right: &str) -> Option<(String, String, String)> {
-        let catalog = Catalog::default();
+        let catalog = Catalog::of_version(180_000);
         let found = operator(&catalog, name, Some(&Type::named(left)), &Type::named(right))?;
         Some((found.left?.id, found.right.id, found.result.id))
     }
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn functions_are_chosen_as_the_server_does() {
-        let catalog = Catalog::default();
+        let catalog = Catalog::of_version(180_000);
         let find = |name: &str, actual: &[&str]| {
             let actual: Vec<Type> = actual.iter().map(|id| Type::named(*id)).collect();
             function(&catalog, "", name, &actual).map(|found| {

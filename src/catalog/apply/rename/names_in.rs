@@ -78,7 +78,7 @@ pub(super) fn in_column(column: &mut Column, renaming: &Renaming) -> bool {
 }
 
 /// Replaces names in a list of references.
-pub(super) fn in_references(references: &mut Vec<ColumnReference>, renaming: &Renaming) -> bool {
+pub(super) fn in_references(references: &mut [ColumnReference], renaming: &Renaming) -> bool {
     let mut names = Replacing { renaming, changed: false };
     names.references(references);
     names.changed
@@ -152,7 +152,7 @@ impl Replacing<'_> {
         self.relation(&mut reference.relation);
     }
 
-    fn references(&mut self, references: &mut Vec<ColumnReference>) {
+    fn references(&mut self, references: &mut [ColumnReference]) {
         references.iter_mut().for_each(|reference| self.reference(reference));
         references.sort();
     }
