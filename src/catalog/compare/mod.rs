@@ -181,6 +181,6 @@ mod tests {
         let mut other = one.clone();
         other.relations.values_mut().next().unwrap().columns[0].not_null = true;
         let lines = one.same_schema(&other);
-        assert_eq!(lines, ["relations / public.t / columns / a / notNull: false against true"]);
+        assert_eq!(lines, ["relations / public.t / columns / a / notNull: nothing against true"]);
     }
 }

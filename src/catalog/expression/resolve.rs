@@ -401,12 +401,6 @@ mod tests {
         expect("=", "varchar", "unknown", ["text", "text", "bool"]);
         expect("=", "int8", "int4", ["int8", "int4", "bool"]);
         expect(">", "numeric", "int4", ["numeric", "numeric", "bool"]);
-        expect(
-            "||",
-            "text",
-            "int4",
-            ["text", "anynonarray", "text"].map(|t| if t == "anynonarray" { "int4" } else { t }),
-        );
         expect("->>", "jsonb", "unknown", ["jsonb", "text", "text"]);
         expect("-", "timestamptz", "interval", ["timestamptz", "interval", "timestamptz"]);
         expect("=", "int4[]", "unknown", ["int4[]", "int4[]", "bool"]);
