@@ -266,13 +266,11 @@ fn a_deleted_plan_is_made_again_before_and_missed_after_the_start() {
     let mut world = World::new();
     world.approval_required().turn().planned("orders-a");
     world.observed.plan = None;
-    world.cluster_plans.clear();
     world.turn();
     assert_eq!(world.running(), Some(RunAction::Plan));
     let mut world = World::new();
     world.turn().planned("orders-a").reports(75, "Interrupted", |report| report.steps_done = 2);
     world.observed.plan = None;
-    world.cluster_plans.clear();
     world.later(1);
     assert_eq!((world.phase(), world.ready().0), (Phase::Failed, "PlanMissing"));
 }
