@@ -35,6 +35,11 @@ impl Settings {
         self.list.iter().map(|(_, statement)| statement.clone()).collect()
     }
 
+    /// Whether nothing was set.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Whether a role was set: the statements after the author's have to leave it again.
     pub fn role(&self) -> bool {
         self.list.iter().any(|(name, _)| name == "role" || name == "session_authorization")

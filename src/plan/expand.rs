@@ -35,6 +35,9 @@ pub(super) struct Context<'a> {
     pub policy: &'a Policy,
     /// Relations that only this plan knows.
     pub created: &'a Created,
+    /// Whether the author's settings hold for the statement. They do outside of transactions too in the author's
+    /// session, but not in a step: what runs there must not depend on them.
+    pub own_session: bool,
     /// The catalog before the author's whole statement.
     start: &'a Catalog,
     after: OnceCell<Option<Catalog>>,
@@ -132,6 +135,8 @@ pub(super) struct Expander<'a> {
     pub policy: &'a Policy,
     /// Relations that only this plan knows.
     pub created: &'a Created,
+    /// Whether settings of the author hold.
+    pub own_session: bool,
 }
 
 impl Expander<'_> {
@@ -156,6 +161,7 @@ impl Expander<'_> {
             look: Resolver::new(catalog),
             policy: self.policy,
             created: self.created,
+            own_session: self.own_session,
             start: start.unwrap_or(catalog),
             after: OnceCell::new(),
         };

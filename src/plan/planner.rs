@@ -1,12 +1,13 @@
 //! Turns the author's changes into ordered safe steps.
 
-use super::analyze::Refusal;
+use super::analyze::{Refusal, TransactionRule, analyze};
 use super::author::{self, Authored};
 use super::created::Created;
 use super::draft::{Draft, Work};
 use super::equivalent::equivalent;
-use super::expand::{Expander, simulate};
+use super::expand::{Expanded, Expander, simulate, single};
 use super::model::{Blocks, Plan, Policy, RollbackClass, Stage, Step, Summary, TargetIdentity, Undo};
+use super::patterns::as_written;
 use super::steps::{Builder, Placed};
 use super::{allow, depends, digest, postpone};
 use crate::catalog::{Catalog, apply::apply};
@@ -122,10 +123,20 @@ impl Walk<'_> {
         for (position, authored) in self.authored.iter().enumerate() {
             authored.settings.enter(&mut ordered.reached);
             let before = ordered.reached.clone();
-            let expander = Expander { policy: self.policy, created: &created };
+            let own_session = !authored.settings.is_empty();
+            let expander = Expander { policy: self.policy, created: &created, own_session };
             let drafts = expander.change(&mut ordered.reached, authored.statement).map_err(|refusal| {
                 PlanError::Refused { statement: usize::try_from(authored.origin.statement).unwrap_or(0), refusal }
             })?;
+            if own_session && drafts.iter().any(|expanded| outside_transactions(expanded, &before)) {
+                return Err(PlanError::Unsupported {
+                    statement: usize::try_from(authored.origin.statement).unwrap_or(0),
+                    message:
+                        "it runs outside of a transaction, where the plan cannot make the settings before it hold: \
+                              leave SET out and qualify the names"
+                            .to_owned(),
+                });
+            }
             if drafts.is_empty() {
                 ordered.notes.push(format!("statement {}: there is nothing to do", authored.origin.statement + 1));
             }
@@ -160,6 +171,18 @@ impl Walk<'_> {
         ordered.steps.extend(late);
         Ok(ordered)
     }
+}
+
+/// Whether it is a statement of the author that the server refuses inside a transaction block.
+fn outside_transactions(expanded: &Expanded, catalog: &Catalog) -> bool {
+    expanded.pattern == as_written::NAME
+        && match &expanded.draft.work {
+            Work::Sql(texts) => texts
+                .iter()
+                .filter_map(|text| single(text))
+                .any(|statement| analyze(&statement, catalog).transaction == TransactionRule::Forbidden),
+            _ => false,
+        }
 }
 
 /// Whether the draft is a drop that can wait for the end.

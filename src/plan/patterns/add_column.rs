@@ -189,7 +189,14 @@ impl Column<'_, '_> {
         }
         let described = format!("{} without values; new rows get its default", self.described());
         let mut pieces = vec![Draft::sql(Stage::Expand, "add-column", described, sql).into()];
-        pieces.extend(self.fill(&render::render_expression(default)?));
+        let expression = if self.context.own_session {
+            // As the catalog prints it, it means the same in every session.
+            let after = self.context.after()?.relations.get(self.table())?;
+            after.column(&self.definition.colname)?.default.clone()?
+        } else {
+            render::render_expression(default)?
+        };
+        pieces.extend(self.fill(&expression));
         pieces.extend(self.not_null());
         Some(pieces)
     }

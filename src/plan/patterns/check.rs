@@ -26,7 +26,11 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
     let name = quote::ident(&new.name);
     let mut pieces = Vec::new();
     if !new.columns.iter().all(|column| context.fresh(table, column)) || new.columns.is_empty() {
-        let expression = render::render_expression(constraint.raw_expr.as_ref()?)?;
+        let expression = match &new.kind {
+            // As the catalog prints it, it means the same in every session.
+            ConstraintKind::Check { expression } if context.own_session => expression.clone(),
+            _ => render::render_expression(constraint.raw_expr.as_ref()?)?,
+        };
         let only = if alter.only || constraint.is_no_inherit { "ONLY " } else { "" };
         let check = Check {
             query: format!("SELECT NOT EXISTS (SELECT FROM {only}{table} WHERE NOT ({expression}))"),

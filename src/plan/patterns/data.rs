@@ -19,7 +19,11 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
     let NodeEnum::UpdateStmt(update) = &context.statement.node else {
         return None;
     };
-    if update.with_clause.is_some() || !update.from_clause.is_empty() || update.returning_clause.is_some() {
+    if context.own_session
+        || update.with_clause.is_some()
+        || !update.from_clause.is_empty()
+        || update.returning_clause.is_some()
+    {
         return None;
     }
     let range = update.relation.as_ref()?;

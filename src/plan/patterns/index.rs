@@ -12,7 +12,7 @@ use super::parts;
 use crate::catalog::{Catalog, Name, RelationKind};
 use crate::plan::analyze::{Lookup, Rel};
 use crate::plan::draft::{Draft, Piece, UndoSource};
-use crate::plan::expand::Context;
+use crate::plan::expand::{Context, single};
 use crate::plan::model::Stage;
 use crate::sql::render;
 
@@ -21,7 +21,7 @@ pub(super) fn create(context: &Context<'_>) -> Option<Vec<Piece>> {
     let NodeEnum::IndexStmt(index) = &context.statement.node else {
         return None;
     };
-    if index.concurrent {
+    if index.concurrent && !context.own_session {
         return None;
     }
     let range = index.relation.as_ref()?;
@@ -30,13 +30,13 @@ pub(super) fn create(context: &Context<'_>) -> Option<Vec<Piece>> {
     {
         return Some(Vec::new());
     }
-    if !context.heavy() {
+    if !context.heavy() && !index.concurrent {
         return None;
     }
     let after = context.after()?;
     let name = new_index(context.before(), after, table.name)?;
     if table.relation.kind != RelationKind::PartitionedTable || !range.inh {
-        return Some(vec![concurrently(index, &name, table.name)?.into()]);
+        return Some(vec![concurrently(context, index, &name, table.name)?.into()]);
     }
     let mut tree = Tree { context, index, after, root: name.clone(), pieces: Vec::new() };
     tree.parent(&name, table)?;
@@ -60,8 +60,15 @@ fn on(index: &IndexStmt, name: &Name, table: &Name, only: bool) -> IndexStmt {
     index
 }
 
-fn concurrently(index: &IndexStmt, name: &Name, table: &Name) -> Option<Draft> {
-    let mut index = on(index, name, table, false);
+fn concurrently(context: &Context<'_>, index: &IndexStmt, name: &Name, table: &Name) -> Option<Draft> {
+    let mut index = match context.after()?.relations.get(name)?.index.as_ref() {
+        // The definition of the catalog means the same in every session.
+        Some(facts) if context.own_session => match single(&facts.definition)?.node {
+            NodeEnum::IndexStmt(printed) => on(&printed, name, table, false),
+            _ => return None,
+        },
+        _ => on(index, name, table, false),
+    };
     index.concurrent = true;
     let sql = render::render(&NodeEnum::IndexStmt(Box::new(index)))?;
     Some(Draft::sql(
@@ -138,7 +145,9 @@ pub(super) fn drop(context: &Context<'_>) -> Option<Vec<Piece>> {
     let NodeEnum::DropStmt(drop) = &context.statement.node else {
         return None;
     };
-    if drop.remove_type() != ObjectType::ObjectIndex || drop.concurrent || drop.behavior() == DropBehavior::DropCascade
+    if drop.remove_type() != ObjectType::ObjectIndex
+        || (drop.concurrent && !context.own_session)
+        || drop.behavior() == DropBehavior::DropCascade
     {
         return None;
     }

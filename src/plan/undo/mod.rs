@@ -115,7 +115,7 @@ fn actions(done: &Done<'_>, statements: &[String]) -> Option<Vec<UndoAction>> {
     // Everything else of the plan is undone by then or stays: nothing is private any more.
     let created = Created::default();
     let policy = Policy::default();
-    let expander = Expander { policy: &policy, created: &created };
+    let expander = Expander { policy: &policy, created: &created, own_session: false };
     let mut actions: Vec<UndoAction> = Vec::new();
     for sql in statements {
         let statement = single(sql)?;
