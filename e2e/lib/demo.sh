@@ -70,20 +70,7 @@ for step in status.get("steps") or []:
 
 # The plan as people read it.
 print_plan() {
-	kube get migrationplan --namespace "$NS" "$1" -o json | python3 -c '
-import json, sys
-plan = json.load(sys.stdin)["spec"]
-summary = plan["summary"]
-print(f"{summary[\"steps\"]} steps for {summary[\"statements\"]} statements; rollback {summary[\"rollback\"]}; digest {plan[\"digest\"][:19]}")
-for number, step in enumerate(plan["steps"], 1):
-    print(f"{number:2}. [{step[\"stage\"]}] {step[\"description\"]}")
-    for lock in step["locks"]:
-        if lock["mode"] in ("AccessShare", "RowShare", "RowExclusive"):
-            continue
-        blocks = {"Nothing": "blocks nobody", "Writes": "blocks writes", "ReadsAndWrites": "blocks reads and writes"}[lock["blocks"]]
-        work = " while the table is read" if step.get("scans") else " for an instant" if lock["blocks"] != "Nothing" else ""
-        print(f"      {lock[\"mode\"]} on {lock[\"relation\"]}: {blocks}{work}")
-' | sed 's/^/   /'
+	kube get migrationplan --namespace "$NS" "$1" -o json | python3 "$E2E_DIR/lib/show_plan.py" | sed 's/^/   /'
 }
 
 demo_failed() {
