@@ -74,7 +74,7 @@ async fn approval_in_git_by_digest() {
 #[tokio::test]
 async fn the_database_can_demand_approval() {
     scene("demanded", async |scene| {
-        scene.apply_database("policy: {approval: Required}").await;
+        scene.apply_database("policy: {inPlaceBytesMax: 0, approval: Required}").await;
         scene.migrate("m", SQL, "approval: Automatic").await;
         scene.phase("m", Phase::AwaitingApproval).await;
     })

@@ -120,11 +120,13 @@ impl Scene {
     /// The manifest of the usual Database.
     pub fn database_manifest(&self, tls: &str, more: &str) -> String {
         let (host, name) = (&self.database.server.host, &self.database.name);
+        let policy = if more.contains("policy:") { "" } else { "policy: {inPlaceBytesMax: 0}" };
         format!(
             "apiVersion: wesley.dev/v1alpha1\nkind: Database\nmetadata:\n  name: {DATABASE}\nspec:\n  connection:\n    \
              host: {{value: {host}}}\n    dbname: {{value: {name}}}\n    user: {{value: {name}}}\n    password: \
-             {{secretKeyRef: {{name: {DATABASE}, key: password}}}}\n  policy: {{inPlaceBytesMax: 0}}\n{}{}",
+             {{secretKeyRef: {{name: {DATABASE}, key: password}}}}\n{}{}{}",
             manifest::indented(tls),
+            manifest::indented(policy),
             manifest::indented(more)
         )
     }
