@@ -39,6 +39,8 @@ struct Filling {
     /// The table is written anew.
     per_row: bool,
     sequences: BTreeSet<Name>,
+    /// User-defined functions that run for each row.
+    functions: BTreeSet<Name>,
 }
 
 /// The parts of a column's definition.
@@ -182,9 +184,9 @@ fn filling<'a>(
         return Filling { has_values: true, per_row: true, ..filling };
     }
     if let Some((expression, kind)) = parts.generated {
-        expressions::generated(work, root, &column.colname, expression);
+        let functions = expressions::generated(work, root, &column.colname, expression).into_iter().collect();
         return match kind {
-            Generated::Stored => Filling { has_values: true, per_row: true, ..filling },
+            Generated::Stored => Filling { has_values: true, per_row: true, functions, ..filling },
             Generated::Virtual => Filling::default(),
         };
     }
@@ -201,6 +203,11 @@ fn filling<'a>(
     filling.has_values = true;
     filling.per_row |= value.volatile;
     filling.missing_value = !filling.per_row;
+    if filling.per_row {
+        filling.functions = value.function_names().cloned().collect();
+    } else {
+        work.runs_once(value.function_names());
+    }
     filling.sequences = value.sequences;
     filling
 }
@@ -250,6 +257,7 @@ fn add_to<'a>(
     if filling.per_row {
         work.rewrite(member);
         work.advances(member, &filling.sequences);
+        work.runs(member, &filling.functions);
     } else if parts.not_null && !filling.missing_value {
         work.verify(member);
         let message = format!("{} must be empty: the new column has no value for existing rows", member.name);

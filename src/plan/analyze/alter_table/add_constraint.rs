@@ -87,9 +87,10 @@ pub(super) fn add_check<'a>(
     recurse: bool,
 ) {
     require_free_name(work, root, &constraint.conname);
-    if let Some(expression) = constraint.raw_expr.as_deref() {
-        expressions::check(work, root, expression);
-    }
+    let functions = match constraint.raw_expr.as_deref() {
+        Some(expression) => expressions::check(work, root, expression),
+        None => Vec::new(),
+    };
     if constraint.is_no_inherit && root.relation.partition_key.is_some() {
         let message = format!("cannot add NO INHERIT constraint to partitioned table \"{}\"", root.name.name);
         work.impact.refuse("42P16", message, "Leave out NO INHERIT.");
@@ -109,6 +110,7 @@ pub(super) fn add_check<'a>(
         }
         if checked {
             work.verify(member);
+            work.runs(member, &functions);
             let message = format!("the statement fails if a row of {} violates the check", member.name);
             work.impact.hazard(HazardId::MayFail, Some(member.name), message);
         }

@@ -143,14 +143,13 @@ pub(super) fn set_expression<'a>(
             work.impact.refuse("55000", message, "Only generated columns have an expression.");
             return;
         };
-        if let Some(expression) = expression {
-            expressions::generated(work, member, name, expression);
-        }
+        let functions = expression.map(|expression| expressions::generated(work, member, name, expression));
         if kind == Generated::Virtual {
             check_virtual(work, member, name);
             continue;
         }
         work.rewrite(member);
+        work.runs(member, &functions.unwrap_or_default());
         work.new_values(member);
         super::type_dependents::rebuild_indexes(work, member, name);
     }

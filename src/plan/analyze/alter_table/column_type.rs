@@ -198,7 +198,8 @@ fn using_computes<'a>(work: &mut Work<'_, 'a>, member: Rel<'a>, column: &Column,
         work.impact.refuse(problem.sqlstate, problem.message, problem.hint);
         return true;
     }
-    work.evaluate(using);
+    let functions: Vec<_> = work.evaluate(using).function_names().cloned().collect();
+    work.runs(member, &functions);
     let traced = trace(work, member, column, using);
     let (of, stored) = match traced {
         Traced::Column(of) => (Some(of), true),

@@ -3,7 +3,7 @@
 use pg_query::protobuf::{ColumnDef, Node};
 
 use super::work::Work;
-use crate::catalog::DataType;
+use crate::catalog::{DataType, Name};
 use crate::plan::analyze::coercion::{Context, Conversion, convert};
 use crate::plan::analyze::expression::{Place, Problem, check as problems, misread_constant, type_of, uncollatable};
 use crate::plan::analyze::resolve::Rel;
@@ -39,25 +39,29 @@ pub(super) fn collation(work: &mut Work<'_, '_>, column: &ColumnDef, data_type: 
     }
 }
 
-/// The expression of a generated column.
-pub(super) fn generated<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, column: &str, expression: &Node) {
+/// The expression of a generated column; the user-defined functions that it calls.
+pub(super) fn generated<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, column: &str, expression: &Node) -> Vec<Name> {
     let mut relation = work.now(rel).clone();
     relation.columns.retain(|other| other.name != column);
     if let Err(problem) = problems(expression, &relation, Place::Generated) {
-        return refuse(work, problem);
+        refuse(work, problem);
+        return Vec::new();
     }
-    if work.evaluate(expression).mutable {
+    let found = work.evaluate(expression);
+    if found.mutable {
         let message = "generation expression is not immutable";
         work.impact.refuse("42P17", message, "Use immutable functions only, or a trigger.");
     }
+    found.function_names().cloned().collect()
 }
 
-/// The condition of a CHECK.
-pub(super) fn check<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, expression: &Node) {
+/// The condition of a CHECK; the user-defined functions that it calls.
+pub(super) fn check<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, expression: &Node) -> Vec<Name> {
     if let Err(problem) = problems(expression, work.now(rel), Place::Check) {
-        return refuse(work, problem);
+        refuse(work, problem);
+        return Vec::new();
     }
-    work.evaluate(expression);
+    let functions = work.evaluate(expression).function_names().cloned().collect();
     if let Some(of) = type_of(expression, Some(work.now(rel)), work.resolver.catalog)
         && of.sql != "boolean"
         && convert(&of, &boolean(), Context::Implicit, work.resolver.catalog) == Conversion::Impossible
@@ -65,9 +69,10 @@ pub(super) fn check<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, expression: &Node
         let message = format!("argument of CHECK must be type boolean, not type {}", of.sql);
         work.impact.refuse("42804", message, "Compare the value with something.");
     }
+    functions
 }
 
 fn boolean() -> DataType {
-    let name = crate::catalog::Name::new("pg_catalog", "bool");
+    let name = Name::new("pg_catalog", "bool");
     DataType { name, modifier: -1, array: false, sql: "boolean".to_owned() }
 }

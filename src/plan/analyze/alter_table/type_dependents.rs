@@ -49,12 +49,16 @@ pub(super) fn rebuild<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Chan
         // An attached index is made anew through its parent, which shares no storage.
         if !change.computed && (index.parent.is_some() || !keeps_entries(work, index, change)) {
             work.build_index(table);
+            work.runs(table, &index.functions);
         }
     }
     let constraints: Vec<Constraint> = work.now(table).constraints.clone();
     for constraint in constraints.iter().filter(|c| c.columns.iter().any(|column| column == change.column)) {
         match &constraint.kind {
-            ConstraintKind::Check { .. } if constraint.validated && constraint.enforced => work.verify(table),
+            ConstraintKind::Check { .. } if constraint.validated && constraint.enforced => {
+                work.verify(table);
+                work.runs(table, &constraint.functions);
+            }
             ConstraintKind::ForeignKey { references, .. } => {
                 let Some(parent) = work.resolver.get(references) else { continue };
                 lock_other_side(work, parent, table);

@@ -65,6 +65,7 @@ fn foreign_key<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, parent: Rel<'a>, con
 fn rows<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, constraint: &Constraint, recurse: bool) {
     if constraint.no_inherit {
         work.verify(root);
+        work.runs(root, &constraint.functions);
         return;
     }
     if !recurse && !work.resolver.children(root.name).is_empty() {
@@ -80,6 +81,7 @@ fn rows<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, constraint: &Constraint, rec
         });
         if copy.is_none_or(|copy| !copy.validated) {
             work.verify(member);
+            work.runs(member, &constraint.functions);
         }
     }
 }

@@ -8,7 +8,7 @@ use pg_query::protobuf::Node;
 use crate::catalog::{Column, Name, Relation, RelationKind};
 use crate::plan::analyze::resolve::{Rel, Resolver};
 use crate::plan::analyze::volatile::{Evaluation, evaluate};
-use crate::plan::analyze::{Impact, dependents, refusal};
+use crate::plan::analyze::{Impact, dependents, refusal, routines};
 use crate::plan::lock::LockMode;
 use crate::plan::model::HazardId;
 
@@ -31,6 +31,8 @@ struct TableWork {
     all_null: BTreeSet<String>,
     /// Sequences that filling the rows advances.
     sequences: BTreeSet<Name>,
+    /// User-defined functions that run for each row.
+    functions: BTreeSet<Name>,
 }
 
 /// A foreign key whose rows are checked in the end.
@@ -141,6 +143,18 @@ impl<'r, 'a> Work<'r, 'a> {
         self.table(rel).sequences.extend(sequences.iter().cloned());
     }
 
+    /// The functions run for each row, if rows are read at all.
+    pub fn runs<'n>(&mut self, rel: Rel<'a>, functions: impl IntoIterator<Item = &'n Name>) {
+        self.table(rel).functions.extend(functions.into_iter().cloned());
+    }
+
+    /// The functions run once.
+    pub fn runs_once<'n>(&mut self, functions: impl IntoIterator<Item = &'n Name>) {
+        for function in functions {
+            self.impact.merge(routines::function_named(function, self.resolver));
+        }
+    }
+
     /// The rows of `child` are checked against `parent` in the end.
     pub fn check_foreign_key(&mut self, child: Rel<'a>, parent: Rel<'a>, columns: &[String]) {
         self.checks.push(ForeignKeyCheck { child, parent, columns: columns.to_vec() });
@@ -194,12 +208,18 @@ impl<'r, 'a> Work<'r, 'a> {
         if work.new_values {
             self.require_unused_row_type(table);
         }
+        if (work.rewrite || work.verify || work.builds) && !table.relation.stats.empty {
+            self.runs_once(&work.functions);
+        }
         if work.rewrite {
             self.impact.rewrite(table.name.clone());
             self.scan(table);
             for index in self.resolver.indexes(table.name) {
                 if index.relation.kind == RelationKind::Index && !work.dropped_indexes.contains(index.name) {
                     self.lock_with(*index, LockMode::AccessExclusive);
+                }
+                if let Some(facts) = index.relation.index.as_ref().filter(|_| !table.relation.stats.empty) {
+                    self.runs_once(&facts.functions);
                 }
             }
             if !table.relation.stats.empty {

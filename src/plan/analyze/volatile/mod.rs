@@ -64,6 +64,11 @@ pub struct Evaluation<'a> {
 }
 
 impl<'a> Evaluation<'a> {
+    /// Names of the user-defined functions that run.
+    pub fn function_names(&self) -> impl Iterator<Item = &'a Name> {
+        self.functions.iter().map(|function| &function.name)
+    }
+
     /// Whether it is the NULL constant.
     pub fn is_null(&self) -> bool {
         self.fixed == Fixed::Null
