@@ -31,6 +31,7 @@ pub fn fingerprint(catalog: &Catalog) -> String {
     hash.all("schemas", &catalog.schemas);
     hash.all("extensions", &catalog.extensions);
     hash.all("subscriptions", &catalog.subscriptions);
+    hash.all("slotless subscriptions", &catalog.slotless_subscriptions);
     hash.finish()
 }
 
@@ -203,7 +204,7 @@ mod tests {
     fn sizes_and_the_order_of_privileges_do_not_count() {
         let (catalog, mut other) = (catalog(), catalog());
         let table = other.relations.get_mut(&Name::new("s", "a")).unwrap();
-        table.stats = Statistics { rows: 7, bytes: 8_192, total_bytes: 8_192, empty: false, oid: 0 };
+        table.stats = Statistics { rows: 7, bytes: 8_192, total_bytes: 8_192, ..Statistics::default() };
         table.privileges.reverse();
         other.roles.push("someone".to_owned());
         other.server.user = "someone".to_owned();

@@ -39,7 +39,7 @@ from pg_catalog.pg_default_acl d
 left join pg_catalog.pg_namespace n on n.oid = d.defaclnamespace";
 
 const NAMES: &str = "
-select 's', s.subname::pg_catalog.text
+select case when s.subslotname is null then 'n' else 's' end, s.subname::pg_catalog.text
 from pg_catalog.pg_subscription s
 join pg_catalog.pg_database d on d.oid = s.subdbid
 where d.datname = pg_catalog.current_database()
@@ -99,6 +99,11 @@ pub(super) async fn read(context: &Context<'_>, catalog: &mut Catalog) -> Result
     all(client, "roles, tablespaces and subscriptions", NAMES, |row| {
         match row.take::<&str>()? {
             "s" => catalog.subscriptions.push(row.take()?),
+            "n" => {
+                let name: String = row.take()?;
+                catalog.subscriptions.push(name.clone());
+                catalog.slotless_subscriptions.push(name);
+            }
             "t" => catalog.tablespaces.push(row.take()?),
             _ => catalog.roles.push(row.take()?),
         }
@@ -106,6 +111,7 @@ pub(super) async fn read(context: &Context<'_>, catalog: &mut Catalog) -> Result
     })
     .await?;
     catalog.subscriptions.sort();
+    catalog.slotless_subscriptions.sort();
     catalog.tablespaces.sort();
     catalog.roles.sort();
     Ok(())

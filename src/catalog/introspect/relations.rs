@@ -25,6 +25,7 @@ select c.oid, c.relnamespace, c.relname::pg_catalog.text, c.relkind, c.relpersis
         where i.indrelid = c.oid and i.indisreplident) end,
     c.relacl::pg_catalog.text[],
     c.reltuples::pg_catalog.int8,
+    c.relallvisible::pg_catalog.int8,
     c.reloftype,
     c.relispopulated,
     f.srvname::pg_catalog.text,
@@ -64,6 +65,7 @@ pub(super) async fn read(context: &mut Context<'_>, catalog: &mut Catalog) -> Re
         relation.replica_identity = replica_identity(kind, identity, row.take()?);
         relation.privileges = row.take_list()?;
         relation.stats.rows = row.take()?;
+        relation.stats.visible_pages = row.take()?;
         relation.of_type = names.type_name(row.take()?).map(|(name, _)| name.clone());
         let populated = row.take()?;
         if matches!(kind, RelationKind::View | RelationKind::MaterializedView) {

@@ -60,6 +60,9 @@ pub struct Catalog {
     pub default_privileges: Vec<DefaultPrivileges>,
     /// Subscriptions of this database by name.
     pub subscriptions: Vec<String>,
+    /// Those of them without a replication slot at the publisher: dropping one needs no connection.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slotless_subscriptions: Vec<String>,
     /// Tablespaces by name.
     pub tablespaces: Vec<String>,
     /// Role names.

@@ -192,6 +192,9 @@ pub struct Statistics {
     pub total_bytes: i64,
     /// Whether the heap is known to hold no row at all (no pages).
     pub empty: bool,
+    /// `relallvisible`: pages an index-only scan need not look at.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub visible_pages: i64,
     /// Oid of a table that is partitioned by hash: checks that prove a hash bound name it. 0: not known.
     #[serde(default, skip_serializing_if = "is_default")]
     pub oid: u32,

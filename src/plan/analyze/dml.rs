@@ -24,7 +24,7 @@ pub(super) fn select(statement: &SelectStmt, resolver: &Resolver<'_>) -> Impact 
 
 /// INSERT, UPDATE, DELETE and MERGE.
 pub(super) fn run(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
-    Reader::new(resolver, Depth::Run).statement(node)
+    Reader::new(resolver, Depth::Run).strictly().statement(node)
 }
 
 /// AccessShare and a full read when data goes out, the locks of INSERT when it comes in.
@@ -125,7 +125,7 @@ pub(super) fn explain(statement: &ExplainStmt, resolver: &Resolver<'_>) -> Impac
 }
 
 fn plan(query: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
-    Reader::new(resolver, Depth::Plan).statement(query)
+    Reader::new(resolver, Depth::Plan).strictly().statement(query)
 }
 
 /// The statement is analysed and rewritten; planning waits for EXECUTE.

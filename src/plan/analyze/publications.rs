@@ -283,8 +283,10 @@ pub(super) fn drop_subscription(statement: &DropSubscriptionStmt, resolver: &Res
         }
         return impact;
     }
-    // Whether it has a slot is not in the catalog.
-    impact.transaction = TransactionRule::Unknown;
+    if resolver.catalog.slotless_subscriptions.contains(&statement.subname) {
+        return impact;
+    }
+    impact.transaction = TransactionRule::Forbidden;
     impact.hazard(
         HazardId::Irreversible,
         None,

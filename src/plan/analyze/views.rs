@@ -1,5 +1,7 @@
 //! Views, materialized views, and tables made from a query.
 
+use std::collections::BTreeSet;
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{CreateTableAsStmt, IntoClause, Node, ObjectType, RefreshMatViewStmt, SelectStmt, ViewStmt};
 
@@ -20,7 +22,8 @@ pub(super) fn create_view(statement: &ViewStmt, resolver: &Resolver<'_>) -> Impa
     let Some(name) = &statement.view else { return impact };
     security_invoker(&mut impact, &statement.options, resolver);
     let Some(query) = statement.query.as_ref().and_then(|query| query.node.as_ref()) else { return impact };
-    impact.merge(Reader::new(resolver, Depth::Names).statement(query));
+    impact.merge(Reader::new(resolver, Depth::Names).strictly().statement(query));
+    duplicate_columns(&mut impact, statement, query, resolver);
     if name.relpersistence == "t" {
         return impact;
     }
@@ -42,6 +45,29 @@ pub(super) fn create_view(statement: &ViewStmt, resolver: &Resolver<'_>) -> Impa
     impact
 }
 
+/// 42701: two columns of the view have the same name.
+fn duplicate_columns(impact: &mut Impact, statement: &ViewStmt, query: &NodeEnum, resolver: &Resolver<'_>) {
+    let Some(names) = view_columns(statement, query, resolver) else { return };
+    let mut seen = BTreeSet::new();
+    for name in names.into_iter().flatten() {
+        if !seen.insert(name.clone()) {
+            impact.refuse(
+                "42701",
+                format!("column \"{name}\" specified more than once"),
+                "Give each column of the view its own name (AS).",
+            );
+        }
+    }
+}
+
+/// Names of the view's columns: those of its list, then those of the query.
+fn view_columns(statement: &ViewStmt, query: &NodeEnum, resolver: &Resolver<'_>) -> Option<Vec<Option<String>>> {
+    let aliases = super::names::strings(&statement.aliases);
+    let names = output_names(query, resolver)?;
+    let named = |(at, name): (usize, Option<String>)| aliases.get(at).map(|alias| (*alias).to_owned()).or(name);
+    Some(names.into_iter().enumerate().map(named).collect())
+}
+
 /// `security_invoker` came with 15.
 fn security_invoker(impact: &mut Impact, list: &[Node], resolver: &Resolver<'_>) {
     if options::find(list, "security_invoker").is_some() && resolver.major() < 15 {
@@ -61,13 +87,7 @@ fn replaced_columns<'a>(
     existing: Rel<'a>,
     resolver: &Resolver<'a>,
 ) {
-    let aliases = super::names::strings(&statement.aliases);
-    let Some(names) = output_names(query, resolver) else { return };
-    let names: Vec<Option<String>> = names
-        .into_iter()
-        .enumerate()
-        .map(|(at, name)| aliases.get(at).map(|alias| (*alias).to_owned()).or(name))
-        .collect();
+    let Some(names) = view_columns(statement, query, resolver) else { return };
     for (at, column) in existing.relation.columns.iter().enumerate() {
         match names.get(at) {
             None => impact.refuse(
@@ -121,6 +141,16 @@ fn output_names(query: &NodeEnum, resolver: &Resolver<'_>) -> Option<Vec<Option<
 fn star(select: &SelectStmt, qualifier: Option<&str>, resolver: &Resolver<'_>) -> Option<Vec<Option<String>>> {
     let mut names = Vec::new();
     for node in &select.from_clause {
+        if let Some(NodeEnum::RangeSubselect(item)) = &node.node {
+            let alias = item.alias.as_ref()?;
+            if qualifier.is_none_or(|qualifier| qualifier == alias.aliasname) {
+                let given = super::names::strings(&alias.colnames);
+                let inner = output_names(item.subquery.as_ref()?.node.as_ref()?, resolver)?;
+                let named = |(at, name)| given.get(at).map(|given: &&str| (*given).to_owned()).or(name);
+                names.extend(inner.into_iter().enumerate().map(named));
+            }
+            continue;
+        }
         let Some(NodeEnum::RangeVar(name)) = &node.node else { return None };
         let alias = name.alias.as_ref().map_or(name.relname.as_str(), |alias| alias.aliasname.as_str());
         if qualifier.is_some_and(|qualifier| qualifier != alias) {
@@ -170,7 +200,7 @@ fn made_from(query: &NodeEnum, into: &IntoClause, resolver: &Resolver<'_>, if_no
         return Impact::unanalyzable("what a prepared statement does is not known here");
     }
     let depth = if into.skip_data { Depth::Names } else { Depth::Run };
-    impact.merge(Reader::new(resolver, depth).statement(query));
+    impact.merge(Reader::new(resolver, depth).strictly().statement(query));
     if view && !into.skip_data && !impact.scans.is_empty() {
         impact.hazard(HazardId::MayFail, None, "The whole query is run; it may take long, and the space it fills.");
     }

@@ -17,6 +17,9 @@ const PAGE: i64 = 8192;
 const PAGE_COST: f64 = 1.0;
 const ROW_COST: f64 = 0.01;
 const OPERATOR_COST: f64 = 0.0025;
+/// `random_page_cost` and `cpu_index_tuple_cost` by default.
+const RANDOM_PAGE_COST: f64 = 4.0;
+const INDEX_ROW_COST: f64 = 0.005;
 /// What finding one row through an index costs: two pages at `random_page_cost` and the way down the tree.
 const LOOKUP_COST: f64 = 8.32;
 /// Each further key of a list costs about a page of the index and one of the table.
@@ -44,6 +47,22 @@ pub(super) fn lookup_wins(relation: &Relation, operators: usize) -> bool {
 pub(super) fn head_wins(relation: &Relation, rows: i128) -> bool {
     let Ok(rows) = u32::try_from(rows) else { return false };
     full_cost(relation, 1) > 2.0 * (LOOKUP_COST + FURTHER_LOOKUP_COST * f64::from(rows))
+}
+
+/// Whether reading an index in full instead of the table is cheaper: every page of it at `random_page_cost`, and
+/// the pages of the table that are not all-visible.
+pub(super) fn index_only_wins(relation: &Relation, index: &Relation) -> bool {
+    let Statistics { rows, bytes, visible_pages, .. } = relation.stats;
+    let pages = bytes / PAGE;
+    if rows < 0 || pages == 0 {
+        return false;
+    }
+    #[allow(clippy::cast_precision_loss)]
+    let (pages, rows, visible, index_pages) =
+        (pages as f64, rows as f64, visible_pages as f64, (index.stats.bytes / PAGE) as f64);
+    let of_index = index_pages * RANDOM_PAGE_COST + rows * INDEX_ROW_COST + (pages - visible).max(0.0);
+    // A tenth more for what the planner adds.
+    pages * PAGE_COST > 1.1 * of_index
 }
 
 /// Whether the columns contain all of a valid unique index without a predicate: at most one row matches.

@@ -11,6 +11,7 @@ use crate::plan::analyze::names::strings;
 use crate::plan::analyze::resolve::Rel;
 use crate::plan::analyze::routines;
 use crate::plan::analyze::since::Feature;
+use crate::plan::analyze::walk::{self, Parts};
 use crate::plan::lock::LockMode;
 
 /// What happens to rows.
@@ -143,11 +144,27 @@ impl<'a> Reader<'_, 'a> {
 
     pub(super) fn returning(&mut self, clause: Option<&ReturningClause>) {
         if let Some(clause) = clause {
+            if clause.exprs.iter().filter_map(|node| node.node.as_ref()).any(names_old_or_new) {
+                self.require(Feature::ReturningOldNew);
+            }
             if !clause.options.is_empty() {
                 self.require(Feature::ReturningOldNew);
             }
             self.in_expressions(&clause.exprs);
         }
+    }
+}
+
+/// `old.c` and `new.c` stand for the row before and after, unless a table has the name.
+fn names_old_or_new(node: &NodeEnum) -> bool {
+    match node {
+        NodeEnum::ColumnRef(reference) => {
+            matches!(super::columns_of(reference).as_slice(), [alias, ..] if reference.fields.len() > 1 && matches!(*alias, "old" | "new"))
+        }
+        _ => match walk::parts(node) {
+            Parts::Expressions(parts) => parts.into_iter().any(names_old_or_new),
+            Parts::Unknown => false,
+        },
     }
 }
 

@@ -264,7 +264,7 @@ pub(super) fn list_length(conditions: &[Condition], member: usize, column: &str)
 pub(super) fn origin(source: &Source, column: &str) -> Option<Column> {
     match source {
         Source::Member(at) => Some((*at, column.to_owned())),
-        Source::Derived(columns) => columns.get(column).cloned(),
+        Source::Derived(columns) => columns.get(column).cloned().flatten(),
         Source::Opaque => None,
     }
 }

@@ -26,13 +26,16 @@ pub(super) struct Member<'a> {
 /// The system column that says where a row lies: a condition on it needs no scan.
 pub(super) const ROW_ADDRESS: &str = "ctid";
 
+/// Stands for a column whose name is not known.
+pub(super) const MADE_UP: &str = "?column?";
+
 /// What an alias stands for.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// A relation of the query.
     Member(usize),
-    /// A view or subquery that was merged: its columns.
-    Derived(BTreeMap<String, Column>),
+    /// A view or subquery that was merged: its columns, those that are expressions without an origin.
+    Derived(BTreeMap<String, Option<Column>>),
     /// Something with rows of its own.
     Opaque,
 }
@@ -112,7 +115,10 @@ impl<'a> Reader<'_, 'a> {
                 }
                 let names = item.alias.as_ref().map_or_else(Vec::new, |alias| strings(&alias.colnames));
                 if let Some(NodeEnum::SelectStmt(select)) = item.subquery.as_ref().and_then(|q| q.node.as_ref()) {
+                    let strict = self.strict;
+                    self.strict &= !item.lateral;
                     let source = self.derived(select, level, &locked.below(&alias), &names);
+                    self.strict = strict;
                     level.names.push((alias, source));
                 }
             }
@@ -331,19 +337,20 @@ pub(in crate::plan::analyze) fn definition(view: Rel<'_>) -> Option<SelectStmt> 
 fn renamed(found: Rel<'_>, at: usize, names: &[&str]) -> Source {
     let columns = found.relation.columns.iter().enumerate().map(|(position, column)| {
         let name = names.get(position).map_or_else(|| column.name.clone(), |name| (*name).to_owned());
-        (name, (at, column.name.clone()))
+        (name, Some((at, column.name.clone())))
     });
     Source::Derived(columns.collect())
 }
 
-/// What a merged query's columns are, with the names given from outside.
+/// What a merged query's columns are, with the names given from outside. A column whose name the server makes up
+/// hides all: nobody knows then which names there are.
 pub(super) fn outputs_of(select: &SelectStmt, level: &Level<'_>, names: &[String]) -> Source {
     let mut columns = BTreeMap::new();
     for (position, (name, origin)) in outputs(select, level).into_iter().enumerate() {
-        let name = names.get(position).cloned().or(name);
-        if let (Some(name), Some(origin)) = (name, origin) {
-            columns.insert(name, origin);
-        }
+        match names.get(position).cloned().or(name) {
+            Some(name) => columns.insert(name, origin),
+            None => columns.insert(MADE_UP.to_owned(), None),
+        };
     }
     Source::Derived(columns)
 }
@@ -388,7 +395,7 @@ fn star(reference: &ColumnRef, level: &Level<'_>, outputs: &mut Vec<(Option<Stri
                     .extend(columns.iter().map(|column| (Some(column.name.clone()), Some((*at, column.name.clone())))));
             }
             Source::Derived(columns) => {
-                outputs.extend(columns.iter().map(|(name, origin)| (Some(name.clone()), Some(origin.clone()))));
+                outputs.extend(columns.iter().map(|(name, origin)| (Some(name.clone()), origin.clone())));
             }
             Source::Opaque => {}
         }

@@ -69,7 +69,8 @@ impl Literal {
         }
     }
 
-    fn number(&self) -> Option<i128> {
+    /// The number that the constant is, or that its text spells.
+    pub(super) fn number(&self) -> Option<i128> {
         match self {
             Self::Number(value) => Some(*value),
             Self::Text(text) => text.trim().parse().ok(),

@@ -5,9 +5,11 @@
 
 mod access;
 mod change;
+mod columns;
 mod conditions;
 mod from;
 mod functions;
+mod hash;
 mod insert;
 mod keys;
 mod literal;
@@ -59,6 +61,9 @@ pub(super) struct Reader<'r, 'a> {
     /// Whether columns of the outer query count as one value for each of its rows; not so in a subquery that is
     /// joined to it.
     correlates: bool,
+    /// Whether a name that is no column of the query's relations is a mistake: not so in the body of a function,
+    /// nor in a subquery.
+    strict: bool,
     /// Tables whose rows a foreign key changes, against keys in a circle.
     cascading: Vec<crate::catalog::Name>,
     /// Views being expanded, against views that name each other.
@@ -75,9 +80,16 @@ impl<'r, 'a> Reader<'r, 'a> {
             tables: Vec::new(),
             scopes: Vec::new(),
             correlates: true,
+            strict: false,
             cascading: Vec::new(),
             expanding: Vec::new(),
         }
+    }
+
+    /// Takes names that are no columns for mistakes: nothing around the statement can give them a meaning.
+    pub fn strictly(mut self) -> Self {
+        self.strict = true;
+        self
     }
 
     /// Names of tables that exist only around the statement.

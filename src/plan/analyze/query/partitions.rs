@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, PartitionBoundSpec, PartitionRangeDatumKind};
 
+use super::hash::belongs;
 use super::literal::Literal;
 use crate::catalog::{Relation, RelationKind};
 use crate::plan::analyze::resolve::{Rel, Resolver};
@@ -28,7 +29,9 @@ pub(in crate::plan::analyze) enum Bound {
     Range(End, End),
     /// These values.
     List(Vec<Literal>),
-    /// Hash bounds, and what rules cannot read.
+    /// Values whose hash has this remainder (second) by the modulus (first).
+    Hash(u64, u64),
+    /// What rules cannot read.
     Unknown,
 }
 
@@ -60,6 +63,10 @@ impl Bound {
                 },
                 _ => Self::Unknown,
             },
+            "h" => match (u64::try_from(spec.modulus), u64::try_from(spec.remainder)) {
+                (Ok(modulus), Ok(remainder)) => Self::Hash(modulus, remainder),
+                _ => Self::Unknown,
+            },
             _ => Self::Unknown,
         }
     }
@@ -69,6 +76,7 @@ impl Bound {
     fn takes(&self, value: &Literal, type_name: &str) -> Option<bool> {
         match self {
             Self::Default | Self::Unknown => None,
+            Self::Hash(modulus, remainder) => belongs(value, type_name, *modulus, *remainder),
             Self::List(values) => {
                 let mut all_known = true;
                 for listed in values {
@@ -237,7 +245,7 @@ fn in_reach(bound: &Bound, lower: Option<&(Literal, bool)>, upper: Option<&(Lite
             };
             starts_before_upper && ends_after_lower
         }
-        Bound::Default | Bound::Unknown => true,
+        Bound::Default | Bound::Hash(..) | Bound::Unknown => true,
     }
 }
 

@@ -8,9 +8,9 @@ use pg_query::protobuf::{
     SubLink, SubLinkType, WithClause,
 };
 
-use super::access::{head_wins, is_read_in_full, single_rows};
+use super::access::{head_wins, index_only_wins, is_read_in_full, single_rows};
 use super::conditions::{self, Fact, allowed};
-use super::from::{Level, Locked, Scope};
+use super::from::{Level, Locked, Scope, Source};
 use super::literal::Literal;
 use super::partitions::surviving;
 use super::{Depth, Reader, functions};
@@ -20,6 +20,7 @@ use crate::plan::analyze::names::{Qualified, strings};
 use crate::plan::analyze::resolve::Rel;
 use crate::plan::analyze::since::{self, Feature};
 use crate::plan::analyze::walk::{self, Parts};
+use crate::plan::lock::LockMode;
 
 impl<'a> Reader<'_, 'a> {
     pub(super) fn select(&mut self, select: &SelectStmt) {
@@ -46,6 +47,7 @@ impl<'a> Reader<'_, 'a> {
         let locked = locking(select, outer);
         let mut level = Level::default();
         self.read_from_and_where(select, &mut level, &locked);
+        self.check_columns(select.target_list.iter().chain(select.where_clause.as_deref()), &level);
         for list in &select.values_lists {
             self.in_optional(Some(list));
         }
@@ -58,7 +60,9 @@ impl<'a> Reader<'_, 'a> {
         self.in_optional(select.limit_offset.as_deref());
         self.in_optional(select.limit_count.as_deref());
         let nothing = is_zero(select.limit_count.as_deref());
-        let by_index = self.is_extreme_of_index(select, &level) || self.is_head_of_index(select, &level);
+        let by_index = self.is_extreme_of_index(select, &level)
+            || self.is_head_of_index(select, &level)
+            || self.is_index_only(select, &level);
         self.finish(&level, !nothing && !by_index);
     }
 
@@ -114,6 +118,36 @@ impl<'a> Reader<'_, 'a> {
         });
         let heaps = if member.inherit { self.resolver.leaves(member.rel) } else { vec![member.rel] };
         only_on_it && heaps.into_iter().all(|heap| columns.iter().all(|column| self.has_ordered_index(heap, column)))
+    }
+
+    /// A query without conditions that needs only columns of an index may read that instead of the table.
+    fn is_index_only(&self, select: &SelectStmt, level: &Level<'a>) -> bool {
+        let [member] = level.members.as_slice() else { return false };
+        let plain = level.conditions.is_empty()
+            && matches!(level.names.as_slice(), [(_, Source::Member(0))])
+            && select.limit_count.is_none()
+            && select.sort_clause.is_empty()
+            && select.distinct_clause.is_empty()
+            && select.locking_clause.is_empty()
+            && member.mode == LockMode::AccessShare;
+        let parts = select.target_list.iter().chain(&select.group_clause).chain(select.having_clause.as_deref());
+        let mut columns = BTreeSet::new();
+        let known = parts.filter_map(|part| part.node.as_ref()).all(|part| columns_below(part, level, &mut columns));
+        let heaps = if member.inherit { self.resolver.leaves(member.rel) } else { vec![member.rel] };
+        plain && known && heaps.into_iter().all(|heap| self.has_covering_index(heap, &columns))
+    }
+
+    fn has_covering_index(&self, heap: Rel<'a>, columns: &BTreeSet<String>) -> bool {
+        self.resolver.indexes(heap.name).iter().any(|candidate| {
+            let Some(index) = &candidate.relation.index else { return false };
+            let keys = index.keys.iter().filter_map(|key| key.column.as_ref());
+            let covered: BTreeSet<&String> = keys.chain(&index.include).collect();
+            index.method == "btree"
+                && index.valid
+                && index.predicate.is_none()
+                && columns.iter().all(|column| covered.contains(column))
+                && index_only_wins(heap.relation, candidate.relation)
+        })
     }
 
     /// Whether a btree index over all rows starts with the column.
@@ -301,6 +335,7 @@ impl<'a> Reader<'_, 'a> {
         let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_ref().and_then(|query| query.node.as_ref()) else {
             return;
         };
+        let strict = std::mem::replace(&mut self.strict, false);
         // EXISTS and IN become joins with the outer query, whose rows are many: a lookup for each is then no
         // longer what the planner chooses. A scalar subquery is looked up for each row.
         let joined = matches!(
@@ -312,6 +347,7 @@ impl<'a> Reader<'_, 'a> {
         } else {
             self.select(select);
         }
+        self.strict = strict;
     }
 
     /// A subquery that is joined to the outer query: its relations are read in full unless constants rule that
@@ -373,6 +409,25 @@ fn locking(select: &SelectStmt, outer: &Locked) -> Locked {
         }));
     }
     if names.is_empty() { Locked::Nothing } else { Locked::Names(names) }
+}
+
+/// Collects the columns of the level that an expression uses; false when it uses something else than columns, such
+/// as a whole row or a subquery.
+fn columns_below(node: &NodeEnum, level: &Level<'_>, columns: &mut BTreeSet<String>) -> bool {
+    match node {
+        NodeEnum::ColumnRef(_) => match conditions::column(node, level) {
+            Some((_, column)) => {
+                columns.insert(column);
+                true
+            }
+            None => false,
+        },
+        NodeEnum::SubLink(_) => false,
+        _ => match walk::parts(node) {
+            Parts::Expressions(parts) => parts.into_iter().all(|part| columns_below(part, level, columns)),
+            Parts::Unknown => false,
+        },
+    }
 }
 
 /// The column that `max(c)` or `min(c)` is of.

@@ -8,10 +8,21 @@ use super::from::{Level, Locked};
 use super::partitions::{routed, surviving};
 use super::target::refuse_without_identity;
 use super::{Depth, Reader, conditions};
-use crate::catalog::RelationKind;
+use crate::catalog::{Identity, RelationKind};
 use crate::plan::analyze::resolve::Rel;
 use crate::plan::lock::LockMode;
 use crate::plan::model::HazardId;
+
+/// Columns that are set to something else than DEFAULT.
+fn valued(targets: &[Node]) -> impl Iterator<Item = &str> {
+    targets.iter().filter_map(|node| match &node.node {
+        Some(NodeEnum::ResTarget(target)) => match target.val.as_ref()?.node.as_ref()? {
+            NodeEnum::SetToDefault(_) => None,
+            _ => Some(target.name.as_str()),
+        },
+        _ => None,
+    })
+}
 
 /// Columns that are set to themselves: their triggers fire, but no key changes.
 fn kept(targets: &[Node]) -> Vec<String> {
@@ -36,6 +47,11 @@ impl<'a> Reader<'_, 'a> {
         let scoped = self.enter_common_tables(statement.with_clause.as_ref());
         let changed = assignments(&statement.target_list);
         let keeps = kept(&statement.target_list);
+        if let Some(target) = statement.relation.as_ref().and_then(|name| self.resolver.relation(name)) {
+            for column in valued(&statement.target_list) {
+                self.refuse_generated_update(target, column);
+            }
+        }
         self.change_rows(
             statement.relation.as_ref(),
             &statement.from_clause,
@@ -77,6 +93,7 @@ impl<'a> Reader<'_, 'a> {
         for item in from.iter().filter_map(|node| node.node.as_ref()) {
             self.item(item, &mut level, &Locked::Nothing);
         }
+        self.check_columns(condition, &level);
         if let Some(condition) = condition.and_then(|node| node.node.as_ref()) {
             self.add_condition(condition, &mut level, None);
             self.in_expression(condition);
@@ -110,6 +127,20 @@ impl<'a> Reader<'_, 'a> {
         if base.relation.kind == RelationKind::PartitionedTable {
             self.fire(base, &change, false);
             self.move_rows(base, &members, &change);
+        }
+    }
+
+    /// 428C9: a generated column takes no value but DEFAULT.
+    fn refuse_generated_update(&mut self, target: Rel<'a>, column: &str) {
+        let found = target.relation.column(column);
+        let generated = found.is_some_and(|column| column.generated.is_some());
+        let always = found.is_some_and(|column| column.identity == Some(Identity::Always));
+        if generated || always {
+            self.impact.refuse(
+                "428C9",
+                format!("column \"{column}\" can only be updated to DEFAULT"),
+                "Leave the column out.",
+            );
         }
     }
 
