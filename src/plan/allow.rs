@@ -2,9 +2,10 @@
 
 use std::str::FromStr;
 
+use super::analyze::Impact;
 use super::created::Created;
-use super::expand::size;
-use super::model::{Hazard, HazardId, Policy};
+use super::expand::{heavy, size};
+use super::model::{Action, Blocks, Hazard, HazardId, Policy, Step, Undo};
 use crate::catalog::{Catalog, Name};
 
 /// Dangers that grow with the size of a table: below the limit they are none.
@@ -27,7 +28,7 @@ fn informs(id: HazardId) -> bool {
 
 /// Whether the danger is real on this catalog: not on relations that only the plan knows, and not on tables
 /// below the limit when it comes from their size.
-pub(super) fn matters(hazard: &Hazard, catalog: &Catalog, created: &Created, policy: &Policy) -> bool {
+fn matters(hazard: &Hazard, catalog: &Catalog, created: &Created, policy: &Policy) -> bool {
     let Some(relation) = hazard.relation.as_deref().and_then(|text| Name::from_str(text).ok()) else {
         return true;
     };
@@ -38,7 +39,73 @@ pub(super) fn matters(hazard: &Hazard, catalog: &Catalog, created: &Created, pol
     !by_size(hazard.id) || size(catalog, &relation) > policy.in_place_bytes
 }
 
+/// The dangers of a step that are real: those that the classifier named, and those that the facts show and no rule
+/// has named.
+pub(super) fn hazards(
+    impact: &Impact,
+    undo: &Undo,
+    before: &Catalog,
+    created: &Created,
+    policy: &Policy,
+) -> Vec<Hazard> {
+    let mut hazards = impact.hazards.clone();
+    if heavy(impact, before, created, policy) && !hazards.iter().any(|hazard| tells_of_blocking(hazard.id)) {
+        for target in impact.scans.union(&impact.rewrites) {
+            hazards.push(Hazard::new(
+                HazardId::TableScan,
+                Some(target.to_string()),
+                format!("{target} is read in full while others wait for a lock"),
+            ));
+        }
+    }
+    if let Undo::Irreversible(irreversible) = undo
+        && !hazards.iter().any(|hazard| hazard.id == HazardId::Irreversible)
+    {
+        let message = format!("there is no way back: {}", irreversible.why);
+        hazards.push(Hazard::new(HazardId::Irreversible, None, message));
+    }
+    hazards.retain(|hazard| matters(hazard, before, created, policy));
+    hazards
+}
+
+fn tells_of_blocking(id: HazardId) -> bool {
+    matches!(
+        id,
+        HazardId::TableRewrite
+            | HazardId::TableScan
+            | HazardId::BlocksReads
+            | HazardId::BlocksWrites
+            | HazardId::IndexBuild
+            | HazardId::Unanalyzable
+    )
+}
+
 /// The hazards that stop the plan.
 pub(super) fn forbidden(hazards: &[Hazard], policy: &Policy) -> Vec<Hazard> {
     hazards.iter().filter(|hazard| !informs(hazard.id) && !policy.allowed.contains(&hazard.id)).cloned().collect()
+}
+
+/// Remarks on tables that are worked on in place because they are small.
+pub(super) fn small_tables(steps: &[Step], catalog: &Catalog, policy: &Policy) -> Vec<String> {
+    let mut small: Vec<&String> = Vec::new();
+    for step in steps {
+        let blocks = step.locks.iter().any(|lock| lock.blocks != Blocks::Nothing);
+        if !blocks || !matches!(step.action, Action::Transaction(_)) {
+            continue;
+        }
+        for relation in step.rewrites.iter().chain(&step.scans) {
+            let Ok(name) = relation.parse::<Name>() else { continue };
+            let is_table = catalog.relations.get(&name).is_some_and(|relation| relation.kind.has_heap());
+            if is_table && !small.contains(&relation) && size(catalog, &name) <= policy.in_place_bytes {
+                small.push(relation);
+            }
+        }
+    }
+    let limit = policy.in_place_bytes >> 20;
+    small
+        .into_iter()
+        .map(|relation| {
+            format!("{relation} is changed directly: at no more than {limit} MiB the work under the lock is short")
+        })
+        .collect()
 }

@@ -1,6 +1,6 @@
 //! Whether two catalogs describe the same schema: what a plan must reach compared with what the author wrote.
 
-use crate::catalog::{Catalog, Relation, Statistics};
+use crate::catalog::{Catalog, ConstraintKind, Relation, Statistics};
 
 /// Sizes are left out, and so is the order of what has no order.
 pub(super) fn equivalent(one: &Catalog, other: &Catalog) -> bool {
@@ -26,6 +26,12 @@ pub(super) fn equivalent(one: &Catalog, other: &Catalog) -> bool {
 fn plain(relation: &Relation) -> Relation {
     let mut relation = relation.clone();
     relation.stats = Statistics::default();
+    for constraint in &mut relation.constraints {
+        // Of keys the server only keeps account of where they were made: nothing else can inherit them.
+        if !matches!(constraint.kind, ConstraintKind::Check { .. } | ConstraintKind::NotNull) {
+            constraint.no_inherit = true;
+        }
+    }
     relation.constraints.sort_by(|a, b| a.name.cmp(&b.name));
     relation.triggers.sort_by(|a, b| a.name.cmp(&b.name));
     relation.policies.sort_by(|a, b| a.name.cmp(&b.name));

@@ -1,6 +1,10 @@
 //! What a step is expected to cost, as a range. The figures come from the sizes in the catalog and from rates
 //! that bracket laptops, cloud disks and large servers; the basis says so.
 
+use std::collections::BTreeSet;
+
+use super::action::Run;
+use super::analyze::Target;
 use super::created::Created;
 use super::expand::size;
 use super::model::Estimate;
@@ -71,3 +75,27 @@ pub(super) fn estimate<'a>(
         basis: format!("sizes of the catalog, {rate}{counted}"),
     }
 }
+
+/// The estimate of statements that run one after another.
+pub(super) fn of_run(run: &Run, before: &Catalog, created: &Created) -> Estimate {
+    let relation = |target: &Target| match target {
+        Target::Any => None,
+        Target::Relation(name) => Some(name.clone()),
+    };
+    let named = |targets: &BTreeSet<Target>| -> Vec<Name> {
+        targets.iter().filter_map(relation).collect()
+    };
+    let (rewrites, scans) = (named(&run.impact.rewrites), named(&run.impact.scans));
+    let anything = run.impact.scans.union(&run.impact.rewrites).any(|target| *target == Target::Any);
+    let (kind, names) = if anything {
+        (Kind::Rewrite, before.relations.keys().cloned().collect())
+    } else if !rewrites.is_empty() {
+        (Kind::Rewrite, rewrites)
+    } else if run.statements.iter().any(|statement| matches!(statement.node, pg_query::NodeEnum::IndexStmt(_))) {
+        (Kind::Build, scans)
+    } else {
+        (Kind::Scan, scans)
+    };
+    estimate(kind, names.iter(), before, created)
+}
+

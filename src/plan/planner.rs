@@ -55,9 +55,9 @@ pub fn plan(statements: &[Statement], catalog: &Catalog, policy: &Policy) -> Res
         builder.push(placed);
     }
     builder.flush();
-    builder.note_small();
     notes.extend(placed.notes);
     notes.append(&mut builder.notes);
+    notes.extend(allow::small_tables(&builder.steps, &builder.catalog, policy));
     let summary = summary(statements.len(), &builder.steps);
     let mut plan = Plan {
         digest: String::new(),

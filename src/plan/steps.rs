@@ -6,11 +6,11 @@ use super::analyze::{Target, TransactionRule, analyze};
 use super::author::Settings;
 use super::created::Created;
 use super::draft::{Draft, Work};
-use super::estimate::{Kind, estimate};
-use super::expand::{heavy, single, size};
+use super::estimate::{self, Kind, estimate};
+use super::expand::{heavy, single};
 use super::lock::LockMode;
 use super::model::{
-    Action, Backfill, Blocks, Check, Empty, Estimate, Hazard, HazardId, Origin, Policy, Stage, Step, StepLock, Undo,
+    Action, Backfill, Blocks, Check, Empty, Hazard, Origin, Policy, Stage, Step, StepLock, Undo,
 };
 use super::patterns::as_written;
 use super::undo;
@@ -35,6 +35,7 @@ struct Group {
     first: Placed,
     end: i64,
     texts: Vec<String>,
+    slugs: Vec<&'static str>,
     descriptions: Vec<String>,
     run: Run,
     before: Catalog,
@@ -46,7 +47,8 @@ struct Group {
 /// Makes the steps of a plan one after another.
 pub(super) struct Builder<'a> {
     policy: &'a Policy,
-    catalog: Catalog,
+    /// The catalog behind the steps so far.
+    pub catalog: Catalog,
     server: crate::catalog::Server,
     created: Created,
     group: Option<Group>,
@@ -106,6 +108,7 @@ impl<'a> Builder<'a> {
             None => Group {
                 end: placed.origin.end,
                 texts: Vec::new(),
+                slugs: Vec::new(),
                 descriptions: Vec::new(),
                 run: match Run::of(&[], &mut self.catalog) {
                     Some(run) => run,
@@ -126,6 +129,7 @@ impl<'a> Builder<'a> {
         self.created.observe(&before, &self.catalog, group.run.statements.iter().map(|statement| &statement.node));
         group.end = placed.origin.end;
         group.texts.extend(texts);
+        group.slugs.push(placed.draft.slug);
         group.descriptions.push(placed.draft.description.clone());
         group.quiet &= quiet;
         self.group = Some(group);
@@ -136,7 +140,7 @@ impl<'a> Builder<'a> {
         let Some(group) = self.group.take() else {
             return;
         };
-        let Group { first, end, texts, descriptions, run, before, created, .. } = group;
+        let Group { first, end, texts, slugs, descriptions, run, before, created, quiet } = group;
         let done = undo::Done {
             before: &before,
             after: &self.catalog,
@@ -148,7 +152,7 @@ impl<'a> Builder<'a> {
         };
         let undo = undo::of_statements(&done);
         self.danger(&run, &before, &created, &undo);
-        let estimate = self.estimate(&run, &before, &created);
+        let estimate = estimate::of_run(&run, &before, &created);
         let (mut action, postcondition) = action::sql(texts, &run);
         if let Action::Transaction(transaction) = &mut action {
             let mut statements = first.settings.statements();
@@ -167,9 +171,12 @@ impl<'a> Builder<'a> {
         };
         let locks =
             run.impact.locks.iter().filter(|(target, _)| exists(target)).map(|(target, mode)| lock(target, *mode));
-        let slug =
-            if descriptions.len() > 1 && first.draft.slug != "alter-table" { "new-objects" } else { first.draft.slug };
-        let slug = if descriptions.len() > 1 && !group_is_new(&first) { first.draft.slug } else { slug };
+        let slug = match slugs.as_slice() {
+            [only] => *only,
+            [one, rest @ ..] if rest.iter().all(|slug| slug == one) => *one,
+            _ if quiet => "new-objects",
+            _ => "alter-table",
+        };
         let step = Step {
             id: self.id(slug),
             stage: first.draft.stage,
@@ -282,83 +289,17 @@ impl<'a> Builder<'a> {
         self.steps.push(step);
     }
 
-    /// Takes over the hazards that are real, and finds those that the facts show and no rule has named.
     fn danger(&mut self, run: &Run, before: &Catalog, created: &Created, undo: &Undo) {
-        let mut hazards: Vec<Hazard> = run.impact.hazards.clone();
-        if heavy(&run.impact, before, created, self.policy) && !hazards.iter().any(|hazard| blocks(hazard.id)) {
-            for target in run.impact.scans.union(&run.impact.rewrites) {
-                hazards.push(Hazard::new(
-                    HazardId::TableScan,
-                    Some(target.to_string()),
-                    format!("{target} is read in full while others wait for a lock"),
-                ));
-            }
-        }
-        if let Undo::Irreversible(irreversible) = undo
-            && !hazards.iter().any(|hazard| hazard.id == HazardId::Irreversible)
-        {
-            hazards.push(Hazard::new(
-                HazardId::Irreversible,
-                None,
-                format!("there is no way back: {}", irreversible.why),
-            ));
-        }
         if run.unforeseeable {
             self.notes.push(format!(
                 "step {}: its effect on the schema cannot be foretold; what follows is planned as if there were none",
                 self.steps.len() + 1
             ));
         }
-        for hazard in hazards {
-            if allow::matters(&hazard, before, created, self.policy) && !self.hazards.contains(&hazard) {
+        for hazard in allow::hazards(&run.impact, undo, before, created, self.policy) {
+            if !self.hazards.contains(&hazard) {
                 self.hazards.push(hazard);
             }
-        }
-    }
-
-    fn estimate(&self, run: &Run, before: &Catalog, created: &Created) -> Estimate {
-        let relation = |target: &Target| match target {
-            Target::Any => None,
-            Target::Relation(name) => Some(name.clone()),
-        };
-        let named = |targets: &std::collections::BTreeSet<Target>| -> Vec<Name> {
-            targets.iter().filter_map(relation).collect()
-        };
-        let (rewrites, scans) = (named(&run.impact.rewrites), named(&run.impact.scans));
-        let anything = run.impact.scans.union(&run.impact.rewrites).any(|target| *target == Target::Any);
-        let (kind, names) = if anything {
-            (Kind::Rewrite, before.relations.keys().cloned().collect())
-        } else if !rewrites.is_empty() {
-            (Kind::Rewrite, rewrites)
-        } else if run.statements.iter().any(|statement| matches!(statement.node, pg_query::NodeEnum::IndexStmt(_))) {
-            (Kind::Build, scans)
-        } else {
-            (Kind::Scan, scans)
-        };
-        estimate(kind, names.iter(), before, created)
-    }
-
-    /// Notes on tables that are small enough for work in place.
-    pub fn note_small(&mut self) {
-        let mut small: Vec<String> = Vec::new();
-        for step in &self.steps {
-            let blocks = step.locks.iter().any(|lock| lock.blocks != Blocks::Nothing);
-            if !blocks || !matches!(step.action, Action::Transaction(_)) {
-                continue;
-            }
-            for relation in step.rewrites.iter().chain(&step.scans) {
-                let Ok(name) = relation.parse::<Name>() else { continue };
-                let is_table = self.catalog.relations.get(&name).is_some_and(|relation| relation.kind.has_heap());
-                if is_table && !small.contains(relation) && size(&self.catalog, &name) <= self.policy.in_place_bytes {
-                    small.push(relation.clone());
-                }
-            }
-        }
-        for relation in small {
-            let limit = self.policy.in_place_bytes >> 20;
-            self.notes.push(format!(
-                "{relation} is changed directly: at no more than {limit} MiB the work under the lock is short"
-            ));
         }
     }
 }
@@ -374,22 +315,6 @@ fn parts_of_one(one: &Placed, other: &Placed) -> bool {
         && other.pattern == as_written::NAME
         && one.draft.stage == other.draft.stage
         && !(one.draft.alone || other.draft.alone || one.draft.late || other.draft.late)
-}
-
-fn group_is_new(first: &Placed) -> bool {
-    matches!(first.draft.slug, slug if slug.starts_with("create-"))
-}
-
-fn blocks(id: HazardId) -> bool {
-    matches!(
-        id,
-        HazardId::TableRewrite
-            | HazardId::TableScan
-            | HazardId::BlocksReads
-            | HazardId::BlocksWrites
-            | HazardId::IndexBuild
-            | HazardId::Unanalyzable
-    )
 }
 
 fn lock(target: &Target, mode: LockMode) -> StepLock {

@@ -39,6 +39,10 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
         let definition = &after.constraint(&constraint.name)?.definition;
         statements.push(format!("{prefix} DROP CONSTRAINT {name}"));
         returning.push(format!("{prefix} ADD CONSTRAINT {name} {definition} NOT VALID"));
+        if let Some(comment) = &constraint.comment {
+            let comment = quote::literal(comment);
+            returning.push(format!("COMMENT ON CONSTRAINT {name} ON {table} IS {comment}"));
+        }
         proofs.push(validate_draft(table, &constraint.name).into());
     }
     if statements.is_empty() {

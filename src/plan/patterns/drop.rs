@@ -49,7 +49,6 @@ fn tables(context: &Context<'_>, drop: &DropStmt) -> Option<Vec<Piece>> {
     let mut found = Vec::new();
     let mut statement = drop.clone();
     statement.objects.clear();
-    statement.missing_ok = false;
     for object in &drop.objects {
         let NodeEnum::List(list) = object.node.as_ref()? else {
             return None;

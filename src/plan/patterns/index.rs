@@ -171,10 +171,11 @@ pub(super) fn drop(context: &Context<'_>) -> Option<Vec<Piece>> {
         if index.relation.index.as_ref().is_none_or(|facts| context.private(&facts.table)) {
             return None;
         }
+        let exists = if drop.missing_ok { "IF EXISTS " } else { "" };
         let sql = if index.relation.kind == RelationKind::PartitionedIndex {
-            format!("DROP INDEX {}", index.name)
+            format!("DROP INDEX {exists}{}", index.name)
         } else {
-            format!("DROP INDEX CONCURRENTLY {}", index.name)
+            format!("DROP INDEX CONCURRENTLY {exists}{}", index.name)
         };
         pieces
             .push(Draft::sql(Stage::Contract, "drop-index", format!("Drops index {}", index.name), sql).late().into());

@@ -33,7 +33,8 @@ impl Wished {
     }
 
     pub(super) fn enforced(&self) -> bool {
-        self.node.is_enforced
+        // The grammar leaves it unset where NOT ENFORCED does not exist.
+        self.node.is_enforced || self.kind() == ConstrType::ConstrNotnull
     }
 }
 
