@@ -9,9 +9,9 @@ use super::statement::{self, KeyColumn};
 use super::table;
 use crate::plan::Backfill;
 use crate::run::context::{Context, Unit};
-use crate::run::error::Fault;
+use crate::run::error::{Fault, RunError};
 use crate::run::failpoint::{Boundary, hit};
-use crate::run::ledger::cursor::{self, Cursor, Place};
+use crate::run::ledger::cursor::{self, Cursor, Place, Window};
 
 /// Statements prepared on one connection.
 pub(super) struct Prepared {
@@ -21,12 +21,19 @@ pub(super) struct Prepared {
     next: [Option<Statement>; 2],
     update: [Option<Statement>; 2],
     blocks: Option<Statement>,
+    share: Option<Statement>,
 }
+
+/// In how many shares the rows of a window are changed. More leave less room unused, and read the pages more often:
+/// measured, with six a table grows by a third instead of twofold, in half the time.
+pub(super) const WAYS: i32 = 6;
 
 /// Limits of one try.
 pub(super) struct Limits {
     /// Rows, or blocks.
     pub units: i64,
+    /// Whether to take a share of the rows of these blocks only.
+    pub share: bool,
     /// For each lock.
     pub lock: Duration,
     /// For each statement; `None`: no limit.
@@ -38,6 +45,7 @@ pub(super) async fn prepare(
     context: &Context<'_>,
     spec: &Backfill,
     key: Option<&[KeyColumn]>,
+    hash: Option<&str>,
 ) -> Result<Prepared, Fault> {
     let client = context.session.client();
     let mut prepared = Prepared {
@@ -46,6 +54,7 @@ pub(super) async fn prepare(
         next: [None, None],
         update: [None, None],
         blocks: None,
+        share: None,
     };
     match key {
         Some(key) => {
@@ -55,7 +64,12 @@ pub(super) async fn prepare(
                 prepared.update[index] = Some(client.prepare(&statement::update_range(spec, key, from)).await?);
             }
         }
-        None => prepared.blocks = Some(client.prepare(&statement::update_blocks(spec)).await?),
+        None => {
+            prepared.blocks = Some(client.prepare(&statement::update_blocks(spec)).await?);
+            if let Some(hash) = hash {
+                prepared.share = Some(client.prepare(&statement::update_share(spec, hash, WAYS)).await?);
+            }
+        }
     }
     Ok(prepared)
 }
@@ -94,7 +108,7 @@ async fn inside(
             by_key(context, unit, prepared, from, (last, upper), limits).await?
         }
         Place::Key { upper: None, .. } => Cursor { finished: true, ..from.clone() },
-        Place::Block { next, upper } => by_block(context, spec, prepared, from, (*next, *upper), limits).await?,
+        Place::Block { .. } => by_block(context, spec, prepared, from, limits).await?,
     };
     hit(Boundary::BatchUpdated);
     cursor.batches += 1;
@@ -129,7 +143,7 @@ async fn by_key(
     let client = session.client();
     let index = usize::from(last.is_some());
     let (Some(next), Some(update)) = (&prepared.next[index], &prepared.update[index]) else {
-        return Err(crate::run::error::RunError::defect(format!("no statement for a batch of {}", unit.step.id)).into());
+        return Err(RunError::defect(format!("no statement for a batch of {}", unit.step.id)).into());
     };
     let offset = limits.units - 1;
     let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::new();
@@ -161,36 +175,49 @@ async fn by_block(
     spec: &Backfill,
     prepared: &Prepared,
     from: &Cursor,
-    (next, upper): (i64, i64),
     limits: &Limits,
 ) -> Result<Cursor, Fault> {
+    let Place::Block { next, upper, window } = from.place else {
+        return Err(RunError::defect("a batch of blocks without a block").into());
+    };
     let session = &context.session;
     let client = session.client();
-    let whole = is_whole(spec);
-    let until = if whole { upper } else { next.saturating_add(limits.units).min(upper) };
-    let rows = if whole {
-        session.statement(client.execute(&statement::update_all(spec), &[])).await?
-    } else {
-        let Some(update) = &prepared.blocks else {
-            return Err(crate::run::error::RunError::defect("no statement for a batch of blocks").into());
-        };
-        session.statement(client.execute(update, &[&tid(next), &tid(until)])).await?
+    let limit = next.saturating_add(limits.units).min(upper);
+    let share = prepared.share.as_ref().filter(|_| limits.share);
+    let (until, turn) = match (share, window) {
+        // A window that was cut short leaves what is behind the cut to the next one.
+        (Some(_), Some(window)) => (window.end.min(limit), window.turn),
+        _ => (limit, 0),
     };
+    let work = match (&prepared.blocks, share) {
+        _ if is_whole(spec) => session.statement(client.execute(&statement::update_all(spec), &[])).await,
+        (_, Some(share)) => session.statement(client.execute(share, &[&tid(next), &tid(until), &turn])).await,
+        (Some(blocks), None) => session.statement(client.execute(blocks, &[&tid(next), &tid(until)])).await,
+        (None, None) => Err(RunError::defect("no statement for a batch of blocks").into()),
+    };
+    let rows = work?;
     // Asked with the table's lock held: a rewrite in between gave every row another place.
     let filenode: i64 = client
         .query_one("SELECT coalesce(pg_catalog.pg_relation_filenode($1::bigint::oid)::bigint, 0)", &[&from.relation])
         .await?
         .try_get(0)?;
-    if filenode != from.filenode && !whole {
-        let upper = table::read(client, spec, &session.server).await?.blocks;
-        return Ok(Cursor { filenode, place: Place::Block { next: 0, upper }, ..from.clone() });
+    let rows_done = from.rows_done.saturating_add_unsigned(rows);
+    if is_whole(spec) {
+        let place = Place::Block { next: upper, upper, window: None };
+        return Ok(Cursor { place, rows_done, finished: true, ..from.clone() });
     }
-    Ok(Cursor {
-        place: Place::Block { next: until, upper },
-        rows_done: from.rows_done.saturating_add_unsigned(rows),
-        finished: until >= upper,
-        ..from.clone()
-    })
+    if filenode != from.filenode {
+        let upper = table::read(client, spec, &session.server).await?.blocks;
+        let place = Place::Block { next: 0, upper, window: None };
+        return Ok(Cursor { filenode, place, rows_done, ..from.clone() });
+    }
+    let again = share.is_some() && turn + 1 < WAYS;
+    let place = if again {
+        Place::Block { next, upper, window: Some(Window { end: until, turn: turn + 1 }) }
+    } else {
+        Place::Block { next: until, upper, window: None }
+    };
+    Ok(Cursor { place, rows_done, finished: !again && until >= upper, ..from.clone() })
 }
 
 /// Rows move between blocks when they are changed. Where nothing tells a changed row from an unchanged one, only

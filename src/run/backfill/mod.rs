@@ -23,7 +23,7 @@ use super::ledger::{Slot, steps};
 use super::progress::ProgressState;
 use super::retry::{Attempts, Manner};
 use super::sqlstate::{Class, classify};
-use crate::plan::{Action, Backfill};
+use crate::plan::{Action, Backfill, Undo, UndoAction};
 
 /// Passes over the blocks after which rows that still need it are left to the next step: the application makes
 /// them as fast as they are changed.
@@ -79,7 +79,8 @@ async fn open(context: &Context<'_>, unit: &Unit<'_>, spec: &Backfill) -> Result
         Some(cursor) => cursor,
         None => {
             let server = &context.session.server;
-            let mut cursor = table::first_cursor(client, spec, server, &table, options.first).await?;
+            let by_key = !in_shares(unit, spec, &table);
+            let mut cursor = table::first_cursor(client, spec, server, &table, options.first, by_key).await?;
             if let Slot::Undo(_) = unit.slot {
                 within_forward(context, unit, spec, &mut cursor).await?;
             }
@@ -94,6 +95,21 @@ async fn open(context: &Context<'_>, unit: &Unit<'_>, spec: &Backfill) -> Result
     let prepared = prepare(context, spec, &table, &cursor).await?;
     let pace = Pace::new(options, cursor.batch_size.min(options.most));
     Ok(Work { table, cursor, pace, prepared })
+}
+
+/// Whether the rows are gone through by blocks in shares although there is a key. Only where the filter tells what
+/// is left, and where no undo needs to know how far this has come.
+fn in_shares(unit: &Unit<'_>, spec: &Backfill, table: &Table) -> bool {
+    let undone_by_place = match &unit.step.undo {
+        Undo::Lossless(undo) => undo.actions.iter().any(needs_place),
+        Undo::Lossy(undo) => undo.actions.iter().any(needs_place),
+        Undo::Nothing(_) | Undo::Irreversible(_) => false,
+    };
+    table.hash.is_some() && !batch::is_whole(spec) && !(unit.slot == Slot::Forward && undone_by_place)
+}
+
+fn needs_place(undo: &UndoAction) -> bool {
+    matches!(&undo.action, Action::Backfill(spec) if batch::is_whole(spec))
 }
 
 /// The undo of a backfill looks only at the rows that the backfill came to: where it stopped half-way, the rest is
@@ -146,7 +162,7 @@ async fn prepare(context: &Context<'_>, spec: &Backfill, table: &Table, cursor: 
         }
         (Place::Block { .. }, _) => None,
     };
-    batch::prepare(context, spec, key).await
+    batch::prepare(context, spec, key, table.hash.as_deref()).await
 }
 
 fn require_same_table(spec: &Backfill, table: &Table, cursor: &Cursor) -> Result<(), RunError> {
@@ -197,7 +213,7 @@ async fn step(
     match batch::run(context, unit, spec, &work.prepared, &work.cursor, &limits).await {
         Ok(cursor) => {
             let took = began.elapsed();
-            work.pace.committed(rows_of(work, &limits), took);
+            work.pace.committed(looked_at(work, &limits), took);
             work.cursor = cursor;
             attempts.renew(context.options);
             let rows = (work.cursor.rows_done, work.cursor.rows_total);
@@ -210,9 +226,13 @@ async fn step(
 
 fn limits(context: &Context<'_>, spec: &Backfill, work: &Work, attempts: &Attempts) -> Limits {
     let size = work.pace.size();
-    let (units, whole) = match work.cursor.place {
-        Place::Key { .. } => (size, false),
-        Place::Block { .. } => ((size / work.table.rows_per_block()).max(1), batch::is_whole(spec)),
+    let whole = matches!(work.cursor.place, Place::Block { .. }) && batch::is_whole(spec);
+    // What moved behind the first pass is little: it needs no shares. Neither does the search for a bad row.
+    let share = work.table.hash.is_some() && work.cursor.pass == 1 && !work.pace.is_searching();
+    let units = match work.cursor.place {
+        Place::Key { .. } => size,
+        Place::Block { .. } if share => (size * i64::from(batch::WAYS) / work.table.rows_per_block()).max(1),
+        Place::Block { .. } => (size / work.table.rows_per_block()).max(1),
     };
     // A single row may take as long as the growing limit of short statements allows.
     let statement = if units == 1 {
@@ -220,15 +240,19 @@ fn limits(context: &Context<'_>, spec: &Backfill, work: &Work, attempts: &Attemp
     } else {
         (context.options.backfill.target * 10).max(Duration::from_secs(1))
     };
-    Limits { units, lock: attempts.slice(), statement: (!whole).then_some(statement) }
+    Limits { units, share, lock: attempts.slice(), statement: (!whole).then_some(statement) }
 }
 
-/// Rows that a batch looked at.
-fn rows_of(work: &Work, limits: &Limits) -> i64 {
-    match work.cursor.place {
-        Place::Key { .. } => limits.units,
-        Place::Block { .. } => limits.units.saturating_mul(work.table.rows_per_block()),
-    }
+/// Rows that a batch was to change, about: the window may be older than the present pace.
+fn looked_at(work: &Work, limits: &Limits) -> i64 {
+    let Place::Block { next, upper, window } = work.cursor.place else { return limits.units };
+    let end = next.saturating_add(limits.units).min(upper);
+    let blocks = match window {
+        Some(window) if limits.share => window.end.min(end) - next,
+        _ => end - next,
+    };
+    let ways = if limits.share { i64::from(batch::WAYS) } else { 1 };
+    (blocks.max(1) * work.table.rows_per_block() / ways).max(1)
 }
 
 /// Makes the next batch smaller, or names the row when it cannot be.
@@ -286,7 +310,7 @@ async fn another_pass(context: &Context<'_>, unit: &Unit<'_>, spec: &Backfill, w
     let mut cursor = work.cursor.clone();
     cursor.pass += 1;
     cursor.finished = false;
-    cursor.place = Place::Block { next: 0, upper: blocks };
+    cursor.place = Place::Block { next: 0, upper: blocks, window: None };
     let write = cursor::prepare(client).await?;
     cursor::write(client, &write, &context.run, &unit.step.id, unit.slot, &cursor).await?;
     work.cursor = cursor;

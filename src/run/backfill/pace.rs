@@ -30,6 +30,11 @@ impl Pace {
         self.size
     }
 
+    /// Whether a bad row is being searched.
+    pub fn is_searching(&self) -> bool {
+        self.search.is_some()
+    }
+
     /// A batch over `rows` rows was committed.
     pub fn committed(&mut self, rows: i64, took: Duration) {
         if let Some(calm) = self.search {

@@ -57,6 +57,12 @@ pub(super) fn update_blocks(spec: &Backfill) -> String {
     format!("{} WHERE {}{}", set(spec), blocks(), filter(spec))
 }
 
+/// Changes a share of the rows of the blocks from `$1` to before `$2`: those that `hash` gives turn `$3` of `ways`.
+pub(super) fn update_share(spec: &Backfill, hash: &str, ways: i32) -> String {
+    let share = format!("(coalesce({hash}, 0) & 1023) % {ways} = $3::integer");
+    format!("{} WHERE {} AND {share}{}", set(spec), blocks(), filter(spec))
+}
+
 /// `ctid` of the rows to change in the blocks from `$1` to before `$2`.
 pub(super) fn list_blocks(spec: &Backfill) -> String {
     format!("SELECT ctid::text AS place FROM ONLY {} WHERE {}{} ORDER BY ctid", table(spec), blocks(), filter(spec))
@@ -203,6 +209,7 @@ mod tests {
             update_range(&spec, &key, false),
             locate(&spec, &key, true),
             update_blocks(&spec),
+            update_share(&spec, "hashint8(a)", 6),
             list_blocks(&spec),
             update_row(&spec),
             update_all(&spec),

@@ -23,6 +23,8 @@ pub(super) struct Table {
     pub rows: Option<i64>,
     /// The key's columns, when they can serve: not null and not changed by the backfill itself.
     pub key: Option<Vec<KeyColumn>>,
+    /// An expression that spreads the rows evenly, where going through them in shares pays.
+    pub hash: Option<String>,
 }
 
 impl Table {
@@ -52,7 +54,47 @@ pub(super) async fn read(client: &Client, spec: &Backfill, server: &Server) -> R
     // As the server's planner does: the density of the last count, the size of now.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     let rows = (tuples >= 0.0).then(|| if pages > 0 { (tuples / pages as f64 * blocks as f64) as i64 } else { 0 });
-    Ok(Table { relation: row.try_get(0)?, filenode: row.try_get(1)?, blocks, rows, key: key(client, spec).await? })
+    let relation = row.try_get(0)?;
+    Ok(Table {
+        relation,
+        filenode: row.try_get(1)?,
+        blocks,
+        rows,
+        key: key(client, spec).await?,
+        hash: hash(client, spec, relation).await?,
+    })
+}
+
+// Columns that are in an index, in its expressions or predicate: changing them makes an index entry for every row.
+// Hash functions that all supported servers have.
+const HASH: &str = "\
+WITH changed AS (
+    SELECT attnum FROM pg_attribute WHERE attrelid = $1::bigint::oid AND attname = ANY ($2::text[])
+), indexed AS (
+    SELECT unnest(indkey::smallint[]) AS attnum FROM pg_index WHERE indrelid = $1::bigint::oid
+    UNION
+    SELECT d.refobjsubid FROM pg_depend d JOIN pg_index i ON i.indexrelid = d.objid
+    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+      AND d.refobjid = $1::bigint::oid AND i.indrelid = $1::bigint::oid
+)
+SELECT CASE t.typname WHEN 'int2' THEN 'hashint2' WHEN 'int4' THEN 'hashint4' WHEN 'int8' THEN 'hashint8'
+                      WHEN 'uuid' THEN 'uuid_hash' ELSE 'hashtext' END, a.attname::text
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid AND t.typnamespace = 'pg_catalog'::regnamespace
+WHERE a.attrelid = $1::bigint::oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull
+  AND t.typname IN ('int2', 'int4', 'int8', 'uuid', 'text') AND a.attname <> ALL ($2::text[])
+  AND EXISTS (SELECT FROM pg_index WHERE indrelid = $1::bigint::oid)
+  AND NOT EXISTS (SELECT FROM changed JOIN indexed USING (attnum))
+ORDER BY array_position($3::text[], a.attname::text) DESC NULLS LAST, a.attnum LIMIT 1";
+
+/// When all rows of a full page change in one transaction, every new version goes to another page and into every
+/// index. When a share of them changes, the next share finds the room that the first has left, stays on its page
+/// and touches no index. That pays where no index has a column that changes.
+async fn hash(client: &Client, spec: &Backfill, relation: i64) -> Result<Option<String>, Fault> {
+    let changed: Vec<&str> = spec.assignments.iter().map(|assignment| assignment.column.as_str()).collect();
+    let row = client.query_opt(HASH, &[&relation, &changed, &spec.key]).await?;
+    let Some(row) = row else { return Ok(None) };
+    let (function, column): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(Some(format!("pg_catalog.{function}({})", quote::ident(column))))
 }
 
 async fn key(client: &Client, spec: &Backfill) -> Result<Option<Vec<KeyColumn>>, Fault> {
@@ -102,9 +144,10 @@ pub(super) async fn first_cursor(
     server: &Server,
     table: &Table,
     batch_size: i64,
+    by_key: bool,
 ) -> Result<Cursor, Fault> {
     let place = match &table.key {
-        Some(key) => {
+        Some(key) if by_key => {
             client.batch_execute("BEGIN; SET LOCAL row_security = off").await?;
             exact_text(client, server, true).await?;
             let row = client.query_opt(&statement::upper(spec, key), &[]).await;
@@ -112,7 +155,7 @@ pub(super) async fn first_cursor(
             client.batch_execute("ROLLBACK").await?;
             Place::Key { last: None, upper: row?.map(|row| key_of(&row)).transpose()? }
         }
-        None => Place::Block { next: 0, upper: table.blocks },
+        _ => Place::Block { next: 0, upper: table.blocks, window: None },
     };
     Ok(Cursor {
         relation: table.relation,

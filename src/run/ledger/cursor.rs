@@ -45,7 +45,18 @@ pub(in crate::run) enum Place {
         next: i64,
         /// Number of blocks when the pass began.
         upper: i64,
+        /// Blocks that are gone through several times, a share of their rows each time.
+        window: Option<Window>,
     },
+}
+
+/// See [`Place::Block`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::run) struct Window {
+    /// First block behind it.
+    pub end: i64,
+    /// Which share is next, from 0.
+    pub turn: i32,
 }
 
 /// The recorded cursor, if the backfill has begun.
@@ -58,7 +69,7 @@ pub(in crate::run) async fn read(
     let row = client
         .query_opt(
             "SELECT relation, filenode, last_key, upper_key, next_block, upper_block, pass, batch_size, batches,
-                 rows_done, rows_total, finished
+                 rows_done, rows_total, finished, window_block, turn
              FROM wesley.cursors WHERE run = $1 AND step = $2 AND slot = $3",
             &[&run.name, &step, &slot.number()],
         )
@@ -72,7 +83,13 @@ pub(in crate::run) async fn read(
 fn from_row(row: &Row) -> Result<Cursor, tokio_postgres::Error> {
     let (next, upper): (Option<i64>, Option<i64>) = (row.try_get(4)?, row.try_get(5)?);
     let place = match (next, upper) {
-        (Some(next), Some(upper)) => Place::Block { next, upper },
+        (Some(next), Some(upper)) => {
+            let window = match (row.try_get::<_, Option<i64>>(12)?, row.try_get::<_, Option<i32>>(13)?) {
+                (Some(end), Some(turn)) => Some(Window { end, turn }),
+                _ => None,
+            };
+            Place::Block { next, upper, window }
+        }
         _ => Place::Key { last: row.try_get(2)?, upper: row.try_get(3)? },
     };
     Ok(Cursor {
@@ -91,15 +108,16 @@ fn from_row(row: &Row) -> Result<Cursor, tokio_postgres::Error> {
 /// See [`write`].
 const WRITE: &str = fenced!(
     "INSERT INTO wesley.cursors AS c (run, step, slot, epoch, relation, filenode, last_key, upper_key,
-         next_block, upper_block, pass, batch_size, batches, rows_done, rows_total, finished)
-     SELECT $1, $3, $4, $2, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16
+         next_block, upper_block, pass, batch_size, batches, rows_done, rows_total, finished, window_block, turn)
+     SELECT $1, $3, $4, $2, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
      WHERE EXISTS (SELECT FROM fence)
      ON CONFLICT (run, step, slot) DO UPDATE SET
          (epoch, relation, filenode, last_key, upper_key, next_block, upper_block, pass, batch_size,
-          batches, rows_done, rows_total, finished, updated_at)
+          batches, rows_done, rows_total, finished, window_block, turn, updated_at)
        = (excluded.epoch, excluded.relation, excluded.filenode, excluded.last_key, excluded.upper_key,
           excluded.next_block, excluded.upper_block, excluded.pass, excluded.batch_size,
-          excluded.batches, excluded.rows_done, excluded.rows_total, excluded.finished, now())"
+          excluded.batches, excluded.rows_done, excluded.rows_total, excluded.finished,
+          excluded.window_block, excluded.turn, now())"
 );
 
 /// Prepares the statement of [`write`].
@@ -122,6 +140,8 @@ pub(in crate::run) async fn prepare(client: &Client) -> Result<Statement, Fault>
         Type::INT8,
         Type::INT8,
         Type::BOOL,
+        Type::INT8,
+        Type::INT4,
     ];
     Ok(client.prepare_typed(WRITE, &types).await?)
 }
@@ -135,11 +155,12 @@ pub(in crate::run) async fn write(
     slot: Slot,
     cursor: &Cursor,
 ) -> Result<(), Fault> {
-    let (last, upper, next_block, upper_block) = match &cursor.place {
-        Place::Key { last, upper } => (last.as_ref(), upper.as_ref(), None, None),
-        Place::Block { next, upper } => (None, None, Some(next), Some(upper)),
+    let (last, upper, next_block, upper_block, window) = match &cursor.place {
+        Place::Key { last, upper } => (last.as_ref(), upper.as_ref(), None, None, None),
+        Place::Block { next, upper, window } => (None, None, Some(next), Some(upper), window.as_ref()),
     };
-    let values: [&(dyn ToSql + Sync); 16] = [
+    let (window_block, turn) = (window.map(|window| window.end), window.map(|window| window.turn));
+    let values: [&(dyn ToSql + Sync); 18] = [
         &run.name,
         &run.epoch,
         &step,
@@ -156,6 +177,8 @@ pub(in crate::run) async fn write(
         &cursor.rows_done,
         &cursor.rows_total,
         &cursor.finished,
+        &window_block,
+        &turn,
     ];
     assert_written(run, client.execute(statement, &values).await?)
 }

@@ -52,6 +52,8 @@ CREATE TABLE wesley.cursors (
     upper_key text[],
     next_block bigint,
     upper_block bigint,
+    window_block bigint,
+    turn integer,
     pass integer NOT NULL DEFAULT 1,
     batch_size bigint NOT NULL,
     batches bigint NOT NULL DEFAULT 0,
