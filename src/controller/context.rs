@@ -8,7 +8,7 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::jobs::Runner;
 use super::rivals::Claims;
@@ -32,17 +32,27 @@ pub struct Stores {
     pub jobs: Store<PartialObjectMeta<Job>>,
     /// MigrationPlans, metadata only.
     pub plans: Store<PartialObjectMeta<MigrationPlan>>,
+    /// Whether all of them are filled.
+    pub filled: watch::Sender<bool>,
 }
 
 impl Stores {
     /// Waits until all of them are filled.
     pub async fn listed(&self) {
+        // The sender is ours.
+        let _ = self.filled.subscribe().wait_for(|filled| *filled).await;
+    }
+
+    /// Tells everybody in [`Self::listed`] once all stores are filled. For one task: a store wakes only the last of
+    /// those who wait for it.
+    pub async fn tell_listed(&self) {
         // A writer that is gone belongs to a process that ends.
         let _ = self.migrations.wait_until_ready().await;
         let _ = self.databases.wait_until_ready().await;
         let _ = self.windows.wait_until_ready().await;
         let _ = self.jobs.wait_until_ready().await;
         let _ = self.plans.wait_until_ready().await;
+        self.filled.send_replace(true);
     }
 }
 

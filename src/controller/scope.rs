@@ -17,6 +17,7 @@ use kube::runtime::{Controller, PredicateConfig, WatchStreamExt, predicates, ref
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, Counters, Guarded, Nudges, Stores, key};
@@ -90,7 +91,7 @@ impl Scope {
         let context = Context {
             client: common.client.clone(),
             runner: common.runner.clone(),
-            stores: Stores { migrations, databases, windows, jobs, plans },
+            stores: Stores { migrations, databases, windows, jobs, plans, filled: watch::Sender::new(false) },
             recorder: common.recorder.clone(),
             metrics: common.metrics.clone(),
             health: common.health.clone(),
@@ -182,7 +183,7 @@ impl Scope {
             .graceful_shutdown_on(stop.cancelled_owned())
             .run(after_listing(validation_window::reconcile), error_policy, context)
             .for_each(|result| finished("validationwindow", result));
-        futures::join!(migrations, databases, windows);
+        futures::join!(migrations, databases, windows, stores.tell_listed());
     }
 }
 
