@@ -82,9 +82,7 @@ pub(super) fn of_run(run: &Run, before: &Catalog, created: &Created) -> Estimate
         Target::Any => None,
         Target::Relation(name) => Some(name.clone()),
     };
-    let named = |targets: &BTreeSet<Target>| -> Vec<Name> {
-        targets.iter().filter_map(relation).collect()
-    };
+    let named = |targets: &BTreeSet<Target>| -> Vec<Name> { targets.iter().filter_map(relation).collect() };
     let (rewrites, scans) = (named(&run.impact.rewrites), named(&run.impact.scans));
     let anything = run.impact.scans.union(&run.impact.rewrites).any(|target| *target == Target::Any);
     let (kind, names) = if anything {
@@ -98,4 +96,3 @@ pub(super) fn of_run(run: &Run, before: &Catalog, created: &Created) -> Estimate
     };
     estimate(kind, names.iter(), before, created)
 }
-

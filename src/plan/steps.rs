@@ -9,9 +9,7 @@ use super::draft::{Draft, Work};
 use super::estimate::{self, Kind, estimate};
 use super::expand::{heavy, single};
 use super::lock::LockMode;
-use super::model::{
-    Action, Backfill, Blocks, Check, Empty, Hazard, Origin, Policy, Stage, Step, StepLock, Undo,
-};
+use super::model::{Action, Backfill, Blocks, Check, Empty, Hazard, Origin, Policy, Stage, Step, StepLock, Undo};
 use super::patterns::as_written;
 use super::undo;
 use crate::catalog::{Catalog, Name};

@@ -1,10 +1,10 @@
 //! Rewrite rules.
 
-use pg_query::protobuf::{CmdType, Node, RuleStmt, node};
+use pg_query::protobuf::{Node, RuleStmt, node};
 
 use super::edit::{Edit, Outcome, fail};
 use super::names;
-use crate::catalog::expression::{Analysis, Item, Scope, cook_condition, statement_uses};
+use crate::catalog::expression::{Analysis, Item, Scope, cook_condition, qualified_rule, statement_uses};
 use crate::catalog::{Name, Rule};
 use crate::sql::quote;
 
@@ -37,7 +37,7 @@ pub(super) fn create(edit: &mut Edit<'_>, statement: &RuleStmt) -> Outcome {
     references.retain(|reference| reference.relation != table || reference.column.is_some());
     let rule = Rule {
         name: statement.rulename.clone(),
-        definition: definition(&table, statement),
+        definition: definition(edit, &table, statement)?,
         references,
         functions: uses.functions(),
         enabled: 'O',
@@ -50,14 +50,12 @@ pub(super) fn create(edit: &mut Edit<'_>, statement: &RuleStmt) -> Outcome {
     Ok(())
 }
 
-/// The statement with its table qualified.
-fn definition(table: &Name, statement: &RuleStmt) -> String {
-    let mut qualified = statement.clone();
-    qualified.replace = false;
-    if let Some(range) = &mut qualified.relation {
-        range.schemaname.clone_from(&table.schema);
-    }
-    let _ = CmdType::CmdSelect;
-    let node = Node { node: Some(node::Node::RuleStmt(Box::new(qualified))) };
-    node.deparse(Default::default()).map(|text| format!("{text};")).unwrap_or_default()
+/// The statement with every name qualified.
+fn definition(edit: &Edit<'_>, table: &Name, statement: &RuleStmt) -> Outcome<String> {
+    let plain = RuleStmt { replace: false, ..statement.clone() };
+    let node = Node { node: Some(node::Node::RuleStmt(Box::new(plain))) };
+    let Ok(text) = node.deparse(Default::default()) else { fail!("the rule cannot be written") };
+    let scope = Scope::table(table, edit.relation(table)?);
+    let text = qualified_rule(edit, &scope, &text).unwrap_or(text);
+    Ok(format!("{text};"))
 }

@@ -50,7 +50,9 @@ fn definition(text: &str) -> Option<Value> {
         .or_else(|| statement(&format!("CREATE TABLE t () PARTITION BY {text}")))
 }
 
-const NOISE: [&str; 10] = [
+/// What has no meaning of its own. Columns are compared without their table, so aliases of tables count as that.
+const NOISE: [&str; 11] = [
+    "alias",
     "location",
     "rexpr_list_start",
     "rexpr_list_end",
@@ -106,10 +108,7 @@ fn node(kind: &str, content: &Value) -> Option<Value> {
         "FuncCall" => function(content),
         "CollateClause" => json!({ "collate": last_name(content.get("collname")?), "arg": field(content, "arg") }),
         "RangeVar" => {
-            let alias = content.pointer("/alias/aliasname").and_then(Value::as_str).unwrap_or("");
-            let name = content.get("relname").and_then(Value::as_str).unwrap_or("");
-            let alias = if alias == name { "" } else { alias };
-            json!({ "relation": [content.get("schemaname"), name, alias] })
+            json!({ "relation": [content.get("schemaname"), content.get("relname")] })
         }
         "SubLink" => json!({
             "sublink": content.get("sub_link_type"),

@@ -28,6 +28,9 @@ fn coerce(cx: &Analysis<'_>, expr: Expr, target: &Type, hidden: bool) -> Expr {
     cx.use_type(target);
     if expr.is_unknown_literal() {
         let base = target.base(cx.catalog);
+        if let (Some(location), Kind::Const(super::ir::Value::Text(label))) = (expr.location, &expr.kind) {
+            cx.note_label(location, &base, label);
+        }
         let Kind::Const(value) = expr.kind else { return expr };
         let literal = Expr::new(literal::input(cx, value, &base), Some(base.without_modifier()));
         if base.id == target.id {

@@ -73,7 +73,7 @@ fn table(cx: &Analysis<'_>, scope: &Scope<'_>, range: &RangeVar) -> Result<Item,
     }
     if let Some(name) = scope::relation(cx.catalog, &range.schemaname, &range.relname) {
         cx.use_relation(&name, None);
-        cx.note_relation(range.location, &name, range.schemaname.is_empty(), alias.is_some());
+        cx.note_relation(range.location, &name, range.schemaname.is_empty());
         if let Some(relation) = cx.catalog.relations.get(&name) {
             return Ok(with_alias(Item::relation(&name, relation), alias));
         }

@@ -7,6 +7,8 @@ use super::types::Type;
 pub(crate) struct Expr {
     pub(crate) kind: Kind,
     pub(crate) data_type: Option<Type>,
+    /// Where a literal stands in the text.
+    pub(crate) location: Option<i32>,
 }
 
 /// A literal's value.
@@ -123,11 +125,11 @@ pub(crate) struct Subscript {
 
 impl Expr {
     pub(crate) fn new(kind: Kind, data_type: Option<Type>) -> Self {
-        Self { kind, data_type }
+        Self { kind, data_type, location: None }
     }
 
     pub(crate) fn typed(kind: Kind, id: &str) -> Self {
-        Self { kind, data_type: Some(Type::named(id)) }
+        Self { kind, data_type: Some(Type::named(id)), location: None }
     }
 
     /// Whether it is a literal whose type is still open.

@@ -12,7 +12,6 @@ pub(super) enum Mention {
     Relation {
         name: Name,
         bare: bool,
-        aliased: bool,
     },
     Column {
         source: ColumnReference,
@@ -26,6 +25,11 @@ pub(super) enum Mention {
         name: Name,
         bare: bool,
     },
+    /// A literal of an enum.
+    Label {
+        of: Name,
+        label: String,
+    },
     /// `*` or `t.*`, and what it stands for; `None` when that is not known.
     Star(Vec<String>),
 }
@@ -35,8 +39,8 @@ impl Analysis<'_> {
         self.mentions.borrow_mut().insert(location, mention);
     }
 
-    pub(super) fn note_relation(&self, location: i32, name: &Name, bare: bool, aliased: bool) {
-        self.note(location, Mention::Relation { name: name.clone(), bare, aliased });
+    pub(super) fn note_relation(&self, location: i32, name: &Name, bare: bool) {
+        self.note(location, Mention::Relation { name: name.clone(), bare });
     }
 
     pub(super) fn note_column(&self, location: i32, source: &ColumnReference, parts: &[String]) {
@@ -50,6 +54,12 @@ impl Analysis<'_> {
     pub(super) fn note_type(&self, location: i32, found: &Type, bare: bool) {
         if let Some(name) = found.user_defined() {
             self.note(location, Mention::Type { name, bare });
+        }
+    }
+
+    pub(super) fn note_label(&self, location: i32, of: &Type, label: &str) {
+        if let Some(of) = of.user_defined() {
+            self.note(location, Mention::Label { of, label: label.to_owned() });
         }
     }
 

@@ -27,7 +27,7 @@ use pg_query::protobuf::{self, BoolExprType, Node, node};
 
 pub(crate) use self::query::{Output, Shape, outputs};
 pub(crate) use self::query_text::{
-    Renaming, in_expression, in_function, in_query, in_statement, name_results, qualified,
+    Renaming, in_expression, in_function, in_query, in_statement, name_results, qualified, qualified_rule,
 };
 pub(crate) use self::resolve::{parse_type, signature};
 pub(crate) use self::scope::{Item, Scope, Visible};
@@ -191,7 +191,7 @@ fn expression(cx: &Analysis<'_>, scope: &Scope<'_>, node: &Node) -> Result<Expr,
     let Some(inner) = &node.node else { return Ok(Expr::new(Kind::Raw(String::new()), None)) };
     Ok(match inner {
         node::Node::ColumnRef(column) => scope::column(cx, scope, column)?,
-        node::Node::AConst(constant) => literal::constant(constant),
+        node::Node::AConst(constant) => Expr { location: Some(constant.location), ..literal::constant(constant) },
         node::Node::AExpr(operation) => operator::expression(cx, scope, operation)?,
         node::Node::BoolExpr(boolean) => boolean_expression(cx, scope, boolean)?,
         node::Node::FuncCall(call) => call::call(cx, scope, call)?,

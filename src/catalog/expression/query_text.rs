@@ -19,6 +19,8 @@ pub(crate) struct Renaming {
     pub(crate) function: Option<(Name, Name)>,
     /// Types.
     pub(crate) data_type: Option<(Name, Name)>,
+    /// A label of an enum: type, old and new label.
+    pub(crate) label: Option<(Name, String, String)>,
     /// A schema.
     pub(crate) schema: Option<(String, String)>,
 }
@@ -70,7 +72,12 @@ pub(crate) fn qualified(catalog: &Catalog, outer: Option<&Scope<'_>>, query: &No
     let tree = Node { node: Some(parsed.node) };
     let analysis = Analysis::new(catalog);
     outputs(&analysis, outer, &tree).ok()?;
-    let tokens = tokens(&text)?;
+    written_out(&analysis, &text)
+}
+
+/// The text with bare names qualified and stars written out.
+fn written_out(analysis: &Analysis<'_>, text: &str) -> Option<String> {
+    let tokens = tokens(text)?;
     let mut changes = Vec::new();
     for (&location, mention) in analysis.mentions.borrow().iter() {
         let Some(at) = token_at(&tokens, location) else { continue };
@@ -88,7 +95,7 @@ pub(crate) fn qualified(catalog: &Catalog, outer: Option<&Scope<'_>>, query: &No
             _ => {}
         }
     }
-    Some(applied(&text, changes))
+    Some(applied(text, changes))
 }
 
 /// A query's text after a renaming; `None` when nothing changes or it cannot be read. `catalog` still has the
@@ -127,8 +134,8 @@ pub(crate) fn in_expression(catalog: &Catalog, scope: &Scope<'_>, text: &str, re
     applied(&whole, changes).strip_prefix(BEFORE).map(str::to_owned)
 }
 
-/// A rule's definition after a renaming; `None` when nothing changes or it cannot be read.
-pub(crate) fn in_statement(catalog: &Catalog, scope: &Scope<'_>, text: &str, renaming: &Renaming) -> Option<String> {
+/// What a rule's definition mentions, where its table is the scope's.
+fn rule_analysis<'a>(catalog: &'a Catalog, scope: &Scope<'_>, text: &str) -> Option<Analysis<'a>> {
     let parsed = crate::sql::parse(text).ok()?.into_iter().next()?;
     let node::Node::RuleStmt(rule) = parsed.node else { return None };
     let analysis = Analysis::new(catalog);
@@ -148,6 +155,18 @@ pub(crate) fn in_statement(catalog: &Catalog, scope: &Scope<'_>, text: &str, ren
     if let Some(condition) = rule.where_clause.as_deref() {
         super::expression(&analysis, &inner, condition).ok()?;
     }
+    Some(analysis)
+}
+
+/// A rule's definition with every name qualified.
+pub(crate) fn qualified_rule(catalog: &Catalog, scope: &Scope<'_>, text: &str) -> Option<String> {
+    let analysis = rule_analysis(catalog, scope, text)?;
+    written_out(&analysis, text)
+}
+
+/// A rule's definition after a renaming; `None` when nothing changes or it cannot be read.
+pub(crate) fn in_statement(catalog: &Catalog, scope: &Scope<'_>, text: &str, renaming: &Renaming) -> Option<String> {
+    let analysis = rule_analysis(catalog, scope, text)?;
     let changes = renamed(&analysis, text, renaming)?;
     (!changes.is_empty()).then(|| applied(text, changes))
 }
@@ -231,10 +250,9 @@ fn renamed(analysis: &Analysis<'_>, text: &str, renaming: &Renaming) -> Option<V
     for (&location, mention) in analysis.mentions.borrow().iter() {
         let Some(at) = token_at(&tokens, location) else { continue };
         match mention {
-            Mention::Relation { name, bare, aliased } => {
+            Mention::Relation { name, bare } => {
                 if let Some(new) = renaming.of_relation(name) {
                     changes.extend(whole_name(&tokens, at, *bare, &new));
-                    let _ = aliased;
                 }
             }
             Mention::Function { name, bare } => {
@@ -264,6 +282,15 @@ fn renamed(analysis: &Analysis<'_>, text: &str, renaming: &Renaming) -> Option<V
                         end: token.end,
                         text: format!("{}{alias}", quote::ident(&new)),
                     });
+                }
+            }
+            Mention::Label { of, label } => {
+                if let Some((data_type, old, new)) = &renaming.label
+                    && data_type == of
+                    && old == label
+                {
+                    let text = format!("'{}'", new.replace('\'', "''"));
+                    changes.push(Change { start: tokens[at].start, end: tokens[at].end, text });
                 }
             }
             Mention::Star(_) => {}

@@ -52,7 +52,7 @@ pub(crate) fn statement_uses(cx: &Analysis<'_>, scope: &Scope<'_>, node: &Node) 
 /// Notes where the target of a statement or rule stands.
 pub(super) fn note_target(cx: &Analysis<'_>, range: &RangeVar) {
     if let Some(name) = scope::relation(cx.catalog, &range.schemaname, &range.relname) {
-        cx.note_relation(range.location, &name, range.schemaname.is_empty(), range.alias.is_some());
+        cx.note_relation(range.location, &name, range.schemaname.is_empty());
     }
 }
 

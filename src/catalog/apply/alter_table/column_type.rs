@@ -24,7 +24,7 @@ pub(super) fn alter(edit: &mut Edit<'_>, target: Target<'_>, command: &AlterTabl
         if column.inherited > 0 && table == *target.table {
             fail!("column {} of {table} is inherited", quote::ident(&command.name));
         }
-        if let Some(reason) = blocked(edit, &table, &command.name, &data_type)? {
+        if let Some(reason) = blocked(edit, &table, &command.name)? {
             fail!("{reason} depends on the type of column {} of {table}", quote::ident(&command.name));
         }
     }

@@ -3,11 +3,11 @@
 use super::super::constraint;
 use super::super::edit::{Edit, Outcome};
 use super::super::{index, names, table};
-use crate::catalog::{ColumnReference, ConstraintKind, DataType, Generated, Name};
+use crate::catalog::{ColumnReference, ConstraintKind, Generated, Name};
 use crate::sql::quote;
 
 /// What keeps the column's type from changing (`RememberAllDependentForRebuilding`).
-pub(super) fn blocked(edit: &Edit<'_>, table: &Name, column: &str, new: &DataType) -> Outcome<Option<String>> {
+pub(super) fn blocked(edit: &Edit<'_>, table: &Name, column: &str) -> Outcome<Option<String>> {
     let relation = edit.relation(table)?;
     let is = |name: &String| name == column;
     if relation.partition_key.as_ref().is_some_and(|key| key.columns.iter().any(is)) {
@@ -39,7 +39,6 @@ pub(super) fn blocked(edit: &Edit<'_>, table: &Name, column: &str, new: &DataTyp
     if let Some(function) = edit.functions.iter().find(|function| reads(&function.references)) {
         return Ok(Some(format!("function {}", function.name)));
     }
-    let _ = new;
     Ok(None)
 }
 

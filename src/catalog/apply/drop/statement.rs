@@ -5,8 +5,8 @@ use pg_query::protobuf::{DropBehavior, DropStmt, Node, ObjectType, ObjectWithArg
 use super::super::edit::{Edit, Outcome, fail};
 use super::super::{names, statistics};
 use super::{Object, objects};
-use crate::catalog::expression::{self, strings};
-use crate::catalog::{ConstraintKind, Name, RelationKind};
+use crate::catalog::expression;
+use crate::catalog::{Name, RelationKind};
 use crate::sql::quote;
 
 /// `DROP` of everything but roles, databases, tablespaces and subscriptions.
@@ -23,12 +23,12 @@ pub(in super::super) fn drop(edit: &mut Edit<'_>, statement: &DropStmt) -> Outco
         }
     }
     targets.dedup();
-    refuse(edit, &targets, cascade)?;
+    refuse(edit, &targets)?;
     objects(edit, &targets, cascade)
 }
 
 /// What the server refuses whatever the dependents.
-fn refuse(edit: &Edit<'_>, targets: &[Object], cascade: bool) -> Outcome {
+fn refuse(edit: &Edit<'_>, targets: &[Object]) -> Outcome {
     for target in targets {
         match target {
             Object::Relation(name) => {
@@ -55,7 +55,6 @@ fn refuse(edit: &Edit<'_>, targets: &[Object], cascade: bool) -> Outcome {
             _ => {}
         }
     }
-    let _ = cascade;
     Ok(())
 }
 
@@ -142,7 +141,6 @@ fn on_table(edit: &Edit<'_>, kind: ObjectType, parts: &[String]) -> Outcome<Opti
         }
         _ => relation.policies.iter().any(|own| own.name == *name).then(|| Object::Policy(table.clone(), name.clone())),
     };
-    let _ = ConstraintKind::Trigger;
     Ok(found.map(Target::Known))
 }
 
@@ -160,6 +158,5 @@ fn cast(edit: &Edit<'_>, node: &Node) -> Option<Object> {
     let [source, target] = list.items.as_slice() else { return None };
     let (source, target) = (type_of(source)?, type_of(target)?);
     let exists = edit.casts.iter().any(|cast| cast.source == source && cast.target == target);
-    let _ = strings;
     exists.then_some(Object::Cast(source, target))
 }

@@ -79,6 +79,35 @@ pub(super) fn unlisted_schema(catalog: &Catalog) -> Option<&str> {
     unlisted.map(|(_, schema)| schema.as_str())
 }
 
+/// Operator classes of the extensions in the catalog: schema, and the fields name, family, input type, default.
+fn classes<'c>(catalog: &'c Catalog, method: &str) -> impl Iterator<Item = (&'c str, [&'static str; 4])> {
+    let all = OBJECTS.lines().filter(|line| line.contains("\tclass\t"));
+    all.filter_map(move |line| {
+        let fields: Vec<&'static str> = line.split('\t').collect();
+        let [_, extension, "class", name, own_method, family, input, default, ..] = fields[..] else { return None };
+        let schema = catalog.extensions.get(extension)?;
+        Some((schema.as_str(), own_method, [name, family, input, default]))
+    })
+    .filter(move |(_, own_method, _)| *own_method == method)
+    .map(|(schema, _, fields)| (schema, fields))
+    .collect::<Vec<_>>()
+    .into_iter()
+}
+
+/// Class and family that an extension makes the default of a type.
+pub(super) fn default_class(catalog: &Catalog, method: &str, type_id: &str) -> Option<(String, String)> {
+    let (schema, [name, family, ..]) = classes(catalog, method).find(|(schema, [_, _, input, default])| {
+        *default == "t" && input.replace("@.", &format!("{}.", quote::ident(schema))) == type_id
+    })?;
+    Some((quote::qualified(schema, name), quote::qualified(schema, family)))
+}
+
+/// Schema and family of an extension's class of that name.
+pub(super) fn class(catalog: &Catalog, method: &str, name: &str) -> Option<(String, String)> {
+    let (schema, [_, family, ..]) = classes(catalog, method).find(|(_, [own, ..])| *own == name)?;
+    Some((schema.to_owned(), family.to_owned()))
+}
+
 fn add(edit: &mut Edit<'_>, extension: &str, schema: &str, kind: &str, fields: &[&str]) {
     // The schema stands as `@` in texts.
     let here = |text: &str| text.replace("@.", &format!("{}.", quote::ident(schema)));

@@ -3,6 +3,7 @@
 use pg_query::protobuf::{IndexElem, Node, SortByDir, SortByNulls, node};
 
 use super::super::edit::{Edit, Outcome, fail};
+use super::super::extension;
 use crate::catalog::expression::{Cooked, Scope, Type, cook, strings};
 use crate::catalog::{Catalog, IndexKey, Name, Relation, TypeKind, builtin};
 use crate::sql::quote;
@@ -50,7 +51,10 @@ pub(super) fn key(
         expression: expression
             .as_ref()
             .map(|cooked| if cooked.is_call { cooked.text.clone() } else { format!("({})", cooked.text) }),
-        default_class: default.as_ref().is_none_or(|(class, _)| *class == operator_class) && options.is_empty(),
+        default_class: match &default {
+            Some((class, _)) => *class == operator_class && options.is_empty(),
+            None => named.is_none(),
+        },
         operator_class: if options.is_empty() { operator_class } else { format!("{operator_class} ({options})") },
         operator_family,
         collation,
@@ -108,17 +112,22 @@ pub(in super::super) fn default_class(
             Some(TypeKind::Enum { .. }) => "anyenum",
             Some(TypeKind::Range { .. }) => "anyrange",
             Some(TypeKind::Composite { .. }) => "record",
-            // Extensions call the classes of their types so; the schema is the type's.
             Some(_) => {
-                let class = quote::qualified(&name.schema, &format!("{}_ops", name.name));
-                return Some((class.clone(), class));
+                let of_extension = extension::default_class(catalog, method, &base.id);
+                // Extensions call the classes of their types so; the schema is the type's.
+                return of_extension.or_else(|| {
+                    let class = quote::qualified(&name.schema, &format!("{}_ops", name.name));
+                    Some((class.clone(), class))
+                });
             }
             None if name.schema != "pg_catalog" => "record",
             None => base.id.as_str(),
         }
     };
-    let found = builtin::default_operator_class(method, of_kind, catalog.server.major())?;
-    Some((found.name.to_owned(), quote::qualified("pg_catalog", found.family)))
+    match builtin::default_operator_class(method, of_kind, catalog.server.major()) {
+        Some(found) => Some((found.name.to_owned(), quote::qualified("pg_catalog", found.family))),
+        None => extension::default_class(catalog, method, &base.id),
+    }
 }
 
 fn named_class(catalog: &Catalog, method: &str, parts: &[String]) -> Option<(String, String)> {
@@ -128,31 +137,16 @@ fn named_class(catalog: &Catalog, method: &str, parts: &[String]) -> Option<(Str
     {
         return Some((found.name.to_owned(), quote::qualified("pg_catalog", found.family)));
     }
-    // An extension's class: its family has the same name and schema.
-    let schema = match parts {
-        [schema, _] => schema.clone(),
-        _ => extension_schema(catalog, name),
+    let path = || catalog.server.search_path.first().cloned().unwrap_or_else(|| "public".to_owned());
+    let found = extension::class(catalog, method, name);
+    let schema = match (parts, &found) {
+        ([schema, _], _) => schema.clone(),
+        (_, Some((schema, _))) => schema.clone(),
+        _ => path(),
     };
-    let class = quote::qualified(&schema, name);
-    Some((class.clone(), class))
-}
-
-/// Where the extension lives that brings an operator class of that name.
-fn extension_schema(catalog: &Catalog, class: &str) -> String {
-    const OF_EXTENSIONS: [(&str, &str); 8] = [
-        ("trgm", "pg_trgm"),
-        ("hstore", "hstore"),
-        ("ltree", "ltree"),
-        ("citext", "citext"),
-        ("cube", "cube"),
-        ("int_ops", "intarray"),
-        ("vector", "vector"),
-        ("geometry", "postgis"),
-    ];
-    let owner = OF_EXTENSIONS.iter().find(|(part, _)| class.contains(part)).map(|(_, extension)| *extension);
-    let schema = owner.and_then(|extension| catalog.extensions.get(extension));
-    let path = catalog.server.search_path.first();
-    schema.or(path).cloned().unwrap_or_else(|| "public".to_owned())
+    // A family is called as its class more often than not.
+    let family = found.map_or_else(|| name.clone(), |(_, family)| family);
+    Some((quote::qualified(&schema, name), quote::qualified(&schema, &family)))
 }
 
 /// A key part that is a column.

@@ -6,7 +6,7 @@ use pg_query::protobuf::{PartitionBoundSpec, PartitionCmd, PartitionSpec, Partit
 
 pub(super) use self::bound::in_bound_order;
 
-use super::constraint::{self, check, foreign_key, not_null};
+use super::constraint::{self, foreign_key, not_null};
 use super::edit::{Edit, Outcome, fail};
 use super::{index, names, trigger};
 use crate::catalog::expression::{Scope, cook, strings};
@@ -190,7 +190,6 @@ pub(super) fn inherit(edit: &mut Edit<'_>, child: &Name, parent: &Name, partitio
             }
         })?;
     }
-    let _ = check::descend;
     Ok(())
 }
 

@@ -43,9 +43,27 @@ pub(in super::super) fn apply(edit: &mut Edit<'_>, renaming: &Renaming) -> Outco
     Ok(())
 }
 
+/// Whether something in the relation may have to change. Reads only: in a large catalog nearly nothing does.
 fn may_mention(relation: &Relation, renaming: &Renaming) -> bool {
-    let mut copy = relation.clone();
-    names_in::replace(&mut copy, &Name::new("", ""), renaming)
+    if let Some((_, old, _)) = &renaming.label {
+        return mentions_text(relation, old);
+    }
+    names_in::mentioned(relation, renaming)
+}
+
+/// Whether the text stands in one of the relation's definitions.
+fn mentions_text(relation: &Relation, wanted: &str) -> bool {
+    let quoted = format!("'{}'", wanted.replace('\'', "''"));
+    let has = |text: &str| text.contains(&quoted);
+    let optional = |text: &Option<String>| text.as_deref().is_some_and(has);
+    relation.columns.iter().any(|own| optional(&own.default))
+        || relation.constraints.iter().any(|own| has(&own.definition))
+        || relation.policies.iter().any(|own| optional(&own.using) || optional(&own.with_check))
+        || relation.rules.iter().any(|own| has(&own.definition))
+        || relation.triggers.iter().any(|own| has(&own.definition))
+        || relation.view.as_ref().is_some_and(|own| has(&own.definition))
+        || relation.index.as_ref().is_some_and(|own| has(&own.definition))
+        || relation.partition_key.as_ref().is_some_and(|own| has(&own.definition))
 }
 
 fn rename_own(relation: &mut Relation, old: &str, new: &str) {

@@ -70,6 +70,56 @@ pub(super) fn replace(relation: &mut Relation, own: &Name, renaming: &Renaming) 
     names.changed
 }
 
+/// Whether a relation has a name in it that changes.
+pub(super) fn mentioned(relation: &Relation, renaming: &Renaming) -> bool {
+    let table = |name: &Name| renaming.of_relation(name).is_some();
+    let function = |name: &Name| renaming.of_function(name).is_some();
+    let data_type = |name: &Name| renaming.of_type(name).is_some();
+    let reference = |own: &ColumnReference| {
+        table(&own.relation)
+            || own.column.as_deref().is_some_and(|column| renaming.of_column(&own.relation, column).is_some())
+    };
+    let functions = |names: &[Name]| names.iter().any(function);
+    let references = |list: &[ColumnReference]| list.iter().any(reference);
+    relation.columns.iter().any(|own| {
+        data_type(&own.data_type.name)
+            || own.owned_sequence.as_ref().is_some_and(table)
+            || references(&own.references)
+            || functions(&own.functions)
+    }) || relation.constraints.iter().any(|own| {
+        functions(&own.functions)
+            || own.index.as_ref().is_some_and(table)
+            || match &own.kind {
+                ConstraintKind::ForeignKey { references, referenced_columns, .. } => {
+                    table(references)
+                        || referenced_columns.iter().any(|column| renaming.of_column(references, column).is_some())
+                }
+                _ => false,
+            }
+    }) || relation
+        .triggers
+        .iter()
+        .any(|own| function(&own.function) || functions(&own.functions) || own.references.as_ref().is_some_and(table))
+        || relation.rules.iter().any(|own| references(&own.references) || functions(&own.functions))
+        || relation.policies.iter().any(|own| references(&own.references) || functions(&own.functions))
+        || relation.parents.iter().any(table)
+        || relation
+            .partition_key
+            .as_ref()
+            .is_some_and(|own| functions(&own.functions) || own.default_partition.as_ref().is_some_and(table))
+        || relation.of_type.as_ref().is_some_and(data_type)
+        || relation.view.as_ref().is_some_and(|own| {
+            references(&own.references) || functions(&own.functions) || own.types.iter().any(data_type)
+        })
+        || relation.index.as_ref().is_some_and(|own| {
+            table(&own.table)
+                || own.parent.as_ref().is_some_and(table)
+                || functions(&own.functions)
+                || renaming.column.as_ref().is_some_and(|(of, _, _)| *of == own.table)
+        })
+        || relation.sequence.as_ref().and_then(|own| own.owned_by.as_ref()).is_some_and(reference)
+}
+
 /// Replaces names in the structure of a column or attribute.
 pub(super) fn in_column(column: &mut Column, renaming: &Renaming) -> bool {
     let mut names = Replacing { renaming, changed: false };

@@ -47,7 +47,7 @@ pub(in super::super) fn prepare(edit: &Edit<'_>, definition: &ColumnDef) -> Outc
     apply_storage(&mut column, definition);
     column.foreign_options = foreign_options(&definition.fdwoptions);
     let mut prepared = Prepared { column, wished: Vec::new(), default: None, generated: None, sequence: None };
-    constraints(edit, &mut prepared, definition)?;
+    constraints(&mut prepared, definition)?;
     if type_name.and_then(serial_integer).is_some() {
         prepared.sequence = Some(SequenceWish { options: Vec::new(), identity: None });
         require_not_null(&mut prepared);
@@ -110,7 +110,7 @@ fn require_not_null(prepared: &mut Prepared) {
 }
 
 /// The constraints of a column definition; `DEFERRABLE` and `NOT ENFORCED` belong to the one before.
-fn constraints(edit: &Edit<'_>, prepared: &mut Prepared, definition: &ColumnDef) -> Outcome {
+fn constraints(prepared: &mut Prepared, definition: &ColumnDef) -> Outcome {
     let mut nullable = false;
     let mut nodes: Vec<&Node> = definition.constraints.iter().collect();
     if let Some(default) = definition.raw_default.as_deref() {
@@ -152,7 +152,6 @@ fn constraints(edit: &Edit<'_>, prepared: &mut Prepared, definition: &ColumnDef)
     if nullable && prepared.sequence.as_ref().is_some_and(|wish| wish.identity.is_some()) {
         fail!("identity column {} cannot be NULL", quote::ident(&definition.colname));
     }
-    let _ = edit;
     Ok(())
 }
 
@@ -294,9 +293,9 @@ pub(in super::super) fn has_type(definition: &ColumnDef) -> bool {
 }
 
 /// A column with a merged definition: for `PARTITION OF` and typed tables, whose columns have no type of their own.
-pub(in super::super) fn prepare_options(edit: &Edit<'_>, definition: &ColumnDef, column: &Column) -> Outcome<Prepared> {
+pub(in super::super) fn prepare_options(definition: &ColumnDef, column: &Column) -> Outcome<Prepared> {
     let mut prepared =
         Prepared { column: column.clone(), wished: Vec::new(), default: None, generated: None, sequence: None };
-    constraints(edit, &mut prepared, definition)?;
+    constraints(&mut prepared, definition)?;
     Ok(prepared)
 }

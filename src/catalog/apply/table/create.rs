@@ -8,9 +8,8 @@ use super::super::sequence::persistence;
 use super::super::{names, options, partition, privileges};
 use super::columns::{self, Prepared};
 use super::{inherit, like};
-use crate::catalog::expression::strings;
 use crate::catalog::naming;
-use crate::catalog::{Column, Name, Persistence, Relation, RelationKind, Statistics, TypeKind};
+use crate::catalog::{Column, Name, Relation, RelationKind, Statistics, TypeKind};
 use crate::sql::quote;
 
 /// Where the columns of the new table come from, besides its own list.
@@ -121,7 +120,7 @@ fn plan<'a>(edit: &Edit<'_>, statement: &'a CreateStmt, parents: &[Name]) -> Out
     for element in &statement.table_elts {
         match &element.node {
             Some(node::Node::ColumnDef(definition)) if typed && !columns::has_type(definition) => {
-                options_of(edit, &mut plan, definition)?;
+                options_of(&mut plan, definition)?;
             }
             Some(node::Node::ColumnDef(definition)) => own_column(edit, &mut plan, definition)?,
             Some(node::Node::Constraint(found)) => {
@@ -165,11 +164,11 @@ fn own_column(edit: &Edit<'_>, plan: &mut Plan<'_>, definition: &ColumnDef) -> O
 }
 
 /// `column WITH OPTIONS ...` of a typed table or a partition.
-fn options_of(edit: &Edit<'_>, plan: &mut Plan<'_>, definition: &ColumnDef) -> Outcome {
+fn options_of(plan: &mut Plan<'_>, definition: &ColumnDef) -> Outcome {
     let Some(column) = plan.order.iter().find(|column| column.name == definition.colname) else {
         fail!("column {} does not exist", quote::ident(&definition.colname));
     };
-    let prepared = columns::prepare_options(edit, definition, column)?;
+    let prepared = columns::prepare_options(definition, column)?;
     plan.wished.extend(prepared.wished.iter().cloned());
     plan.prepared.push(prepared);
     Ok(())
@@ -196,6 +195,5 @@ pub(in super::super) fn fresh(edit: &Edit<'_>, name: &Name, kind: RelationKind, 
     relation.persistence = persistence(letter);
     relation.privileges = privileges::initial(edit, 'r', &name.schema, &owner);
     relation.stats = Statistics { rows: -1, empty: kind.has_heap(), ..Statistics::default() };
-    let _ = (strings, Persistence::Permanent);
     relation
 }

@@ -2,7 +2,7 @@
 
 use pg_query::protobuf::TableLikeClause;
 
-use super::super::constraint::{check, not_null, put};
+use super::super::constraint::{not_null, put};
 use super::super::edit::{Edit, Outcome, fail};
 use super::super::{index, names, sequence, statistics};
 use crate::catalog::{Column, Constraint, ConstraintKind, Name, Relation};
@@ -96,7 +96,6 @@ pub(super) fn constraints(edit: &mut Edit<'_>, table: &Name, clause: &TableLikeC
     for column in relation.columns.iter().filter(|column| clause.options & IDENTITY != 0 && column.identity.is_some()) {
         identity(edit, table, column)?;
     }
-    let _ = check::build;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use pg_query::protobuf::{AlterEnumStmt, CreateEnumStmt};
 use super::super::edit::{Edit, Outcome, fail};
 use super::super::names;
 use crate::catalog::TypeKind;
-use crate::catalog::expression::strings;
+use crate::catalog::expression::{Renaming, strings};
 
 /// `CREATE TYPE .. AS ENUM`.
 pub(in super::super) fn create(edit: &mut Edit<'_>, statement: &CreateEnumStmt) -> Outcome {
@@ -27,7 +27,8 @@ pub(in super::super) fn alter(edit: &mut Edit<'_>, statement: &AlterEnumStmt) ->
             fail!("the new label of {name} already exists");
         }
         labels[at].clone_from(new);
-        return Ok(());
+        let label = Some((name, statement.old_val.clone(), new.clone()));
+        return super::super::rename::apply(edit, &Renaming { label, ..Renaming::default() });
     }
     if labels.contains(new) {
         if statement.skip_if_new_val_exists {

@@ -79,11 +79,11 @@ impl<'a> Reader<'_, 'a> {
 
 fn has_column(source: &Source, column: &str, level: &Level<'_>) -> bool {
     match source {
-        Source::Member(at) => level
-            .members
-            .get(*at)
-            .is_none_or(|member| member.rel.relation.columns.is_empty() || member.rel.relation.column(column).is_some())
-            || is_system_column(column),
+        Source::Member(at) => {
+            level.members.get(*at).is_none_or(|member| {
+                member.rel.relation.columns.is_empty() || member.rel.relation.column(column).is_some()
+            }) || is_system_column(column)
+        }
         Source::Derived(columns) => columns.contains_key(column) || columns.contains_key(MADE_UP),
         Source::Opaque => true,
     }
