@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
+use kube::{Client, Config};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -22,13 +22,19 @@ use crate::telemetry::{logs, server};
 /// How long reconciliations that are under way may take when the process ends.
 const GRACE: Duration = Duration::from_secs(15);
 
+/// A connection to the API server is there within that time, or it is tried again.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A connection that says nothing for that long is dead: the API server sends a bookmark on each watch every minute.
+const SILENCE: Duration = Duration::from_secs(90);
+
 /// Runs the operator until a signal or the loss of the lease.
 ///
 /// # Errors
 /// What keeps it from starting, or made it end.
 pub async fn run(args: ControllerArgs) -> Result<(), String> {
     logs::start(&args.log_level, args.log_format == "json")?;
-    let client = Client::try_default().await.map_err(|error| format!("no way to the API server: {error}"))?;
+    let client = client().await?;
     let metrics = Metrics::new().map_err(|error| error.to_string())?;
     let health = Arc::new(Health::default());
     let stop = CancellationToken::new();
@@ -164,4 +170,13 @@ fn phases(stores: Vec<Stores>) -> Arc<dyn Fn(&Metrics) + Send + Sync> {
             metrics.migrations.with_label_values(&[phase.to_string()]).inc();
         }
     })
+}
+
+async fn client() -> Result<Client, String> {
+    let none = |error: &dyn std::fmt::Display| format!("no way to the API server: {error}");
+    let mut config = Config::infer().await.map_err(|error| none(&error))?;
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
+    Client::try_from(config).map_err(|error| none(&error))
 }

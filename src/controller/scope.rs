@@ -210,7 +210,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// A kind, kept in a store. Lists come in pages; what nobody reads is not kept.
+    /// A kind, kept in a store. Lists come in pages; what nobody reads is not kept. Errors end here.
     fn kind<K>(
         &self,
         kind: &'static str,
@@ -239,6 +239,8 @@ impl Watch {
             })
             .reflect(writer)
             .touched_objects()
+            // Told and waited for above. A controller that sees an error stops looking at all of its streams for a while.
+            .filter_map(|found| std::future::ready(found.ok().map(Ok)))
     }
 }
 

@@ -1,14 +1,14 @@
 //! The operator is killed at every phase of a Migration; the next one goes on as if nothing had been.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use wesley::api::{CONTRACT_ANNOTATION, Migration, Phase, ROLLBACK_ANNOTATION};
 
 use crate::alone;
 use crate::cluster_support::scene::{Scene, digest, phase_of, runs, scene, shows};
 use crate::cluster_support::{eventually, fault, manifest, operator_namespace};
 
-/// SIGKILL to the operator; returns when its container has been started again.
+/// SIGKILL to the operator; returns when another runs.
 async fn kill_operator(scene: &Scene) {
     let pods: Api<Pod> = Api::namespaced(scene.kube.clone(), &operator_namespace());
     let selector = ListParams::default().labels("app.kubernetes.io/name=wesley");
@@ -21,6 +21,8 @@ async fn kill_operator(scene: &Scene) {
     let (name, before, _) =
         eventually("the operator runs", async || containers().await.filter(|(.., ready)| *ready)).await;
     fault::kill(&operator_namespace(), &name);
+    // A container that dies again and again is started again later and later; another pod is not.
+    pods.delete(&name, &DeleteParams::default().grace_period(0)).await.unwrap();
     eventually("the operator was started again", async || {
         containers().await.filter(|(_, container, ready)| *container != before && *ready)
     })

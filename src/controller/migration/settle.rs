@@ -1,6 +1,6 @@
 //! A run: is it still going on, should it stop, how did it end?
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::api::Reason;
 use crate::api::migration_status::{
@@ -17,6 +17,9 @@ use crate::run::Reason as RunReason;
 use super::decide::{Action, Draft, Kind, Situation};
 use super::observed::{End, EndCause, JobState, PlanFacts, WindowState};
 use super::{inputs, rollback};
+
+/// A Job that runs is looked at that often even when no event tells of it: a lost event must not hide its end.
+const RUN_LOOK: SignedDuration = SignedDuration::from_secs(30);
 
 /// Reasons of a runner's end before the first step that a new plan puts right.
 const PLAN_AGAIN: [RunReason; 2] = [RunReason::CatalogChanged, RunReason::TargetMismatch];
@@ -124,10 +127,8 @@ pub fn running(draft: &Draft<'_>, run: &RunRecord, stuck: Option<String>) -> Sit
     } else {
         Situation::working(activity, format!("Job {} is running", run.job))
     };
-    match closing(draft, run) {
-        Some(time) => situation.until(time),
-        None => situation,
-    }
+    let look = draft.after(RUN_LOOK);
+    situation.until(closing(draft, run).map_or(look, |time| time.min(look)))
 }
 
 fn activity(draft: &Draft<'_>, run: &RunRecord) -> Reason {

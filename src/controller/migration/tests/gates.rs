@@ -88,8 +88,9 @@ fn the_window_closes_while_validating() {
         world.observed.migration.spec.validation.overrun = overrun;
         world.observed.window = open();
         world.turn();
+        world.now = time("2026-06-11T04:59:50Z");
         let wake = decide(&world.observed, world.now).wake;
-        assert_eq!(wake.is_some(), stops, "{overrun}");
+        assert_eq!(wake == Some(time("2026-06-11T05:00:00Z")), stops, "{overrun}");
         world.observed.window = shut();
         world.turn();
         assert_eq!(world.done.iter().any(|action| matches!(action, Action::StopJob(_))), stops, "{overrun}");
