@@ -7,10 +7,12 @@
 NS=wesley-rbac
 failed=0
 
-# expect yes|no ACCOUNT VERB RESOURCE [NAMESPACE]
+# expect yes|no ACCOUNT VERB RESOURCE[/SUBRESOURCE] [NAMESPACE]
 expect() {
-	local answer where=(--namespace "${5:-$NS}")
-	answer=$(kube auth can-i "$3" "$4" --as "$2" "${where[@]}" 2>/dev/null || true)
+	local answer part= where=(--namespace "${5:-$NS}")
+	# To can-i, what stands behind a slash is a name.
+	[[ $4 != */* ]] || part=${4#*/}
+	answer=$(kube auth can-i "$3" "${4%%/*}" --subresource="$part" --as "$2" "${where[@]}" 2>/dev/null || true)
 	[[ $answer == "$1" ]] && return
 	printf 'expected %s, got %s: may %s %s %s in %s?\n' "$1" "${answer:-nothing}" "$2" "$3" "$4" "${5:-$NS}" >&2
 	failed=1

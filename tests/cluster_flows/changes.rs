@@ -130,7 +130,7 @@ async fn pod_that_cannot_start_is_told_with_its_reason() {
         // Suspended, the Job goes; with the template put right, the next one starts.
         scene.patch("m", serde_json::json!({"spec": {"suspend": true}})).await;
         scene.phase("m", Phase::Suspended).await;
-        let plain = scene.database_manifest("tls: {mode: Require}", "jobTemplate: {nodeSelector: {}}");
+        let plain = scene.database_manifest("tls: {mode: Require}", "");
         scene.apply(&plain).await;
         scene.patch("m", serde_json::json!({"spec": {"suspend": false}})).await;
         scene.phase("m", Phase::Succeeded).await;

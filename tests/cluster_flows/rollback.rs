@@ -75,7 +75,7 @@ async fn failure_stays_where_undoing_would_lose_something() {
             .migrate("m", sql, "rollback: {policy: OnFailureIfLossless}\nallowHazards: [LargeDataChange, DataLoss]")
             .await;
         let failed = scene.until("m", "Failed", |m| m.status.as_ref().unwrap().phase == Some(Phase::Failed)).await;
-        stalled(&failed, "ConstraintViolated", &["big"]);
+        stalled(&failed, "CheckFailed", &["big"]);
         let ready = condition(&failed, "RollbackReady").unwrap();
         assert!(["Lossy", "ForwardOnly"].contains(&ready.reason.as_str()), "{ready:?}");
         assert!(scene.database.picture().await.contains("column orders.copy text"));

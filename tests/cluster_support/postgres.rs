@@ -6,8 +6,9 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::Api;
 use tokio::sync::OnceCell;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::FromSql;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, Row};
 
 use super::scene::{apply_in, make_namespace};
 use super::{PATIENCE, env, eventually};
@@ -177,17 +178,25 @@ impl Database {
 
     /// The first column of the first row.
     pub async fn ask<T: for<'a> FromSql<'a>>(&self, sql: &str) -> T {
-        let row = if self.client.is_closed() {
+        self.first_row(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}")).get(0)
+    }
+
+    async fn first_row(&self, sql: &str) -> Result<Row, tokio_postgres::Error> {
+        if self.client.is_closed() {
             self.session().await.query_one(sql, &[]).await
         } else {
             self.client.query_one(sql, &[]).await
-        };
-        row.unwrap_or_else(|error| panic!("{sql}: {error}")).get(0)
+        }
     }
 
-    /// Waits until a question is answered with true.
+    /// Waits until a question is answered with true; about a table that is not there yet, the answer is no.
     pub async fn until(&self, what: &str, question: &str) {
-        eventually(what, async || self.ask::<Option<bool>>(question).await.filter(|yes| *yes)).await;
+        eventually(what, async || match self.first_row(question).await {
+            Ok(row) => row.get::<_, Option<bool>>(0).filter(|yes| *yes),
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => None,
+            Err(error) => panic!("{question}: {error}"),
+        })
+        .await;
     }
 
     /// Waits until a session of the runner waits for a lock, or for other transactions to end.
