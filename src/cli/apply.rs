@@ -2,12 +2,14 @@
 
 use std::io::{IsTerminal, Write};
 
-use super::{ApplyArgs, DatabaseArgs, Failure, Format, RollbackArgs, catalog, input, plan, print, print_json};
+use super::{
+    ApplyArgs, DatabaseArgs, Failure, Format, RollbackArgs, catalog, input, plan, print, print_json, progress,
+};
 use crate::catalog::introspect::introspect;
 use crate::exit::Exit;
 use crate::plan::{Plan, explain, source_digest};
 use crate::run::connect::Settings;
-use crate::run::{self, Options, Progress, Request, RunOutcome, RunRow, RunState, interrupt_on_signals};
+use crate::run::{self, Options, Request, RunOutcome, RunRow, RunState, interrupt_on_signals};
 
 /// Plans and executes all stages under a name; resumes what was cut off.
 pub(super) async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
@@ -31,7 +33,7 @@ pub(super) async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
         }
     };
     let options = options()?;
-    let outcome = run::apply(&settings, &args.name, request, &options, &observer(args.format)).await;
+    let outcome = run::apply(&settings, &args.name, request, &options, &progress::observer(args.format)).await;
     end(&outcome)
 }
 
@@ -46,7 +48,7 @@ pub(super) async fn rollback(args: &RollbackArgs) -> Result<(), Failure> {
             confirm(args.yes, false, &question)?;
         }
     }
-    let outcome = run::rollback(&settings, &args.name, &options()?, &observer(args.format)).await;
+    let outcome = run::rollback(&settings, &args.name, &options()?, &progress::observer(args.format)).await;
     end(&outcome)
 }
 
@@ -139,39 +141,6 @@ fn confirm(yes: bool, stdin_is_taken: bool, question: &str) -> Result<(), Failur
         return Ok(());
     }
     Err(Failure::new(Exit::NotAllowed, "not started: nothing was changed"))
-}
-
-/// Prints progress as it comes.
-fn observer(format: Format) -> impl Fn(&Progress) + Send + Sync {
-    move |progress: &Progress| {
-        if format == Format::Json {
-            if let Ok(line) = serde_json::to_string(progress) {
-                print(&line);
-            }
-        } else if progress.summary.is_none() {
-            print(&line(progress));
-        }
-    }
-}
-
-fn line(progress: &Progress) -> String {
-    let seconds = progress.elapsed_milliseconds / 1000;
-    let mut text = format!("{:>3}:{:02}  ", seconds / 60, seconds % 60);
-    text.push_str(&format!("{:<8}", progress.state.to_string()));
-    if let Some(stage) = progress.stage {
-        text.push_str(&format!(" {:<9}", stage.to_string()));
-    }
-    text.push_str(progress.step.as_deref().unwrap_or(""));
-    match (progress.rows_done, progress.rows_total) {
-        (0, None) => {}
-        (done, Some(total)) if total > 0 => text.push_str(&format!("  {done}/{total} rows")),
-        (done, _) if done > 0 => text.push_str(&format!("  {done} rows")),
-        _ => {}
-    }
-    for blocker in &progress.blockers {
-        text.push_str(&format!("\n          blocked by {blocker}"));
-    }
-    text
 }
 
 fn end(outcome: &RunOutcome) -> Result<(), Failure> {

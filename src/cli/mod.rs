@@ -7,6 +7,7 @@ mod diagnostic;
 mod input;
 mod job;
 mod plan;
+mod progress;
 mod watch;
 
 use std::path::PathBuf;

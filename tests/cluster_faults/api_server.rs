@@ -30,7 +30,7 @@ async fn api_server_is_away_for_half_a_minute() {
                    ALTER TABLE orders ADD COLUMN public_id uuid NOT NULL DEFAULT gen_random_uuid();";
         let patient = "timeouts: {lockSliceMilliseconds: 60000, statementSeconds: 600}";
         scene.migrate("running", sql, patient).await;
-        scene.migrate("waiting", "ALTER TABLE orders ADD COLUMN a int", "approval: Required").await;
+        scene.migrate("waiting", "CREATE TABLE apart (id bigint)", "approval: Required").await;
         scene.database.until_runner_waits().await;
         let waiting = scene.phase("waiting", Phase::AwaitingApproval).await;
 
@@ -54,7 +54,7 @@ async fn api_server_is_away_for_half_a_minute() {
         scene.decide_as("ann", &plan, "Approved").await.unwrap();
         scene.phase("waiting", Phase::Succeeded).await;
         let schema = scene.database.picture().await;
-        for line in ["orders_number_idx", "customers.b ", "orders.public_id uuid true", "orders.a "] {
+        for line in ["orders_number_idx", "customers.b ", "orders.public_id uuid true", "apart.id "] {
             assert!(schema.contains(line), "{line} is not in\n{schema}");
         }
     })

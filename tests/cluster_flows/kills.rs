@@ -104,11 +104,14 @@ async fn runner_is_killed_in_a_backfill() {
             .database
             .run(
                 "INSERT INTO orders (customer_id, number, amount) SELECT 1, 'B' || n, n FROM generate_series(1, 95000) n;
+                 CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS
+                 'BEGIN PERFORM pg_advisory_xact_lock_shared(60000); RETURN NEW; END';
+                 CREATE TRIGGER stop BEFORE UPDATE ON orders FOR EACH ROW WHEN (old.id = 60000) EXECUTE FUNCTION stop();
                  ANALYZE orders",
             )
             .await;
-        // A row in the middle that somebody holds.
-        let held = scene.database.hold("SELECT FROM orders WHERE id = 60000 FOR UPDATE").await;
+        // A row in the middle that waits for somebody. A lock on the row would keep the column from being added.
+        let held = scene.database.hold("SELECT pg_advisory_xact_lock(60000)").await;
         scene.migrate("m", "ALTER TABLE orders ADD COLUMN public_id uuid NOT NULL DEFAULT gen_random_uuid()", PATIENT).await;
         scene.database.until("some rows are done", "SELECT max(rows_done) > 0 FROM wesley.cursors").await;
         scene.database.until_runner_waits().await;

@@ -232,7 +232,7 @@ impl Scene {
         plans.patch_status(plan, &PatchParams::default(), &Patch::Merge(patch)).await.map(|_| ())
     }
 
-    /// Gives a user a ClusterRole of the chart in the namespace.
+    /// Gives a user a ClusterRole of the chart in the namespace; returns when the API server goes by it.
     pub async fn grant(&self, user: &str, role: &str) {
         self.apply(&format!(
             "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: {user}-{role}}}\nroleRef: \
@@ -240,6 +240,8 @@ impl Scene {
              rbac.authorization.k8s.io, kind: User, name: {user}}}\n"
         ))
         .await;
+        let plans: Api<MigrationPlan> = Api::namespaced(client(Some(user)).await, &self.namespace);
+        eventually("the role is in force", async || plans.list(&ListParams::default().limit(1)).await.ok()).await;
     }
 
     /// The name of the running pod of a Migration's Job that does `action`; waits for one.
