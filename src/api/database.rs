@@ -26,6 +26,8 @@ use crate::plan::HazardId;
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status", description = "Whether the database answered last time."),
     printcolumn(name = "Server", type_ = "string", json_path = ".status.serverVersion", description = "Version of the server."),
     printcolumn(name = "Database", type_ = "string", json_path = ".status.identity.database", description = "Name of the database on the server."),
+    printcolumn(name = "Running", type_ = "string", json_path = ".status.running", description = "The Migration that is executed now."),
+    printcolumn(name = "Waiting", type_ = "integer", json_path = ".status.waiting", description = "Migrations that wait for their turn."),
     printcolumn(name = "Last Contact", type_ = "date", json_path = ".status.lastContactTime", description = "When a Job last reported about it."),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason", priority = 1, description = "Why it is ready or not."),
@@ -226,6 +228,18 @@ pub struct DatabaseStatus {
     /// When a Job last reported about the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_contact_time: Option<Time>,
+    /// The Migration that is executed or rolled back now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub running: Option<String>,
+    /// Number of Migrations that wait for their turn.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub waiting: i32,
+    /// Migrations that wait for their turn, in the order in which they get it: the oldest first. The first hundred.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub queue: Vec<LocalRef>,
 }
 
 /// Physical identity of a database: a restored or moved one differs.

@@ -8,7 +8,7 @@ use super::database::{ApprovalRule, Timeouts};
 use super::migration_status::MigrationStatus;
 use super::reference::{ConfigMapRef, LocalRef};
 use super::validation_window::Overrun;
-use crate::plan::HazardId;
+use crate::plan::{Assertion, HazardId};
 
 /// A change that a database shall have.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,10 @@ pub struct MigrationSpec {
     pub database_ref: LocalRef,
     /// The SQL.
     pub source: Source,
+    /// Migrations of this namespace, on whichever Database, that must have succeeded before this one is planned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub depends_on: Vec<LocalRef>,
     /// Whether somebody has to look at the plan before it runs. The Database's policy can demand it too.
     #[serde(default = "ApprovalRule::default")]
     pub approval: ApprovalRule,
@@ -77,6 +81,11 @@ pub struct MigrationSpec {
     /// Stops the Migration: a running Job is interrupted at once and resumes exactly there when this is false again.
     #[serde(default)]
     pub suspend: bool,
+    /// Questions to the database that must be answered with true, before the first step or after the change. They
+    /// are steps of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub checks: Vec<Assertion>,
     /// What happens to the change when the Migration is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
 use super::database::DatabaseIdentity;
+use super::validation_window::Overrun;
 use crate::plan::{RollbackClass, Stage};
 use crate::report::RunAction;
 
@@ -24,6 +25,10 @@ pub struct MigrationStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+    /// What it has to pass, in this order, with verdict and time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub gates: Vec<GateStatus>,
     /// Steps done of steps planned, such as `3/7`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
@@ -140,6 +145,10 @@ pub struct PlanRecord {
     /// Whether steps wait for a validation window.
     #[serde(default)]
     pub needs_validation: bool,
+    /// Least seconds that all validation is expected to take.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub validation_seconds: i64,
     /// Whether steps wait for the contract gate.
     #[serde(default)]
     pub has_contract: bool,
@@ -265,11 +274,64 @@ pub struct RunRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub window: Option<String>,
+    /// When that window closes: no step that reads whole tables begins after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_closes_at: Option<Time>,
+    /// What happens to validation that is still running then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrun: Option<Overrun>,
     /// Why it was asked to stop, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<StopCause>,
     /// When it was decided.
     pub started_time: Time,
+}
+
+/// Something to pass.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GateStatus {
+    /// Which.
+    pub name: GateName,
+    /// Whether it is passed.
+    pub verdict: GateVerdict,
+    /// Why, one word; explained in `docs/reasons.md`.
+    #[schemars(length(min = 1, max = 64))]
+    pub reason: String,
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+    /// Since when the verdict is this.
+    pub since: Time,
+}
+
+/// What there is to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
+pub enum GateName {
+    /// `spec.dependsOn`.
+    Dependencies,
+    /// The approval of the plan.
+    Approval,
+    /// The turn on the database, where one Migration at a time is executed.
+    Turn,
+    /// The ValidationWindow, before steps that read whole tables.
+    Window,
+    /// `spec.contract`, before the point of no return.
+    Contract,
+}
+
+/// Whether something is passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
+pub enum GateVerdict {
+    /// Not come to yet.
+    Later,
+    /// Waits for it.
+    Waiting,
+    /// It is passed.
+    Passed,
+    /// It is shut for good.
+    Refused,
 }
 
 /// A gate that steps of a stage wait at.

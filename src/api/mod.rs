@@ -35,3 +35,7 @@ pub const ROLLBACK_ANNOTATION: &str = "wesley.dev/rollback";
 
 /// Annotation on a Migration that opens the contract gate; the value is the digest of the plan.
 pub const CONTRACT_ANNOTATION: &str = "wesley.dev/contract";
+
+/// Annotation on a Migration and on its plans: who wrote what is planned. Truthful where the chart's admission policy
+/// is on; without it nothing reads it.
+pub const AUTHOR_ANNOTATION: &str = "wesley.dev/author";

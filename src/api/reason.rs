@@ -53,6 +53,8 @@ pub enum Reason {
     WindowMissing,
     /// The ValidationWindow can never open or cannot be understood.
     WindowInvalid,
+    /// The window is open, but the next validation does not fit into what is left of it.
+    WindowTooShort,
     /// The window is open, but as many Migrations as it admits are validating.
     WindowFull,
     /// Another Migration of the same database is being executed or comes first.
@@ -66,7 +68,14 @@ pub enum Reason {
     /// The contract steps wait for somebody's word.
     AwaitingContract,
 
+    /// A Migration of `spec.dependsOn` does not exist.
+    DependencyMissing,
+    /// A Migration of `spec.dependsOn` has not succeeded.
+    DependencyUnfinished,
+
     // What stops a Migration.
+    /// `spec.dependsOn` leads back to the Migration itself.
+    DependencyCycle,
     /// The Migration allows a hazard that the Database forbids.
     HazardForbidden,
     /// A person rejected the plan.
@@ -99,6 +108,8 @@ pub enum Reason {
     Automatic,
     /// A person approved the MigrationPlan.
     ApprovedByPerson,
+    /// The approval of a person was for a time that is over.
+    ApprovalExpired,
     /// `spec.approvedPlan` names the plan.
     ApprovedInSpec,
     /// `spec.approvedPlan` names another plan.
@@ -111,6 +122,16 @@ pub enum Reason {
     NotStarted,
     /// The plan has nothing to validate.
     NothingToValidate,
+
+    // Gates.
+    /// Nothing of it was come to yet.
+    NotReached,
+    /// All of `spec.dependsOn` have succeeded.
+    DependenciesDone,
+    /// No other Migration is executed on the database.
+    DatabaseFree,
+    /// The contract steps may run.
+    ContractOpen,
 
     // RollbackReady.
     /// A rollback brings back schema and data.

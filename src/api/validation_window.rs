@@ -132,4 +132,12 @@ pub struct QueueEntry {
     /// Database that it changes.
     #[schemars(length(min = 1, max = 253))]
     pub database: String,
+    /// Why it waits, one word; explained in `docs/reasons.md`.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// Least seconds that all its validation is expected to take.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub estimated_seconds: i64,
 }

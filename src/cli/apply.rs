@@ -81,7 +81,7 @@ pub(super) async fn status(database: &DatabaseArgs, name: Option<&str>, format: 
 }
 
 /// Columns as wide as their widest cell.
-fn table<const N: usize>(lines: &[[String; N]]) -> String {
+pub(super) fn table<const N: usize>(lines: &[[String; N]]) -> String {
     let widths: Vec<usize> =
         (0..N).map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)).collect();
     let mut out = String::new();
@@ -125,7 +125,7 @@ fn ask(args: &ApplyArgs, steps: &Plan) -> Result<(), Failure> {
     confirm(args.yes, args.source.reads_stdin(), "Run these steps?")
 }
 
-fn confirm(yes: bool, stdin_is_taken: bool, question: &str) -> Result<(), Failure> {
+pub(super) fn confirm(yes: bool, stdin_is_taken: bool, question: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }

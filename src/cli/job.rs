@@ -9,7 +9,7 @@ use super::{Failure, PolicyArgs, plan};
 use crate::exit::Exit;
 use crate::report::RunAction;
 use crate::run::job::{self, Task};
-use crate::run::{Gates, Options, interrupt_on_signals};
+use crate::run::{Gates, Options, WindowEnd, interrupt_on_signals};
 
 /// Arguments of a Job's container.
 #[derive(Args)]
@@ -32,6 +32,12 @@ pub(super) struct JobArgs {
     /// Folder with the SQL: files in the order of their paths.
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
+    /// File with the author's checks.
+    #[arg(long, value_name = "FILE")]
+    checks: Option<PathBuf>,
+    /// Who wrote what is planned.
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
     /// Folder with the parts of the connection.
     #[arg(long, value_name = "DIR")]
     database_dir: PathBuf,
@@ -44,6 +50,12 @@ pub(super) struct JobArgs {
     /// Gates that are open.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "GATE,...")]
     gates: Vec<GateArg>,
+    /// When the window that validation runs in closes.
+    #[arg(long, value_name = "TIME")]
+    window_closes_at: Option<jiff::Timestamp>,
+    /// What happens to validation that is still running then.
+    #[arg(long, value_enum, default_value_t = OverrunArg::Finish)]
+    overrun: OverrunArg,
     #[command(flatten)]
     policy: PolicyArgs,
     /// Longest single wait for a lock that makes others queue.
@@ -80,6 +92,14 @@ enum GateArg {
     Contract,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OverrunArg {
+    /// What was begun goes on to its end.
+    Finish,
+    /// It is cancelled.
+    Cancel,
+}
+
 /// Runs it, writes the report, and ends with its exit code.
 pub(super) async fn run(args: &JobArgs) -> Result<(), Failure> {
     let task = task(args)?;
@@ -103,6 +123,9 @@ fn task(args: &JobArgs) -> Result<Task, Failure> {
             validate: args.gates.contains(&GateArg::Validate),
             contract: args.gates.contains(&GateArg::Contract),
         },
+        window: args
+            .window_closes_at
+            .map(|closes_at| WindowEnd { closes_at, cancel: args.overrun == OverrunArg::Cancel }),
         blocking_slice: (defaults.blocking_slice.0.min(longest), longest),
         lock_budget: args.lock_budget_seconds.map_or(defaults.lock_budget, Duration::from_secs),
         short_statement: args.statement_seconds.map_or(defaults.short_statement, Duration::from_secs),
@@ -121,6 +144,8 @@ fn task(args: &JobArgs) -> Result<Task, Failure> {
         uid: args.uid.clone(),
         generation: args.generation,
         source: args.source.clone(),
+        checks: args.checks.clone(),
+        author: args.author.clone(),
         database: args.database_dir.clone(),
         plan: args.plan.clone(),
         digest: args.digest.clone(),

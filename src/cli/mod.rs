@@ -3,6 +3,7 @@
 mod analyze;
 mod apply;
 mod catalog;
+mod cluster;
 mod diagnostic;
 mod input;
 mod job;
@@ -65,17 +66,27 @@ enum Command {
     Apply(ApplyArgs),
     /// Runs the recorded undo of a name, which can be applied again afterwards.
     Rollback(RollbackArgs),
-    /// What the ledger of the database says.
+    /// What the ledger of a database says; without a database, what the Migrations of a cluster say.
     Status {
         #[command(flatten)]
         database: DatabaseArgs,
-        /// Only this run.
+        #[command(flatten)]
+        cluster: cluster::ClusterArgs,
+        /// Only this run or Migration.
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
         /// Output format.
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Approves or rejects the plan of a Migration in a cluster.
+    Approve(cluster::ApproveArgs),
+    /// Stops a Migration in a cluster; a running Job is interrupted.
+    Suspend(cluster::MigrationArgs),
+    /// Lets a suspended Migration go on where it stopped.
+    Resume(cluster::MigrationArgs),
+    /// What the runner of a Migration in a cluster says.
+    Logs(cluster::LogsArgs),
     /// The introspected schema as a file that --catalog takes.
     Catalog {
         #[command(flatten)]
@@ -235,7 +246,17 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Watch { plan, format } => watch::run(&plan, format).await,
         Command::Apply(args) => apply::apply(&args).await,
         Command::Rollback(args) => apply::rollback(&args).await,
-        Command::Status { database, name, format } => apply::status(&database, name.as_deref(), format).await,
+        Command::Status { database, cluster, name, format } => {
+            if database.database_url.is_some() {
+                apply::status(&database, name.as_deref(), format).await
+            } else {
+                cluster::status(&cluster, name.as_deref(), format).await
+            }
+        }
+        Command::Approve(args) => cluster::approve(&args).await,
+        Command::Suspend(args) => cluster::suspend(&args, true).await,
+        Command::Resume(args) => cluster::suspend(&args, false).await,
+        Command::Logs(args) => cluster::logs(&args).await,
         Command::Catalog { database, format: _ } => catalog::run(&database).await,
         Command::Run(args) => job::run(&args).await,
         Command::Controller(args) => {

@@ -56,6 +56,7 @@ pub(super) fn failure(input: &input::Input, error: PlanError) -> Failure {
         PlanError::Unsupported { statement, message } => {
             Failure::new(Exit::InvalidInput, input.at_statement(statement, &message))
         }
+        PlanError::Check(invalid) => Failure::new(Exit::InvalidInput, invalid.to_string()),
         PlanError::NotAllowed { plan: _, hazards } => {
             let list: Vec<String> =
                 hazards.iter().map(|hazard| format!("  {}: {}", hazard.id, hazard.message)).collect();

@@ -10,6 +10,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource};
 use tokio::sync::{mpsc, watch};
 
+use super::clock::Clock;
 use super::jobs::Runner;
 use super::rivals::Claims;
 use crate::api::{Database, Migration, MigrationPlan, ValidationWindow};
@@ -71,6 +72,8 @@ pub struct Nudges {
 pub struct Context {
     /// Connection to the API server.
     pub client: Client,
+    /// What time it is.
+    pub clock: Clock,
     /// Image of the Jobs.
     pub runner: Runner,
     /// Stores.
@@ -95,6 +98,12 @@ impl Context {
     /// A Database of the store.
     pub fn database(&self, namespace: &str, name: &str) -> Option<Database> {
         let found = self.stores.databases.get(&ObjectRef::new(name).within(namespace))?;
+        found.0.as_ref().ok().cloned()
+    }
+
+    /// A Migration of the store.
+    pub fn migration(&self, namespace: &str, name: &str) -> Option<Migration> {
+        let found = self.stores.migrations.get(&ObjectRef::new(name).within(namespace))?;
         found.0.as_ref().ok().cloned()
     }
 

@@ -4,6 +4,7 @@
 //! of `Migration.status` and never talks to a database.
 
 pub mod args;
+mod clock;
 mod conditions;
 mod context;
 mod database;
@@ -19,6 +20,8 @@ mod retry;
 mod rivals;
 mod run;
 mod scope;
+#[cfg(test)]
+mod simulation;
 mod validation_window;
 mod wake;
 mod windows;

@@ -48,6 +48,11 @@ pub fn sql_config_map(migration: &str, uid: &str, source_digest: &str) -> String
     format!("{}-sql-{}", stem(migration), short_hash(&[uid, source_digest]))
 }
 
+/// Name of the ConfigMap that holds checks.
+pub fn checks_config_map(migration: &str, uid: &str, checks: &str) -> String {
+    format!("{}-checks-{}", stem(migration), short_hash(&[uid, checks]))
+}
+
 /// `sha256:` and the hex digest of parts, each with its length, so that parts cannot run together.
 pub fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hasher = Sha256::new();

@@ -137,7 +137,8 @@ pub fn is_exclusive(run: &RunRecord) -> bool {
     matches!(run.action, RunAction::Execute | RunAction::Rollback)
 }
 
-fn waits_for_database(migration: &Migration) -> bool {
+/// Whether a Migration waits for its turn on its database.
+pub fn waits_for_database(migration: &Migration) -> bool {
     let status = migration.status.as_ref();
     migration.metadata.deletion_timestamp.is_none()
         && !migration.spec.suspend

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::args::ControllerArgs;
+use super::clock::Clock;
 use super::context::Stores;
 use super::lease::Lease;
 use super::names;
@@ -44,6 +45,7 @@ pub async fn run(args: ControllerArgs) -> Result<(), String> {
     let reporter = Reporter { controller: names::MANAGER.to_owned(), instance: std::env::var("POD_NAME").ok() };
     let common = Common {
         recorder: Recorder::new(client.clone(), reporter),
+        clock: Clock::System,
         runner: args.runner(),
         metrics: metrics.clone(),
         health: health.clone(),

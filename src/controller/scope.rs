@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::clock::Clock;
 use super::context::{Context, Counters, Guarded, Nudges, Stores, key};
 use super::error::Error;
 use super::jobs::Runner;
@@ -39,6 +40,8 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 pub struct Common {
     /// Connection to the API server.
     pub client: Client,
+    /// What time it is.
+    pub clock: Clock,
     /// Image of the Jobs.
     pub runner: Runner,
     /// Writer of events.
@@ -90,6 +93,7 @@ impl Scope {
         let (nudge_windows, nudged_windows) = unbounded_channel();
         let context = Context {
             client: common.client.clone(),
+            clock: common.clock,
             runner: common.runner.clone(),
             stores: Stores { migrations, databases, windows, jobs, plans, filled: watch::Sender::new(false) },
             recorder: common.recorder.clone(),

@@ -24,13 +24,21 @@ pub fn migration_changed(context: &Context, migration: &Migration) {
     if let Some(window) = window_name(migration, context.database(&namespace, database).as_ref()) {
         let _ = context.nudges.windows.send(ObjectRef::new(&window).within(&namespace));
     }
-    if migration.metadata.deletion_timestamp.is_some() || has_just_ended(migration) {
+    if migration.metadata.deletion_timestamp.is_some() || has_just_ended(migration, context.clock.now()) {
         let waiting = |other: &Migration| {
             other.metadata.namespace == migration.metadata.namespace
-                && matches!(phase(other), Some(Phase::Blocked | Phase::AwaitingWindow))
+                && (matches!(phase(other), Some(Phase::Blocked | Phase::AwaitingWindow)) || needs(other, migration))
         };
         send(context, waiting);
+    } else if migration.status.as_ref().and_then(|status| status.observed_generation) != migration.metadata.generation {
+        // It is new or was edited.
+        send(context, |other| other.metadata.namespace == migration.metadata.namespace && needs(other, migration));
     }
+}
+
+/// Whether a Migration names another in its `dependsOn`.
+fn needs(migration: &Migration, other: &Migration) -> bool {
+    migration.spec.depends_on.iter().any(|reference| Some(&reference.name) == other.metadata.name.as_ref())
 }
 
 /// A Database appeared, changed or went: those who refer to it are looked at.
@@ -59,9 +67,9 @@ fn phase(migration: &Migration) -> Option<Phase> {
     migration.status.as_ref().and_then(|status| status.phase)
 }
 
-fn has_just_ended(migration: &Migration) -> bool {
+fn has_just_ended(migration: &Migration, now: Timestamp) -> bool {
     let Some(status) = &migration.status else { return false };
     let exclusive = status.run.as_ref().is_some_and(is_exclusive);
     let ended = status.last_run.as_ref().map(|run| run.finished_time.0);
-    !exclusive && ended.is_some_and(|ended| Timestamp::now().duration_since(ended).unsigned_abs() < RECENT)
+    !exclusive && ended.is_some_and(|ended| now.duration_since(ended).unsigned_abs() < RECENT)
 }

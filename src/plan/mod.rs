@@ -9,6 +9,7 @@
 mod action;
 mod allow;
 pub mod analyze;
+mod assertion;
 mod author;
 mod created;
 pub mod ddl;
@@ -28,8 +29,9 @@ mod postpone;
 mod steps;
 mod undo;
 
+pub use assertion::{Assertion, AssertionTime, InvalidAssertion, NAME as ASSERTION};
 pub use depends::still_holds;
 pub use digest::{of_plan as digest_of, of_source as source_digest};
 pub use lock::LockMode;
 pub use model::*;
-pub use planner::{PlanError, plan};
+pub use planner::{PlanError, plan, plan_with_checks};

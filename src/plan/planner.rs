@@ -1,6 +1,7 @@
 //! Turns the author's changes into ordered safe steps.
 
 use super::analyze::{Refusal, TransactionRule, analyze};
+use super::assertion::{self, Assertion, InvalidAssertion};
 use super::author::{self, Authored};
 use super::created::Created;
 use super::draft::{Draft, Work};
@@ -32,6 +33,9 @@ pub enum PlanError {
         /// Why, and what to do instead.
         message: String,
     },
+    /// A check of the author cannot be asked.
+    #[error(transparent)]
+    Check(#[from] InvalidAssertion),
     /// Hazards that the policy does not allow. The plan is there to be shown.
     #[error("the plan has hazards that are not allowed")]
     NotAllowed {
@@ -47,9 +51,23 @@ pub enum PlanError {
 /// # Errors
 /// [`PlanError`] when there is no plan that may run.
 pub fn plan(statements: &[Statement], catalog: &Catalog, policy: &Policy) -> Result<Plan, PlanError> {
+    plan_with_checks(statements, &[], catalog, policy)
+}
+
+/// Plans `statements` with the author's `checks` before and after them.
+///
+/// # Errors
+/// [`PlanError`] when there is no plan that may run.
+pub fn plan_with_checks(
+    statements: &[Statement],
+    checks: &[Assertion],
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Result<Plan, PlanError> {
     let (authored, mut notes) = author::read(statements, catalog)?;
     let walk = Walk { authored: &authored, catalog, policy };
-    let placed = walk.best()?;
+    let mut placed = walk.best()?;
+    assertion::place(&mut placed.steps, checks, catalog)?;
     let mut builder = Builder::new(catalog, policy);
     for placed in placed.steps {
         builder.push(placed);

@@ -5,7 +5,7 @@ use super::error::{Fault, Reason, RunError};
 use super::failpoint::{Boundary, hit};
 use super::ledger::steps;
 use super::retry::{Attempts, Manner};
-use crate::plan::Check;
+use crate::plan::{ASSERTION, Check};
 
 /// Asks until there is an answer. Anything but true ends the run.
 pub(super) async fn run(context: &mut Context<'_>, unit: &Unit<'_>, check: &Check) -> Result<(), RunError> {
@@ -41,13 +41,33 @@ async fn inside(context: &Context<'_>, unit: &Unit<'_>, check: &Check, attempts:
     hit(Boundary::CheckAnswered);
     if !is_true(&rows) {
         let reason = if context.tally.changed { Reason::CheckFailed } else { Reason::PreconditionFailed };
-        return Err(RunError::new(reason, check.message.clone()).into());
+        let message = if unit.step.pattern == ASSERTION {
+            format!("{}: the answer was {}", check.message, answer(&rows))
+        } else {
+            check.message.clone()
+        };
+        return Err(RunError::new(reason, message).into());
     }
     steps::done(client, &context.run, &unit.step.id, unit.slot, 0).await?;
     hit(Boundary::BeforeCommit);
     session.statement(client.batch_execute("COMMIT")).await?;
     hit(Boundary::AfterCommit);
     Ok(())
+}
+
+/// What was answered, without any data.
+fn answer(rows: &[tokio_postgres::Row]) -> &'static str {
+    match rows {
+        [] => "no row",
+        [row] if row.len() != 1 => "a row of several columns",
+        [row] => match row.try_get::<_, Option<bool>>(0) {
+            Ok(Some(true)) => "true",
+            Ok(Some(false)) => "false",
+            Ok(None) => "null",
+            Err(_) => "no boolean",
+        },
+        _ => "several rows",
+    }
 }
 
 /// One row, one column, true. Null is not true.

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 use super::backfill;
 use super::check;
 use super::concurrent;
@@ -21,7 +23,7 @@ use super::rollback;
 use super::session::Session;
 use super::transaction;
 use crate::catalog::introspect::{IntrospectError, introspect};
-use crate::plan::{Action, Plan, still_holds};
+use crate::plan::{Action, Plan, Stage, still_holds};
 
 /// What to execute.
 #[derive(Clone, Debug)]
@@ -231,6 +233,7 @@ async fn walk(context: &mut Context<'_>, plan: &Plan) -> Result<Ending, RunError
     let records =
         steps::read(context.session.client(), &context.run.name).await.map_err(|fault| before_start(context, fault))?;
     let resuming = context.tally.changed || records.values().any(|record| record.state != StepState::Planned);
+    let mut validating = false;
     for step in &plan.steps {
         let record = records.get(&step.id).copied().unwrap_or(steps::StepRecord::PLANNED);
         if record.state == StepState::Done {
@@ -240,6 +243,13 @@ async fn walk(context: &mut Context<'_>, plan: &Plan) -> Result<Ending, RunError
         }
         if !context.options.gates.allow(step.stage) {
             return Ok(Ending::Paused(step.stage));
+        }
+        if step.stage == Stage::Validate {
+            let window = context.options.window;
+            if window.is_some_and(|window| !window.admits(step, validating, Timestamp::now())) {
+                return Ok(Ending::Paused(step.stage));
+            }
+            validating = true;
         }
         if resuming && context.tally.resumed_at.is_none() {
             context.tally.resumed_at = Some(step.id.clone());

@@ -32,7 +32,7 @@ mod watch;
 pub use error::{Reason, RunError};
 pub use execute::{Request, apply};
 pub use ledger::runs::RunState;
-pub use options::{BackfillOptions, Gates, Options, interrupt_on_signals};
+pub use options::{BackfillOptions, Gates, Options, WindowEnd, interrupt_on_signals};
 pub use outcome::{Ending, RunOutcome};
 pub use progress::{Observer, Progress, ProgressState, Summary};
 pub use rollback::rollback;

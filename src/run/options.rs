@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::plan::Stage;
+use crate::plan::{Stage, Step};
 
 /// The stages that may run now. The others are always open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +30,42 @@ impl Gates {
     }
 }
 
+/// The end of the window that steps of stage `Validate` run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowEnd {
+    /// When it closes.
+    pub closes_at: Timestamp,
+    /// Whether validation that is still running then is cancelled. If not, what was begun in time goes on to its end.
+    pub cancel: bool,
+}
+
+impl WindowEnd {
+    /// Whether a validation step may begin now; `begun` when an earlier one of this run did.
+    pub fn admits(self, step: &Step, begun: bool, now: Timestamp) -> bool {
+        let rest = self.closes_at.duration_since(now).as_secs();
+        if self.cancel { rest > 0 && step.estimate.seconds_least <= rest } else { rest > 0 || begun }
+    }
+
+    /// Cancels `interrupt` when the window closes, where it is to be so.
+    pub fn watch(self, interrupt: CancellationToken) {
+        if !self.cancel {
+            return;
+        }
+        let rest = self.closes_at.duration_since(Timestamp::now());
+        tokio::spawn(async move {
+            tokio::time::sleep(rest.try_into().unwrap_or_default()).await;
+            interrupt.cancel();
+        });
+    }
+}
+
 /// Patience and sizes of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The stages that may run.
     pub gates: Gates,
+    /// The window that validation runs in, if there is one.
+    pub window: Option<WindowEnd>,
     /// How long to wait for another run to give the database free.
     pub busy_wait: Duration,
     /// How long one step (or one batch) may wait for locks, all tries together.
@@ -72,6 +104,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             gates: Gates::OPEN,
+            window: None,
             busy_wait: Duration::from_secs(15),
             lock_budget: Duration::from_secs(600),
             reconnect_budget: Duration::from_secs(120),
@@ -107,4 +140,36 @@ pub fn interrupt_on_signals() -> std::io::Result<CancellationToken> {
         cancelled.cancel();
     });
     Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(seconds_least: i64) -> Step {
+        let json = serde_json::json!({
+            "id": "1", "stage": "Validate", "origin": {"statement": 0, "start": 0, "end": 0}, "pattern": "", "description": "",
+            "action": {"check": {"query": "", "message": ""}}, "locks": [],
+            "estimate": {"rows": 0, "bytes": 0, "secondsLeast": seconds_least, "secondsMost": seconds_least},
+            "postcondition": {"recorded": {}}, "undo": {"nothing": {}},
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn validation_begins_inside_its_window_only() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (cancel, seconds, now, begun, admitted) in [
+            (true, 10, 90, false, true),
+            (true, 10, 91, false, false),
+            (true, 10, 91, true, false),
+            (true, 0, 100, false, false),
+            (false, 10, 99, false, true),
+            (false, 10, 100, false, false),
+            (false, 10, 500, true, true),
+        ] {
+            let end = WindowEnd { closes_at: at(100), cancel };
+            assert_eq!(end.admits(&step(seconds), begun, at(now)), admitted, "{cancel} {seconds} {now} {begun}");
+        }
+    }
 }

@@ -64,6 +64,8 @@ async fn inside(
         context.execute(unit, statement, watch).await?;
         hit(Boundary::AfterStatement);
     }
+    // A function of the author may have set them (set_config): names in what follows mean what they say.
+    session.statement(client.batch_execute("RESET ROLE; RESET search_path")).await?;
     steps::done(client, &context.run, &unit.step.id, unit.slot, 0).await?;
     hit(Boundary::BeforeCommit);
     session.statement(client.batch_execute("COMMIT")).await?;

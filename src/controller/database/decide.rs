@@ -5,9 +5,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::database::DatabaseIdentity;
 use crate::api::migration_status::LastRun;
+use crate::api::reference::LocalRef;
 use crate::api::{ConditionStatus, ConditionType, Database, DatabaseStatus, Migration, Reason};
 use crate::controller::conditions::{Conditions, whole_seconds};
+use crate::controller::rivals::{is_exclusive, waits_for_database};
+use crate::controller::validation_window::decide::seniority;
 use crate::run::Reason as RunReason;
+
+/// Entries of the queue that are shown.
+const QUEUE_MAX: usize = 100;
 
 /// What the end of a run says about the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +73,12 @@ pub fn decide<'a>(
     let contacts = migrations.clone().filter_map(|migration| migration.status.as_ref()?.last_run.as_ref());
     let contacts = contacts.filter(|run| counts(run) && word(&run.reason) != Word::Silent);
     let last = contacts.max_by_key(|run| (run.finished_time.0, run.number));
+    let running = migrations
+        .clone()
+        .find(|migration| migration.status.as_ref().and_then(|status| status.run.as_ref()).is_some_and(is_exclusive));
+    let running = running.and_then(|migration| migration.metadata.name.clone());
+    let mut queue: Vec<&Migration> = migrations.clone().filter(|migration| waits_for_database(migration)).collect();
+    queue.sort_by_key(|migration| seniority(migration));
     let identity = newest_target(migrations).or_else(|| before.identity.clone());
     let mut conditions = Conditions::new(&before.conditions, generation, now);
     verdict(&mut conditions, last);
@@ -79,6 +91,13 @@ pub fn decide<'a>(
         last_contact_time: last
             .map(|run| run.finished_time.clone())
             .or_else(|| before.last_contact_time.filter(|_| same)),
+        running,
+        waiting: i32::try_from(queue.len()).unwrap_or(i32::MAX),
+        queue: queue
+            .iter()
+            .take(QUEUE_MAX)
+            .filter_map(|migration| Some(LocalRef { name: migration.metadata.name.clone()? }))
+            .collect(),
     }
 }
 
@@ -166,6 +185,24 @@ mod tests {
         assert_eq!(find(&status.conditions, ConditionType::Reachable).unwrap().status, ConditionStatus::Unknown);
         let status = decide(&fresh(), [&ended(12, "HazardNotAllowed")].into_iter(), at(100));
         assert!(is_true(&status.conditions, ConditionType::Reachable), "planning had to read the catalog");
+    }
+
+    #[test]
+    fn who_has_the_database_and_who_waits_for_it() {
+        let busy = |name: &str, created: i64| {
+            let mut world = World::new();
+            world.observed.rival = Some("x".to_owned());
+            world.turn().planned("a");
+            world.observed.migration.metadata.name = Some(name.to_owned());
+            world.observed.migration.metadata.creation_timestamp = Some(Time(at(created)));
+            world.observed.migration
+        };
+        let mut world = World::new();
+        world.turn().planned("a");
+        let all = [busy("second", 20), busy("first", 10), world.observed.migration];
+        let status = decide(&fresh(), all.iter(), at(100));
+        assert_eq!((status.running.as_deref(), status.waiting), (Some("orders"), 2));
+        assert_eq!(status.queue.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["first", "second"]);
     }
 
     #[test]

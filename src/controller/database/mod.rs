@@ -4,7 +4,6 @@ pub mod decide;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
@@ -33,7 +32,7 @@ pub async fn reconcile(guarded: Arc<Guarded<Database>>, context: Arc<Context>) -
     let migrations = context.migrations(|migration| {
         migration.spec.database_ref.name == name && migration.metadata.namespace.as_deref() == Some(namespace.as_str())
     });
-    let status = decide::decide(database, migrations.iter(), Timestamp::now());
+    let status = decide::decide(database, migrations.iter(), context.clock.now());
     if database.status.as_ref() == Some(&status) || database.metadata.deletion_timestamp.is_some() {
         measured.ended("waiting");
         context.failures.reset(&key(database));

@@ -21,7 +21,7 @@ use super::migration::observed::SourceMount;
 use super::names;
 use crate::api::database::Timeouts;
 use crate::api::migration_status::{PlanRecord, RunRecord};
-use crate::api::{Database, Migration};
+use crate::api::{AUTHOR_ANNOTATION, Database, Migration};
 use crate::report::RunAction;
 
 /// Longest run of a Job that only reads.
@@ -29,6 +29,9 @@ const READING_SECONDS: i32 = 600;
 
 /// Longest run of a Job that changes something, where neither Migration nor Database say otherwise.
 const CHANGING_SECONDS: i32 = 86_400;
+
+/// Key of the checks in the ConfigMap that is made of them.
+const CHECKS_KEY: &str = "checks.json";
 
 /// Key of the SQL in the ConfigMap that is made of it.
 const SQL_KEY: &str = "migration.sql";
@@ -100,9 +103,31 @@ pub fn job(request: &Request<'_>) -> Job {
 /// The ConfigMap with the SQL of the Migration itself, named by its content.
 pub fn sql_config_map(migration: &Migration, source_digest: &str) -> Option<ConfigMap> {
     let sql = migration.spec.source.sql.clone()?;
-    Some(ConfigMap {
+    Some(config_map(migration, sql_config_map_name(migration, source_digest), SQL_KEY, sql))
+}
+
+/// The ConfigMap with the checks of the Migration, named by its content; nothing when it has none.
+pub fn checks_config_map(migration: &Migration) -> Option<ConfigMap> {
+    let (name, text) = checks(migration)?;
+    Some(config_map(migration, name, CHECKS_KEY, text))
+}
+
+/// Name and content of that ConfigMap.
+fn checks(migration: &Migration) -> Option<(String, String)> {
+    let text = serde_json::to_string(&migration.spec.checks).ok().filter(|_| !migration.spec.checks.is_empty())?;
+    let meta = &migration.metadata;
+    let name = names::checks_config_map(
+        meta.name.as_deref().unwrap_or_default(),
+        meta.uid.as_deref().unwrap_or_default(),
+        &text,
+    );
+    Some((name, text))
+}
+
+fn config_map(migration: &Migration, name: String, key: &str, text: String) -> ConfigMap {
+    ConfigMap {
         metadata: ObjectMeta {
-            name: Some(sql_config_map_name(migration, source_digest)),
+            name: Some(name),
             namespace: migration.metadata.namespace.clone(),
             labels: Some(BTreeMap::from([
                 (names::MANAGED_BY.to_owned(), names::MANAGER.to_owned()),
@@ -111,10 +136,10 @@ pub fn sql_config_map(migration: &Migration, source_digest: &str) -> Option<Conf
             owner_references: Some(vec![owner(migration)]),
             ..ObjectMeta::default()
         },
-        data: Some(BTreeMap::from([(SQL_KEY.to_owned(), sql)])),
+        data: Some(BTreeMap::from([(key.to_owned(), text)])),
         immutable: Some(true),
         ..ConfigMap::default()
-    })
+    }
 }
 
 fn sql_config_map_name(migration: &Migration, source_digest: &str) -> String {
@@ -207,6 +232,12 @@ fn arguments(request: &Request<'_>) -> Vec<String> {
     option("database-dir", volumes::DATABASE_FOLDER.to_owned());
     if run.action == RunAction::Plan {
         option("source", volumes::SOURCE_FOLDER.to_owned());
+        if !request.migration.spec.checks.is_empty() {
+            option("checks", format!("{}/{CHECKS_KEY}", volumes::CHECKS_FOLDER));
+        }
+        if let Some(author) = meta.annotations.as_ref().and_then(|all| all.get(AUTHOR_ANNOTATION)) {
+            option("author", author.chars().take(253).collect());
+        }
         let hazards = allowed_hazards(request.database, &request.migration.spec);
         let hazards: Vec<String> = hazards.iter().map(ToString::to_string).collect();
         if !hazards.is_empty() {
@@ -220,6 +251,10 @@ fn arguments(request: &Request<'_>) -> Vec<String> {
     if run.action == RunAction::Execute && !run.gates.is_empty() {
         let gates: Vec<String> = run.gates.iter().map(|gate| gate.to_string().to_lowercase()).collect();
         option("gates", gates.join(","));
+        if let Some(closes_at) = &run.window_closes_at {
+            option("window-closes-at", closes_at.0.to_string());
+            option("overrun", run.overrun.unwrap_or_default().to_string().to_lowercase());
+        }
     }
     let patience = timeouts(request);
     let patience = [

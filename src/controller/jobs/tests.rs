@@ -192,3 +192,45 @@ fn overrides_apply_and_labels_of_ours_win() {
     assert_eq!(pod["tolerations"][0]["effect"], json!("NoSchedule"));
     assert_eq!(pod["priorityClassName"], json!("low"));
 }
+
+#[test]
+fn checks_and_author_reach_the_planner_only() {
+    let mut world = World::new();
+    world.observed.migration.spec.checks =
+        serde_json::from_value(json!([{"name": "calm", "when": "Before", "sql": "select 'canary' = 'canary'"}]))
+            .unwrap();
+    world.annotate(crate::api::AUTHOR_ANNOTATION, "bob");
+    let job = made(&world, &SourceMount::Inline);
+    let arguments = arguments_of(&job);
+    assert_eq!(value_of(&arguments, "--checks"), Some("/var/run/wesley/checks/checks.json"));
+    assert_eq!(value_of(&arguments, "--author"), Some("bob"));
+    assert!(!job.to_string().contains("canary"), "literals stay out of the Job");
+    let map = checks_config_map(&world.observed.migration).unwrap();
+    let volumes = job.pointer("/spec/template/spec/volumes").unwrap().to_string();
+    assert!(volumes.contains(map.metadata.name.as_deref().unwrap()));
+    let read: Vec<crate::plan::Assertion> = serde_json::from_str(&map.data.unwrap()["checks.json"]).unwrap();
+    assert_eq!(read, world.observed.migration.spec.checks);
+    world.planned("orders-a");
+    let job = made(&world, &SourceMount::Inline);
+    assert_eq!(value_of(&arguments_of(&job), "--checks"), None);
+}
+
+#[test]
+fn the_end_of_the_window_reaches_the_runner() {
+    let mut world = World::new();
+    world.observed.window =
+        crate::controller::migration::observed::WindowState::Known(crate::controller::migration::observed::Window {
+            name: "quiet".to_owned(),
+            opening: crate::controller::windows::Opening::Open {
+                closes_at: Some("2026-06-10T13:00:00Z".parse().unwrap()),
+            },
+            overrun: crate::api::validation_window::Overrun::Cancel,
+            longest_seconds: 3_600,
+            places: 1,
+            has_place: true,
+        });
+    world.turn().planned("orders-a");
+    let arguments = arguments_of(&made(&world, &SourceMount::Inline));
+    assert_eq!(value_of(&arguments, "--window-closes-at"), Some("2026-06-10T13:00:00Z"));
+    assert_eq!(value_of(&arguments, "--overrun"), Some("cancel"));
+}

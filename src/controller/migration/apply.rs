@@ -12,6 +12,7 @@ use crate::api::{GROUP, Migration, MigrationPlan, VERSION};
 use crate::controller::context::Context;
 use crate::controller::error::{Error, Result, bounded};
 use crate::controller::{events, jobs, names, namespace};
+use crate::report::RunAction;
 
 /// How long an ended Job stays, for its logs.
 const JOB_KEPT_SECONDS: i32 = 3_600;
@@ -145,6 +146,13 @@ async fn make(context: &Context, namespace: &str, request: &jobs::Request<'_>) -
         exists_is_fine(
             bounded("create the SQL's ConfigMap", maps.create(&PostParams::default(), &map)).await.map(|_| ()),
         )?;
+    }
+    if request.run.action == RunAction::Plan
+        && let Some(map) = jobs::checks_config_map(request.migration)
+    {
+        let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
+        let made = bounded("create the checks' ConfigMap", maps.create(&PostParams::default(), &map)).await;
+        exists_is_fine(made.map(|_| ()))?;
     }
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), namespace);
     let job = jobs::job(request);

@@ -15,6 +15,7 @@ use crate::controller::conditions::whole_seconds;
 use crate::controller::names;
 use crate::report::RunAction;
 
+use super::gates::Place;
 use super::observed::{Observed, PlanFacts};
 use super::{deletion, inputs, next, settle, status};
 
@@ -226,7 +227,7 @@ impl Draft<'_> {
 
     /// Decides on a run and its Job, and gives the situation meanwhile. The status with the run is written before the
     /// Job is created.
-    pub fn start(&mut self, action: RunAction, gates: Vec<Gate>, window: Option<String>) -> Situation {
+    pub fn start(&mut self, action: RunAction, gates: Vec<Gate>, place: Option<Place>) -> Situation {
         let inputs = inputs::inputs(self.observed);
         let digest = self.status.plan.as_ref().map(|plan| plan.digest.clone());
         let subject = match action {
@@ -254,7 +255,9 @@ impl Draft<'_> {
             gates,
             digest: if action == RunAction::Plan { None } else { digest },
             inputs: if action == RunAction::Plan { inputs } else { None },
-            window,
+            window_closes_at: place.as_ref().and_then(|place| place.closes_at).map(Time),
+            overrun: place.as_ref().map(|place| place.overrun),
+            window: place.map(|place| place.window),
             probe,
             stopping: None,
             started_time: self.time(),

@@ -3,19 +3,20 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::migration::ContractPolicy;
+use crate::api::validation_window::Overrun;
 use crate::api::{CONTRACT_ANNOTATION, Reason};
 use crate::controller::windows::Opening;
 
 use super::decide::Draft;
-use super::observed::WindowState;
+use super::observed::{Window, WindowState};
 
 /// Whether steps of a stage may run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GateState {
     /// They may.
     Open {
-        /// The window whose place a run takes.
-        window: Option<String>,
+        /// The place that a run takes in a window.
+        place: Option<Place>,
     },
     /// They may not.
     Shut {
@@ -26,6 +27,17 @@ pub enum GateState {
         /// When time alone opens it.
         opens_at: Option<Timestamp>,
     },
+}
+
+/// A place in a window that is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Name of the window.
+    pub window: String,
+    /// When it closes; absent when not in foreseeable time.
+    pub closes_at: Option<Timestamp>,
+    /// What happens to validation that is still running then.
+    pub overrun: Overrun,
 }
 
 impl GateState {
@@ -39,7 +51,7 @@ impl GateState {
 pub fn validation(draft: &Draft<'_>) -> GateState {
     let shut = |reason, message: String, opens_at| GateState::Shut { reason, message, opens_at };
     match &draft.observed.window {
-        WindowState::None => GateState::Open { window: None },
+        WindowState::None => GateState::Open { place: None },
         WindowState::Missing(name) => {
             shut(Reason::WindowMissing, format!("the ValidationWindow {name} does not exist: create it"), None)
         }
@@ -47,7 +59,13 @@ pub fn validation(draft: &Draft<'_>) -> GateState {
             shut(Reason::WindowInvalid, format!("the ValidationWindow {name} cannot be understood: {invalid}"), None)
         }
         WindowState::Known(window) => match window.opening {
-            Opening::Open { .. } if window.has_place => GateState::Open { window: Some(window.name.clone()) },
+            Opening::Open { closes_at } if window.has_place => match too_long(draft, window, closes_at) {
+                Some(message) => shut(Reason::WindowTooShort, message, closes_at),
+                None => {
+                    let overrun = overrun(draft, window);
+                    GateState::Open { place: Some(Place { window: window.name.clone(), closes_at, overrun }) }
+                }
+            },
             Opening::Open { .. } => {
                 let name = &window.name;
                 shut(
@@ -75,10 +93,40 @@ pub fn validation(draft: &Draft<'_>) -> GateState {
     }
 }
 
+/// What happens to validation that is still running when the window closes.
+pub fn overrun(draft: &Draft<'_>, window: &Window) -> Overrun {
+    window.overrun.max(draft.spec().validation.overrun)
+}
+
+/// Why the next validation step does not begin in what is left of an opening. One that no opening is long enough for
+/// begins nevertheless where it may overrun: waiting would not help.
+fn too_long(draft: &Draft<'_>, window: &Window, closes_at: Option<Timestamp>) -> Option<String> {
+    let done = draft.status.execution.as_ref().map_or(0, |execution| execution.steps_done);
+    let done = usize::try_from(done).ok()?;
+    let seconds = draft.plan_facts()?.validations.iter().find(|(at, _)| *at >= done)?.1;
+    let rest = closes_at?.duration_since(draft.now).as_secs();
+    let (name, longest) = (&window.name, window.longest_seconds);
+    if seconds <= rest {
+        return None;
+    }
+    if seconds <= longest {
+        return Some(format!(
+            "the next validation takes {seconds} s or more, and the ValidationWindow {name} closes in {rest} s: it waits \
+             for the next opening"
+        ));
+    }
+    (overrun(draft, window) == Overrun::Cancel).then(|| {
+        format!(
+            "the next validation takes {seconds} s or more, the longest opening of the ValidationWindow {name} is \
+             {longest} s: name a longer window, or let it overrun (overrun: Finish in window and Migration)"
+        )
+    })
+}
+
 /// Whether steps that remove what is no longer needed may run.
 pub fn contract(draft: &Draft<'_>) -> GateState {
     let contract = &draft.spec().contract;
-    let open = GateState::Open { window: None };
+    let open = GateState::Open { place: None };
     match contract.policy {
         ContractPolicy::Automatic => open,
         ContractPolicy::AfterSoak => {

@@ -30,5 +30,7 @@ pub fn inputs(observed: &Observed) -> Option<String> {
         allowed_hazards(database, &observed.migration.spec).iter().map(ToString::to_string).collect();
     let connection = serde_json::to_string(&database.spec.connection).ok()?;
     let limit = database.spec.policy.in_place_bytes_max.to_string();
-    Some(names::digest([source, &hazards.join(","), &connection, &limit]))
+    let checks = &observed.migration.spec.checks;
+    let checks = if checks.is_empty() { String::new() } else { serde_json::to_string(checks).ok()? };
+    Some(names::digest([source, &hazards.join(","), &connection, &limit, &checks]))
 }

@@ -3,6 +3,8 @@
 mod apply;
 pub mod decide;
 mod deletion;
+pub mod dependencies;
+mod gate_list;
 mod gates;
 pub mod inputs;
 mod job_end;

@@ -12,10 +12,10 @@ use crate::report::RunAction;
 use super::decide::{Draft, Kind, Situation};
 use super::gates::{self, GateState};
 use super::observed::{SourceState, WindowState};
-use super::{inputs, rollback};
+use super::{dependencies, inputs, rollback};
 
 /// How often a Migration that waits for something without events looks again.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+pub const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// What comes next.
 pub fn next(draft: &mut Draft<'_>) -> Situation {
@@ -138,6 +138,9 @@ fn go_on(draft: &mut Draft<'_>) -> Situation {
 
 /// What has to be there before anything can begin.
 fn prerequisites(draft: &mut Draft<'_>) -> Option<Situation> {
+    if let Some(waiting) = dependencies::waiting(draft) {
+        return Some(waiting);
+    }
     let Some(database) = &draft.observed.database else { return Some(database_missing(draft)) };
     let forbidden = inputs::forbidden_hazards(database, draft.spec());
     if !forbidden.is_empty() {
@@ -237,6 +240,7 @@ pub fn approved(draft: &Draft<'_>) -> (ConditionStatus, Reason, String) {
     };
     let decided = draft.plan_facts().and_then(|plan| plan.approval.clone());
     let by = decided.as_ref().and_then(|approval| approval.by.clone());
+    let expires_at = decided.as_ref().and_then(|approval| approval.expires_at.as_ref()).map(|time| time.0);
     match decided.map(|approval| approval.decision) {
         Some(PlanDecision::Rejected) => {
             let who = by.map(|by| format!(" by {by}")).unwrap_or_default();
@@ -246,7 +250,16 @@ pub fn approved(draft: &Draft<'_>) -> (ConditionStatus, Reason, String) {
         }
         Some(PlanDecision::Approved) => {
             let who = by.map(|by| format!(" by {by}")).unwrap_or_default();
-            return (ConditionStatus::True, Reason::ApprovedByPerson, format!("approved{who}"));
+            let Some(until) = expires_at else {
+                return (ConditionStatus::True, Reason::ApprovedByPerson, format!("approved{who}"));
+            };
+            if until > draft.now {
+                let message = format!("approved{who}; the approval expires at {until} if nothing has begun until then");
+                return (ConditionStatus::True, Reason::ApprovedByPerson, message);
+            }
+            let message =
+                format!("the approval{who} of the MigrationPlan {} expired at {until}: approve it again", plan.name);
+            return (ConditionStatus::False, Reason::ApprovalExpired, message);
         }
         None => {}
     }
@@ -306,9 +319,9 @@ fn execute(draft: &mut Draft<'_>) -> Situation {
     let needs_validation = draft.status.plan.as_ref().is_some_and(|plan| plan.needs_validation);
     let mut gates = Vec::new();
     let mut window = None;
-    if let GateState::Open { window: name } = validation {
+    if let GateState::Open { place } = validation {
         gates.push(Gate::Validate);
-        window = name.filter(|_| needs_validation);
+        window = place.filter(|_| needs_validation);
     }
     if contract.is_open() {
         gates.push(Gate::Contract);

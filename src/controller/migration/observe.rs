@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
+use super::dependencies::{self, Dependencies};
 use super::observed::{JobState, Observed, PlanFacts, SourceMount, SourceState, Window, WindowState};
 use super::{job_end, observed};
 use crate::api::migration_plan::StepState;
@@ -16,6 +17,7 @@ use crate::controller::context::Context;
 use crate::controller::error::{Error, Result, bounded};
 use crate::controller::names;
 use crate::controller::windows::Calendar;
+use crate::plan::Stage;
 use crate::report::RunAction;
 
 /// MigrationPlans of a Migration that are kept, besides the present one.
@@ -60,6 +62,11 @@ pub async fn observe(context: &Context, migration: Migration, now: Timestamp) ->
         window: window(context, &namespace, &migration, database.as_ref(), now),
         leftover_jobs: leftover_jobs(context, &migration),
         old_plans: old_plans(context, &migration),
+        dependencies: if complete {
+            Dependencies::default()
+        } else {
+            dependencies::look(&migration, |name| context.migration(&namespace, name))
+        },
         namespace_ending: refusal.is_some_and(|refusal| refusal.contains("being terminated")),
         migration,
         database,
@@ -116,6 +123,8 @@ fn facts(plan: MigrationPlan) -> PlanFacts {
     let running = status.steps.iter().find(|step| matches!(step.state, StepState::Running | StepState::Waiting));
     let spec = plan.spec;
     let stage = running.and_then(|running| spec.plan.steps.iter().find(|step| step.id == running.id));
+    let validations = spec.plan.steps.iter().enumerate().filter(|(_, step)| step.stage == Stage::Validate);
+    let validations = validations.map(|(index, step)| (index, step.estimate.seconds_least)).collect();
     let (summary, target) = (spec.plan.summary, spec.plan.target);
     PlanFacts {
         name,
@@ -125,6 +134,7 @@ fn facts(plan: MigrationPlan) -> PlanFacts {
         steps: i32::try_from(spec.plan.steps.len()).unwrap_or(i32::MAX),
         strongest_lock: summary.strongest_lock,
         needs_validation: summary.needs_validation,
+        validations,
         has_contract: summary.has_contract,
         rollback: summary.rollback,
         rollback_reason: summary.rollback_reason,
@@ -215,6 +225,13 @@ fn window(
             name,
             opening: calendar.at(now),
             overrun: window.spec.overrun,
+            longest_seconds: window
+                .spec
+                .schedules
+                .iter()
+                .map(|schedule| schedule.duration_seconds.into())
+                .max()
+                .unwrap_or(0),
             places: window.spec.max_concurrent,
             has_place: true,
         }),

@@ -9,6 +9,7 @@ use crate::api::{Database, Migration, MigrationStatus, Reason};
 use crate::plan::{LockMode, RollbackClass, Stage};
 use crate::report::Report;
 
+use super::dependencies::Dependencies;
 use crate::controller::windows::{InvalidSchedule, Opening};
 
 /// The state of the world around one Migration.
@@ -18,6 +19,8 @@ pub struct Observed {
     pub migration: Migration,
     /// Its Database; absent when it does not exist.
     pub database: Option<Database>,
+    /// What was found of `spec.dependsOn`.
+    pub dependencies: Dependencies,
     /// Its SQL.
     pub source: SourceState,
     /// The MigrationPlan of `status.plan`; absent when it does not exist or there is none.
@@ -105,6 +108,8 @@ pub struct PlanFacts {
     pub strongest_lock: Option<LockMode>,
     /// Whether it has steps of stage `Validate`.
     pub needs_validation: bool,
+    /// Steps of stage `Validate`: index in the plan, and the least seconds that it is expected to take.
+    pub validations: Vec<(usize, i64)>,
     /// Whether it has steps of stage `Contract`.
     pub has_contract: bool,
     /// How the whole can be undone.
@@ -187,6 +192,8 @@ pub struct Window {
     pub opening: Opening,
     /// What it says about validation that overruns.
     pub overrun: Overrun,
+    /// Seconds of its longest opening.
+    pub longest_seconds: i64,
     /// How many Migrations may be in it.
     pub places: i32,
     /// Whether one of the places is for this Migration.

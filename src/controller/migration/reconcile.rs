@@ -35,7 +35,7 @@ pub async fn reconcile(guarded: Arc<Guarded<Migration>>, context: Arc<Context>) 
     let _running = context.health.begin();
     let mut measured = context.metrics.reconciling("migration");
     context.claims.seen(&migration);
-    let now = Timestamp::now();
+    let now = context.clock.now();
     let result = look(&context, migration.clone(), now).await;
     match &result {
         Ok(Look::Rest(_)) => measured.ended("waiting"),

@@ -16,7 +16,7 @@ use crate::run::Reason as RunReason;
 
 use super::decide::{Action, Draft, Kind, Situation};
 use super::observed::{End, EndCause, JobState, PlanFacts, WindowState};
-use super::{inputs, rollback};
+use super::{gates, inputs, rollback};
 
 /// A Job that runs is looked at that often even when no event tells of it: a lost event must not hide its end.
 const RUN_LOOK: SignedDuration = SignedDuration::from_secs(30);
@@ -101,7 +101,7 @@ fn stop_cause(draft: &Draft<'_>, run: &RunRecord) -> Option<StopCause> {
 
 fn overruns(draft: &Draft<'_>, run: &RunRecord) -> bool {
     let WindowState::Known(window) = &draft.observed.window else { return false };
-    let overrun = window.overrun.max(draft.spec().validation.overrun);
+    let overrun = gates::overrun(draft, window);
     run.window.as_ref() == Some(&window.name)
         && overrun == Overrun::Cancel
         && matches!(window.opening, Opening::Shut { .. })
@@ -150,7 +150,7 @@ fn activity(draft: &Draft<'_>, run: &RunRecord) -> Reason {
 fn closing(draft: &Draft<'_>, run: &RunRecord) -> Option<Timestamp> {
     let WindowState::Known(window) = &draft.observed.window else { return None };
     let Opening::Open { closes_at } = window.opening else { return None };
-    let cancels = window.overrun.max(draft.spec().validation.overrun) == Overrun::Cancel;
+    let cancels = gates::overrun(draft, window) == Overrun::Cancel;
     if cancels && run.window.as_ref() == Some(&window.name) { closes_at } else { None }
 }
 
@@ -272,6 +272,7 @@ fn record(draft: &Draft<'_>, run: &RunRecord, made: &PlanFacts) -> PlanRecord {
         generation: draft.observed.migration.metadata.generation.unwrap_or_default(),
         steps: made.steps,
         needs_validation: made.needs_validation,
+        validation_seconds: made.validations.iter().map(|(_, seconds)| *seconds).sum::<i64>().max(0),
         has_contract: made.has_contract,
         rollback: made.rollback,
         target: Some(made.target.clone()),
@@ -303,7 +304,9 @@ fn executed(draft: &mut Draft<'_>, run: &RunRecord) {
             );
         }
     };
-    if run.gates.contains(&gate) {
+    let shut_meanwhile =
+        gate == Gate::Validate && run.window_closes_at.is_some() && !gates::validation(draft).is_open();
+    if run.gates.contains(&gate) && !shut_meanwhile {
         return unexpected(draft, Reason::RunLost.word(), "the run stopped at a gate that was open");
     }
     draft.status.outdated_plans = 0;
@@ -333,6 +336,9 @@ fn inspected(draft: &mut Draft<'_>, report: Option<&Report>) {
         execution.steps_done = 0;
     } else if execution.next_stage.is_none() && execution.steps_done >= execution.steps_total {
         execution.state = ExecutionState::Done;
+        let now = draft.time();
+        draft.status.completed_time.get_or_insert(now);
+        went_well(draft);
     }
 }
 

@@ -1,6 +1,6 @@
 //! From the situation to the status: conditions, phase, what a rollback would be.
 
-use crate::api::migration_status::{ExecutionState, WindowRecord};
+use crate::api::migration_status::{ExecutionState, Gate, RunRecord, WindowRecord};
 use crate::api::{ConditionStatus, ConditionType, MigrationStatus, Reason};
 use crate::controller::conditions::{Conditions, find};
 use crate::controller::phase::phase;
@@ -9,7 +9,7 @@ use crate::plan::{RollbackClass, Stage};
 
 use super::decide::{Draft, Kind, Situation};
 use super::observed::WindowState;
-use super::{next, rollback};
+use super::{gate_list, next, rollback};
 
 /// The status to write.
 pub fn compose(draft: &Draft<'_>, situation: &Situation) -> MigrationStatus {
@@ -34,6 +34,7 @@ pub fn compose(draft: &Draft<'_>, situation: &Situation) -> MigrationStatus {
     rollback_ready(draft, &status, &mut conditions);
     status.conditions = conditions.finish();
     status.phase = Some(phase(&status.conditions));
+    status.gates = gate_list::gates(draft, situation, &status.conditions);
     status.observed_generation = Some(generation);
     status.step = step(draft);
     status.window = window(draft, situation);
@@ -114,7 +115,7 @@ fn undo(draft: &Draft<'_>, status: &mut MigrationStatus) {
     if draft.state() == Some(ExecutionState::RolledBack) {
         record.steps = 0;
     }
-    record.ready = executed && record.class != RollbackClass::ForwardOnly;
+    record.ready = executed && record.class != RollbackClass::ForwardOnly && !passing(draft);
     let contract_left =
         draft.status.plan.as_ref().is_some_and(|plan| plan.has_contract) && draft.state() != Some(ExecutionState::Done);
     record.until = match (record.ready, contract_left) {
@@ -122,6 +123,18 @@ fn undo(draft: &Draft<'_>, status: &mut MigrationStatus) {
         (true, true) => "until the contract steps run".to_owned(),
         (true, false) => "until a later change builds upon it".to_owned(),
     };
+}
+
+/// Whether the point of no return may be passed at this moment.
+fn passing(draft: &Draft<'_>) -> bool {
+    let Some(plan) = draft.status.plan.as_ref().filter(|plan| plan.rollback == RollbackClass::ForwardOnly) else {
+        return false;
+    };
+    let gate = |run: &RunRecord| run.gates.contains(&Gate::Contract);
+    let running = plan.has_contract && draft.status.run.as_ref().is_some_and(gate);
+    let next = draft.status.execution.as_ref().and_then(|execution| execution.next_stage);
+    let live = draft.plan_facts().and_then(|plan| plan.running_stage);
+    running && (next == Some(Stage::Contract) || live == Some(Stage::Contract))
 }
 
 fn rollback_ready(draft: &Draft<'_>, status: &MigrationStatus, conditions: &mut Conditions<'_>) {
@@ -137,6 +150,10 @@ fn rollback_ready(draft: &Draft<'_>, status: &MigrationStatus, conditions: &mut 
         let message = format!("spec.rollback.requestedFor names another plan; this one is {digest}");
         let status = if record.ready { True } else { False };
         return conditions.set(kind, status, Reason::OtherPlanRequested, &message);
+    }
+    if passing(draft) {
+        let message = "a Job executes the contract steps: whether the point of no return is passed is known at its end";
+        return conditions.set(kind, False, Reason::Contracting, message);
     }
     match (record.ready, record.class) {
         (true, RollbackClass::Lossless) => conditions.set(kind, True, Reason::Lossless, &record.until),

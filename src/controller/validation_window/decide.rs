@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::api::migration_status::Phase;
 use crate::api::validation_window::QueueEntry;
 use crate::api::{ConditionStatus, ConditionType, Migration, Reason, ValidationWindow, ValidationWindowStatus};
-use crate::controller::conditions::Conditions;
+use crate::controller::conditions::{Conditions, find};
 use crate::controller::windows::{Calendar, Opening};
 
 /// Entries of the queue that are shown.
@@ -72,10 +72,23 @@ pub fn decide<'a>(
         .map(|migration| QueueEntry {
             migration: migration.metadata.name.clone().unwrap_or_default(),
             database: migration.spec.database_ref.name.clone(),
+            reason: reason(migration),
+            estimated_seconds: migration
+                .status
+                .as_ref()
+                .and_then(|status| status.plan.as_ref())
+                .map_or(0, |plan| plan.validation_seconds),
         })
         .collect();
     status.conditions = conditions.finish();
     (status, wake)
+}
+
+/// Why it waits.
+fn reason(migration: &Migration) -> String {
+    let status = migration.status.as_ref();
+    let ready = status.and_then(|status| find(&status.conditions, ConditionType::Ready));
+    ready.map(|ready| ready.reason.clone()).unwrap_or_default()
 }
 
 fn count(number: usize) -> i32 {
@@ -108,7 +121,7 @@ mod tests {
     use super::*;
     use crate::api::ValidationWindowSpec;
     use crate::api::validation_window::Schedule;
-    use crate::controller::conditions::{find, is_true};
+    use crate::controller::conditions::is_true;
     use crate::controller::migration::observed::{Window, WindowState};
     use crate::controller::migration::tests::world::World;
     use crate::plan::Stage;
@@ -134,6 +147,7 @@ mod tests {
             name: "quiet".to_owned(),
             opening: Opening::Shut { opens_at: None, denied: false },
             overrun: Default::default(),
+            longest_seconds: 10_800,
             places: 1,
             has_place: true,
         });
@@ -149,6 +163,7 @@ mod tests {
         assert_eq!((status.open, wake), (false, Some("2026-06-10T02:00:00Z".parse().unwrap())));
         assert_eq!(status.queue.iter().map(|entry| entry.migration.as_str()).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!((status.waiting, status.running), (2, 0));
+        assert_eq!((status.queue[0].reason.as_str(), status.queue[0].estimated_seconds), ("NeverOpens", 120));
         let (status, wake) = decide(&window("0 1 * * *"), migrations.iter(), now);
         assert_eq!((status.open, wake), (true, Some("2026-06-10T02:00:00Z".parse().unwrap())));
         assert!(is_true(&status.conditions, ConditionType::Open));

@@ -5,7 +5,6 @@ pub mod decide;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
@@ -36,7 +35,7 @@ pub async fn reconcile(guarded: Arc<Guarded<ValidationWindow>>, context: Arc<Con
     let (name, namespace) = (window.name_any(), window.namespace().ok_or(Error::Incomplete("namespace"))?);
     let migrations =
         context.migrations(|migration| migration.metadata.namespace.as_deref() == Some(namespace.as_str()));
-    let now = Timestamp::now();
+    let now = context.clock.now();
     let (status, wake) = decide::decide(window, migrations.iter(), now);
     let again = wake
         .map_or(LOOK_MAX, |wake| (wake.duration_since(now).unsigned_abs() + Duration::from_millis(50)).min(LOOK_MAX));

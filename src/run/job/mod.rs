@@ -35,6 +35,10 @@ pub struct Task {
     pub generation: i64,
     /// Folder with the author's SQL, for planning.
     pub source: Option<PathBuf>,
+    /// File with the author's checks, for planning.
+    pub checks: Option<PathBuf>,
+    /// Who wrote what is planned, as the Migration says.
+    pub author: Option<String>,
     /// Folder with the parts of the connection.
     pub database: PathBuf,
     /// Name of the MigrationPlan, for execution.
@@ -123,7 +127,9 @@ async fn plan_it(task: &Task) -> Result<Report, RunError> {
     let client = connect(&settings).await?;
     preflight::prepare(&client).await.map_err(outside)?;
     let catalog = introspect(&client).await.map_err(unreadable).map_err(outside)?;
-    let plan = plan::plan(&source.statements, &catalog, &task.policy).map_err(|error| source.explain(error))?;
+    let checks = source::checks(task.checks.as_deref())?;
+    let plan = plan::plan_with_checks(&source.statements, &checks, &catalog, &task.policy)
+        .map_err(|error| source.explain(error))?;
     let name = object::create(task, &plan).await?;
     let next_stage = plan.steps.first().map(|step| step.stage);
     Ok(Report {
@@ -139,6 +145,9 @@ async fn execute(task: &Task) -> Result<Report, RunError> {
     let object = wanted_plan(task).await?;
     let settings = database::settings(&task.database)?;
     let options = Options { planned_earlier: true, ..task.options.clone() };
+    if let Some(window) = options.window {
+        window.watch(options.interrupt.clone());
+    }
     let live = live::Live::start(task, &object).await;
     let request = Request::Start(Box::new(object.spec.plan));
     let outcome = apply(&settings, &task.run_name(), request, &options, &live).await;

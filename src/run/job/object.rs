@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::Task;
 use crate::api::migration_plan::{MigrationPlan, MigrationPlanSpec, PlannedMigration};
-use crate::api::{GROUP, Migration, VERSION};
+use crate::api::{AUTHOR_ANNOTATION, GROUP, Migration, VERSION};
 use crate::plan::Plan;
 use crate::run::error::{Reason, RunError};
 
@@ -88,6 +88,7 @@ fn object(task: &Task, plan: &Plan, name: &str) -> MigrationPlan {
             name: Some(name.to_owned()),
             namespace: Some(task.namespace.clone()),
             owner_references: Some(vec![owner]),
+            annotations: task.author.clone().map(|author| [(AUTHOR_ANNOTATION.to_owned(), author)].into()),
             labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect()),
             ..ObjectMeta::default()
         },
@@ -132,6 +133,8 @@ mod tests {
             uid: "4be0e0ba-1a5b-4c64-9c0b-0d5c3f1e7d11".into(),
             generation: 3,
             source: None,
+            checks: None,
+            author: None,
             database: "/".into(),
             plan: None,
             digest: None,

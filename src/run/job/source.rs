@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::plan::PlanError;
+use crate::plan::{Assertion, PlanError};
 use crate::run::error::{Reason, RunError};
 use crate::sql::{self, Statement};
 
@@ -40,6 +40,13 @@ pub(super) fn read(folder: &Path) -> Result<Source, RunError> {
         return Err(RunError::new(Reason::SourceUnreadable, "the source holds no SQL statement"));
     }
     Ok(source)
+}
+
+/// The author's checks of a file; none without one.
+pub(super) fn checks(file: Option<&Path>) -> Result<Vec<Assertion>, RunError> {
+    let Some(file) = file else { return Ok(Vec::new()) };
+    let bytes = std::fs::read(file).map_err(|error| unreadable(&format!("the checks: {error}")))?;
+    serde_json::from_slice(&bytes).map_err(|error| unreadable(&format!("the checks, line {}", error.line())))
 }
 
 /// Files of a mounted ConfigMap or of a tree of them. The kubelet keeps its own entries under names with two dots.
@@ -83,6 +90,7 @@ impl Source {
             PlanError::Unsupported { statement, message } => {
                 RunError::new(Reason::StatementUnsupported, format!("{}: {message}", place(statement)))
             }
+            PlanError::Check(invalid) => RunError::new(Reason::StatementUnsupported, format!("spec.checks: {invalid}")),
             PlanError::NotAllowed { hazards, .. } => {
                 let mut ids: Vec<String> = hazards.iter().map(|hazard| hazard.id.to_string()).collect();
                 ids.sort();

@@ -1,5 +1,7 @@
 //! The life of a Migration when nothing goes wrong.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use super::world::World;
 use crate::api::migration::ContractPolicy;
 use crate::api::migration_plan::Decision as Verdict;
@@ -56,6 +58,29 @@ fn approval_on_the_plan() {
     assert_eq!(world.phase(), Phase::Executing);
     let approved = world.condition(ConditionType::Approved).unwrap();
     assert_eq!((approved.reason.as_str(), approved.message.as_str()), ("ApprovedByPerson", "approved by ada"));
+}
+
+#[test]
+fn an_approval_can_expire_before_the_start_only() {
+    let approval = |world: &World, until: &str| crate::api::migration_plan::Approval {
+        decision: Verdict::Approved,
+        by: Some("ada".to_owned()),
+        at: None,
+        expires_at: Some(Time(until.parse().unwrap())),
+        note: world.status().step.clone(),
+    };
+    let mut world = World::new();
+    world.approval_required().turn().planned("orders-a");
+    world.observed.plan.as_mut().unwrap().approval = Some(approval(&world, "2026-06-10T12:00:00Z"));
+    world.turn();
+    assert_eq!((world.phase(), world.ready().0), (Phase::AwaitingApproval, "ApprovalExpired"));
+    world.observed.plan.as_mut().unwrap().approval = Some(approval(&world, "2026-06-10T12:00:01Z"));
+    world.turn();
+    assert_eq!(world.phase(), Phase::Executing);
+    assert!(world.condition(ConditionType::Approved).unwrap().message.contains("by ada"));
+    world.reports(75, "Interrupted", |report| report.steps_done = 2);
+    world.later(3_600);
+    assert_eq!(world.running(), Some(RunAction::Execute), "what has begun goes on");
 }
 
 #[test]

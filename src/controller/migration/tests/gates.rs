@@ -20,6 +20,7 @@ fn window(opening: Opening) -> WindowState {
         name: "quiet".to_owned(),
         opening,
         overrun: Overrun::Finish,
+        longest_seconds: 10_800,
         places: 1,
         has_place: true,
     })
@@ -136,4 +137,50 @@ fn one_migration_at_a_time_on_a_database() {
     world.observed.rival = None;
     world.turn();
     assert_eq!(world.phase(), Phase::Executing);
+}
+
+fn closing_at(closes_at: &str, longest_seconds: i64, overrun: Overrun) -> WindowState {
+    WindowState::Known(Window {
+        name: "quiet".to_owned(),
+        opening: Opening::Open { closes_at: Some(time(closes_at)) },
+        overrun,
+        longest_seconds,
+        places: 1,
+        has_place: true,
+    })
+}
+
+#[test]
+fn what_does_not_fit_into_the_rest_of_the_window_does_not_begin() {
+    // The next validation takes 60 s or more; it is 12:00:00.
+    for (closes_at, longest, overrun, begins) in [
+        ("2026-06-10T12:01:00Z", 3_600, Overrun::Finish, true),
+        ("2026-06-10T12:00:59Z", 3_600, Overrun::Finish, false),
+        ("2026-06-10T12:00:59Z", 3_600, Overrun::Cancel, false),
+        ("2026-06-10T12:00:30Z", 59, Overrun::Finish, true),
+        ("2026-06-10T12:00:30Z", 59, Overrun::Cancel, false),
+    ] {
+        let mut world = waiting();
+        world.observed.window = closing_at(closes_at, longest, overrun);
+        world.turn();
+        if begins {
+            let run = world.status().run.clone().unwrap();
+            assert_eq!(run.window_closes_at.map(|at| at.0), Some(time(closes_at)));
+            assert_eq!(run.overrun, Some(overrun));
+        } else {
+            assert_eq!((world.phase(), world.ready().0), (Phase::AwaitingWindow, "WindowTooShort"));
+            assert!(world.ready().1.contains("60 s or more"), "{}", world.ready().1);
+            assert_eq!(decide(&world.observed, world.now).wake, Some(time(closes_at)));
+        }
+    }
+}
+
+#[test]
+fn a_run_that_stops_because_the_window_closes_has_not_failed() {
+    let mut world = waiting();
+    world.observed.window = closing_at("2026-06-10T13:00:00Z", 3_600, Overrun::Cancel);
+    world.turn();
+    world.now = time("2026-06-10T12:59:30Z");
+    world.executed(4, Some(Stage::Validate));
+    assert_eq!((world.phase(), world.ready().0, world.status().failures), (Phase::AwaitingWindow, "WindowTooShort", 0));
 }

@@ -3,6 +3,7 @@
 mod end_to_end;
 mod faults;
 mod gates;
+mod histories;
 mod leaving;
 mod verdicts;
 pub(in crate::controller) mod world;

@@ -45,7 +45,14 @@ fn reached(phase: Phase) -> World {
         Phase::AwaitingWindow | Phase::Validating => {
             let window = |opening| {
                 let name = "quiet".to_owned();
-                WindowState::Known(Window { name, opening, overrun: Default::default(), places: 1, has_place: true })
+                WindowState::Known(Window {
+                    name,
+                    opening,
+                    overrun: Default::default(),
+                    longest_seconds: 10_800,
+                    places: 1,
+                    has_place: true,
+                })
             };
             world.observed.window = window(Opening::Shut { opens_at: None, denied: false });
             world.turn().planned("a").executed(3, Some(Stage::Validate));

@@ -63,6 +63,7 @@ impl World {
             observed: Observed {
                 migration,
                 database: Some(database()),
+                dependencies: Default::default(),
                 source: known("select 1"),
                 plan: None,
                 made: None,
@@ -238,6 +239,7 @@ impl World {
             steps: 7,
             strongest_lock: Some(LockMode::ShareUpdateExclusive),
             needs_validation: true,
+            validations: vec![(3, 60), (4, 60)],
             has_contract: true,
             rollback: RollbackClass::Lossless,
             rollback_reason: String::new(),
@@ -276,7 +278,8 @@ impl World {
     }
 
     pub fn decided(&mut self, decision: Verdict) -> &mut Self {
-        let approval = Approval { decision, by: Some("ada".to_owned()), at: Some(Time(self.now)), note: None };
+        let approval =
+            Approval { decision, by: Some("ada".to_owned()), at: Some(Time(self.now)), expires_at: None, note: None };
         self.observed.plan.as_mut().expect("a plan").approval = Some(approval);
         self.turn()
     }

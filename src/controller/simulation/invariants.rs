@@ -1,0 +1,164 @@
+//! What must hold in every state that anybody can see.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::ledger::State as RunState;
+use super::server::State;
+use super::store::{Change, key};
+use crate::api::validation_window::Overrun;
+use crate::api::{ConditionType, Migration, Phase, ValidationWindow};
+use crate::controller::conditions::{find, is_true};
+use crate::controller::migration::window_name;
+use crate::controller::phase::phase;
+use crate::controller::windows::{Calendar, Opening};
+use crate::plan::{RollbackClass, Stage};
+
+/// An object changed.
+pub fn changed(state: &mut State, change: &Change, now: Timestamp) {
+    if change.resource != "migrations" || change.kind == "DELETED" || change.object["status"].is_null() {
+        return;
+    }
+    let migration: Migration = serde_json::from_value(change.object.clone()).unwrap();
+    let mut wrong = status(&migration);
+    wrong.extend(truth(state, &migration));
+    let name = migration.metadata.name.unwrap_or_default();
+    state.violations.extend(wrong.into_iter().map(|what| format!("{now} {name}: {what}")));
+}
+
+/// What a status must be in itself.
+fn status(migration: &Migration) -> Vec<String> {
+    let status = migration.status.clone().unwrap_or_default();
+    let mut wrong = Vec::new();
+    let derived = phase(&status.conditions);
+    if status.phase != Some(derived) {
+        wrong.push(format!("the phase {:?} is not that of the conditions, {derived}", status.phase));
+    }
+    for condition in &status.conditions {
+        if Some(condition.observed_generation) != status.observed_generation {
+            wrong.push(format!("{} is about generation {}", condition.kind, condition.observed_generation));
+        }
+    }
+    if is_true(&status.conditions, ConditionType::Reconciling) && is_true(&status.conditions, ConditionType::Stalled) {
+        wrong.push("Reconciling and Stalled at once".to_owned());
+    }
+    let ready = is_true(&status.conditions, ConditionType::RollbackReady);
+    if status.rollback.as_ref().is_some_and(|rollback| rollback.ready != ready) {
+        wrong.push(format!("RollbackReady is {ready}, status.rollback.ready is not"));
+    }
+    wrong
+}
+
+/// What a status may claim: no more than the ledger holds.
+fn truth(state: &State, migration: &Migration) -> Vec<String> {
+    let status = migration.status.clone().unwrap_or_default();
+    let meta = &migration.metadata;
+    let name = format!("{}.{}", meta.name.as_deref().unwrap(), meta.uid.as_deref().unwrap());
+    let run = state.ledgers.get(&migration.spec.database_ref.name).and_then(|ledger| ledger.runs.get(&name));
+    let done = run.map_or(0, |run| run.done);
+    let ledger_state = run.map(|run| run.state);
+    let mut wrong = Vec::new();
+    let executing = status.run.as_ref().is_some_and(|run| run.action != crate::report::RunAction::Plan);
+    let claimed = status.execution.as_ref().map_or(0, |execution| execution.steps_done);
+    let undoing = matches!(ledger_state, Some(RunState::RollingBack | RunState::RolledBack));
+    if usize::try_from(claimed).unwrap() > done && !undoing {
+        wrong.push(format!("{claimed} steps are said to be done, the ledger has {done}"));
+    }
+    match status.phase {
+        Some(Phase::Succeeded) if ledger_state != Some(RunState::Done) => {
+            wrong.push(format!("Succeeded, but the ledger says {ledger_state:?}"));
+        }
+        Some(Phase::RolledBack) if !matches!(ledger_state, None | Some(RunState::RolledBack)) => {
+            wrong.push(format!("RolledBack, but the ledger says {ledger_state:?}"));
+        }
+        _ => {}
+    }
+    // A run that is under way may pass the point of no return before anybody can say so: then it is not ready.
+    let ready = find(&status.conditions, ConditionType::RollbackReady);
+    let ready = ready.filter(|ready| ready.status == crate::api::ConditionStatus::True);
+    if ready.is_some() {
+        let class = run.map(|run| run.rollback().class);
+        if class == Some(RollbackClass::ForwardOnly) {
+            wrong.push("RollbackReady, but there is no way back".to_owned());
+        }
+        if run.is_none() && !executing {
+            wrong.push("RollbackReady, but nothing was done".to_owned());
+        }
+    }
+    wrong
+}
+
+/// A pod of a Job is about to begin.
+pub fn pod_begins(state: &mut State, job: &Value) {
+    let label = |name: &str| job["metadata"]["labels"][name].as_str().unwrap().to_owned();
+    let (migration, database, action) =
+        (label("wesley.dev/migration"), label("wesley.dev/database"), label("wesley.dev/action"));
+    if action != "Execute" && action != "Rollback" {
+        return;
+    }
+    let namespace = job["metadata"]["namespace"].as_str().unwrap().to_owned();
+    let mut wrong = Vec::new();
+    // Another Job on the same database whose pod runs.
+    for other in state.store.list("jobs", Some(("wesley.dev/database", &database))) {
+        let exclusive =
+            matches!(other["metadata"]["labels"]["wesley.dev/action"].as_str(), Some("Execute" | "Rollback"));
+        let over = !other["status"]["conditions"].is_null();
+        if exclusive && !over && other["metadata"]["name"] != job["metadata"]["name"] {
+            let pods = state
+                .store
+                .list("pods", Some(("batch.kubernetes.io/job-name", other["metadata"]["name"].as_str().unwrap())));
+            if pods.iter().any(|pod| pod["status"].is_null()) {
+                wrong.push(format!(
+                    "two Jobs at once on {database}: {} and {}",
+                    other["metadata"]["name"], job["metadata"]["name"]
+                ));
+            }
+        }
+    }
+    let Some(object) = state.store.get(&key("migrations", &namespace, &migration)).cloned() else { return };
+    let finalizers = super::store::finalizers(&object).contains(&"wesley.dev/migration");
+    if !finalizers {
+        wrong.push(format!("{} runs without the finalizer", job["metadata"]["name"]));
+    }
+    if action == "Execute" {
+        let arguments = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+        let at =
+            |name: &str| arguments.iter().position(|text| text == name).map(|at| arguments[at + 1].as_str().unwrap());
+        let (plan, digest) = (at("--plan").unwrap_or_default(), at("--digest").unwrap_or_default());
+        let known = state.store.get(&key("migrationplans", &namespace, plan));
+        let approved = known.is_some_and(|plan| plan["status"]["approval"]["decision"] == "Approved");
+        let required = object["spec"]["approval"] == "Required";
+        let in_spec = object["spec"]["approvedPlan"] == digest;
+        if required && !approved && !in_spec {
+            wrong.push(format!("{} runs a plan that nobody approved", job["metadata"]["name"]));
+        }
+        if known.is_some_and(|plan| plan["spec"]["digest"] != digest) {
+            wrong.push(format!("{} runs another plan than it names", job["metadata"]["name"]));
+        }
+    }
+    state.violations.extend(wrong);
+}
+
+/// A step is about to begin.
+pub fn step_begins(state: &mut State, job: &Value, stage: Stage, now: Timestamp) {
+    if stage != Stage::Validate {
+        return;
+    }
+    let namespace = job["metadata"]["namespace"].as_str().unwrap();
+    let name = job["metadata"]["labels"]["wesley.dev/migration"].as_str().unwrap();
+    let Some(migration) = state.store.get(&key("migrations", namespace, name)) else { return };
+    let migration: Migration = serde_json::from_value(migration.clone()).unwrap();
+    let database = state.store.get(&key("databases", namespace, &migration.spec.database_ref.name));
+    let database = database.map(|database| serde_json::from_value(database.clone()).unwrap());
+    let Some(window) = window_name(&migration, database.as_ref()) else { return };
+    let Some(window) = state.store.get(&key("validationwindows", namespace, &window)) else { return };
+    let window: ValidationWindow = serde_json::from_value(window.clone()).unwrap();
+    let calendar = Calendar::new(&window.spec).unwrap();
+    let began: Timestamp = job["metadata"]["creationTimestamp"].as_str().unwrap().parse().unwrap();
+    let open = |at| matches!(calendar.at(at), Opening::Open { .. });
+    let finishes = window.spec.overrun.max(migration.spec.validation.overrun) == Overrun::Finish;
+    let admitted = open(now) || finishes && open(began);
+    if !admitted {
+        state.violations.push(format!("{now} {name} validates outside its window"));
+    }
+}

@@ -1,0 +1,19 @@
+//! The whole operator against a simulated API server, cluster and ledger, with a fault at any single point.
+//!
+//! Everything of the operator is real: watches, stores, queues, reconciliations, requests. What is simulated are the
+//! API server behind the client ([`server`], [`store`]), the Job controller and the runner ([`cluster`]) and what the
+//! target database remembers ([`ledger`]). Time is tokio's paused clock, so hours pass in milliseconds.
+//!
+//! A scenario is run once without a fault. That run gives the end that every other run must reach, and the points at
+//! which something can go wrong: each request, each watch event, each step of a runner. `WESLEY_SIMULATE=all` tries
+//! every fault at every point, and `WESLEY_SIMULATE_PAIRS=n` adds n pairs of each scenario; without, a sample is run.
+
+mod cluster;
+mod faults;
+mod history;
+mod invariants;
+mod ledger;
+mod scenarios;
+mod server;
+mod store;
+mod tests;

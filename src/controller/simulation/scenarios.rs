@@ -1,0 +1,363 @@
+//! What people do, and what they expect in the end.
+
+use serde_json::{Value, json};
+
+use super::server::State;
+use super::store::{Key, key};
+use crate::plan::{Plan, Stage, digest_of};
+
+/// Namespace of everything.
+pub const NAMESPACE: &str = "team";
+
+/// Something that somebody does when the time has come.
+pub struct Act {
+    pub when: fn(&State) -> bool,
+    /// Seconds between then and now.
+    pub after: u64,
+    pub what: fn(&mut State),
+}
+
+/// A story with one end.
+pub struct Scenario {
+    pub name: &'static str,
+    /// What is there at the beginning: kind, name, spec.
+    pub objects: Vec<(&'static str, &'static str, Value)>,
+    pub acts: Vec<Act>,
+    /// What there must be in the end.
+    pub end: fn(&State) -> bool,
+}
+
+fn at(resource: &str, name: &str) -> Key {
+    key(resource, NAMESPACE, name)
+}
+
+fn phase(state: &State, name: &str) -> String {
+    let found = state.store.get(&at("migrations", name));
+    found.map(|found| found["status"]["phase"].as_str().unwrap_or_default().to_owned()).unwrap_or_default()
+}
+
+fn reason(state: &State, name: &str) -> String {
+    let found = state.store.get(&at("migrations", name));
+    let conditions = found.and_then(|found| found["status"]["conditions"].as_array().cloned()).unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition["type"] == "Ready");
+    ready.and_then(|ready| ready["reason"].as_str()).unwrap_or_default().to_owned()
+}
+
+fn gone(state: &State, name: &str) -> bool {
+    state.store.get(&at("migrations", name)).is_none()
+}
+
+fn done(state: &State) -> usize {
+    state.ledgers.values().flat_map(|ledger| ledger.runs.values()).map(|run| run.done).sum()
+}
+
+fn edit(state: &mut State, resource: &str, name: &str, change: impl FnOnce(&mut Value)) {
+    state.store.update(&at(resource, name), None, change).unwrap();
+}
+
+fn digest(state: &State, name: &str) -> Value {
+    state.store.get(&at("migrations", name)).unwrap()["status"]["plan"]["digest"].clone()
+}
+
+fn approve(state: &mut State) {
+    let plan = state.store.get(&at("migrations", "orders")).unwrap()["status"]["plan"]["name"].clone();
+    edit(state, "migrationplans", plan.as_str().unwrap(), |plan| {
+        plan["status"]["approval"] = json!({"decision": "Approved", "by": "ada"});
+    });
+}
+
+fn annotate(state: &mut State, annotation: &str) {
+    let digest = digest(state, "orders");
+    edit(state, "migrations", "orders", |object| object["metadata"]["annotations"][annotation] = digest);
+}
+
+fn database() -> Value {
+    json!({"connection": {"host": {"value": "db"}, "dbname": {"value": "shop"}, "user": {"value": "owner"}}})
+}
+
+fn shop() -> (&'static str, &'static str, Value) {
+    ("databases", "shop", database())
+}
+
+fn migration(sql: &str, more: &Value) -> Value {
+    let mut spec = json!({"databaseRef": {"name": "shop"}, "source": {"sql": sql}, "approval": "Automatic"});
+    super::store::merge(&mut spec, more);
+    spec
+}
+
+fn orders(sql: &str, more: &Value) -> (&'static str, &'static str, Value) {
+    ("migrations", "orders", migration(sql, more))
+}
+
+fn quiet(cron: &str, seconds: i32, overrun: &str) -> (&'static str, &'static str, Value) {
+    let schedule = json!({"cron": cron, "durationSeconds": seconds, "timeZone": "UTC"});
+    ("validationwindows", "quiet", json!({"schedules": [schedule], "maxConcurrent": 1, "overrun": overrun}))
+}
+
+fn succeeded(state: &State) -> bool {
+    phase(state, "orders") == "Succeeded"
+}
+
+/// All of them.
+#[allow(clippy::too_many_lines)]
+pub fn scenarios() -> Vec<Scenario> {
+    let act = |when, what| Act { when, after: 0, what };
+    let scenario = |name, objects, acts, end| Scenario { name, objects, acts, end };
+    let everything = "expand backfill validate switch contract";
+    let window = json!({"validation": {"windowRef": {"name": "quiet"}}});
+    vec![
+        scenario("plan and execute", vec![shop(), orders(everything, &json!({}))], vec![], succeeded),
+        scenario(
+            "approval",
+            vec![shop(), orders("expand switch", &json!({"approval": "Required"}))],
+            vec![act(|state| phase(state, "orders") == "AwaitingApproval", approve)],
+            succeeded,
+        ),
+        scenario(
+            "a new source before the approval",
+            vec![shop(), orders("expand", &json!({"approval": "Required"}))],
+            vec![
+                act(
+                    |state| phase(state, "orders") == "AwaitingApproval",
+                    |state| {
+                        edit(state, "migrations", "orders", |object| {
+                            object["spec"]["source"]["sql"] = "expand switch".into()
+                        })
+                    },
+                ),
+                act(
+                    |state| {
+                        let plan = state.store.get(&at("migrations", "orders")).unwrap()["status"]["plan"].clone();
+                        phase(state, "orders") == "AwaitingApproval" && plan["steps"] == 2
+                    },
+                    approve,
+                ),
+            ],
+            succeeded,
+        ),
+        scenario(
+            "validation in its window",
+            vec![shop(), quiet("20 * * * *", 600, "Finish"), orders("expand validate switch", &window)],
+            vec![],
+            succeeded,
+        ),
+        scenario(
+            "a window that closes too early",
+            vec![
+                shop(),
+                quiet("*/10 * * * *", 60, "Cancel"),
+                orders(&format!("expand {}switch", "validate ".repeat(24)), &window),
+            ],
+            vec![],
+            succeeded,
+        ),
+        scenario(
+            "rollback of what was done",
+            vec![shop(), orders("expand backfill switch", &json!({}))],
+            vec![act(succeeded, |state| annotate(state, "wesley.dev/rollback"))],
+            |state| phase(state, "orders") == "RolledBack",
+        ),
+        scenario(
+            "rollback by the policy",
+            vec![shop(), orders("expand backfill switch fail:2", &json!({"rollback": {"policy": "OnFailure"}}))],
+            vec![],
+            |state| phase(state, "orders") == "RolledBack",
+        ),
+        scenario(
+            "deletion in the middle",
+            vec![shop(), orders("expand backfill backfill switch", &json!({}))],
+            vec![act(|state| done(state) == 1, |state| drop(state.store.delete(&at("migrations", "orders"), false)))],
+            |state| gone(state, "orders"),
+        ),
+        scenario(
+            "deletion with rollback",
+            vec![shop(), orders("expand backfill switch", &json!({"deletionPolicy": "Rollback"}))],
+            vec![act(succeeded, |state| drop(state.store.delete(&at("migrations", "orders"), false)))],
+            |state| gone(state, "orders") && done(state) == 0,
+        ),
+        scenario(
+            "a new source in the middle",
+            vec![shop(), orders("expand backfill backfill switch", &json!({}))],
+            vec![
+                act(
+                    |state| done(state) == 1,
+                    |state| {
+                        edit(state, "migrations", "orders", |object| object["spec"]["source"]["sql"] = "expand".into())
+                    },
+                ),
+                act(
+                    |state| reason(state, "orders") == "SourceChanged",
+                    |state| {
+                        let sql = "expand backfill backfill switch";
+                        edit(state, "migrations", "orders", |object| object["spec"]["source"]["sql"] = sql.into());
+                    },
+                ),
+            ],
+            succeeded,
+        ),
+        scenario(
+            "suspended and resumed",
+            vec![shop(), orders("expand backfill backfill switch", &json!({}))],
+            vec![
+                act(
+                    |state| done(state) == 1,
+                    |state| edit(state, "migrations", "orders", |object| object["spec"]["suspend"] = true.into()),
+                ),
+                Act {
+                    when: |state| matches!(phase(state, "orders").as_str(), "Suspended" | "Succeeded"),
+                    after: 60,
+                    what: |state| {
+                        edit(state, "migrations", "orders", |object| object["spec"]["suspend"] = false.into())
+                    },
+                },
+            ],
+            succeeded,
+        ),
+        scenario(
+            "two on one database",
+            vec![
+                shop(),
+                orders("expand backfill switch", &json!({})),
+                ("migrations", "parts", migration("expand switch", &json!({}))),
+            ],
+            vec![],
+            |state| succeeded(state) && phase(state, "parts") == "Succeeded",
+        ),
+        scenario(
+            "one after another",
+            vec![
+                shop(),
+                ("databases", "store", database()),
+                ("migrations", "parts", {
+                    let mut other = migration("expand switch", &json!({"dependsOn": [{"name": "orders"}]}));
+                    other["databaseRef"]["name"] = "store".into();
+                    other
+                }),
+                orders("expand", &json!({})),
+            ],
+            vec![],
+            |state| succeeded(state) && phase(state, "parts") == "Succeeded",
+        ),
+        scenario(
+            "a circle that somebody breaks",
+            vec![
+                shop(),
+                ("migrations", "parts", migration("expand", &json!({"dependsOn": [{"name": "orders"}]}))),
+                orders("expand switch", &json!({"dependsOn": [{"name": "parts"}]})),
+            ],
+            vec![act(
+                |state| reason(state, "orders") == "DependencyCycle" && reason(state, "parts") == "DependencyCycle",
+                |state| edit(state, "migrations", "orders", |object| object["spec"]["dependsOn"] = json!([])),
+            )],
+            |state| succeeded(state) && phase(state, "parts") == "Succeeded",
+        ),
+        scenario(
+            "two in one window",
+            vec![
+                shop(),
+                ("databases", "store", database()),
+                quiet("20 * * * *", 900, "Finish"),
+                orders("expand validate switch", &window),
+                ("migrations", "parts", {
+                    let mut other = migration("expand validate", &window);
+                    other["databaseRef"]["name"] = "store".into();
+                    other
+                }),
+            ],
+            vec![],
+            |state| succeeded(state) && phase(state, "parts") == "Succeeded",
+        ),
+        scenario(
+            "contract after a soak",
+            vec![
+                shop(),
+                orders("expand switch contract", &json!({"contract": {"policy": "AfterSoak", "soakSeconds": 300}})),
+            ],
+            vec![],
+            succeeded,
+        ),
+        scenario(
+            "contract on somebody's word",
+            vec![shop(), orders("expand switch contract", &json!({"contract": {"policy": "Manual"}}))],
+            vec![act(|state| phase(state, "orders") == "Observing", |state| annotate(state, "wesley.dev/contract"))],
+            succeeded,
+        ),
+        scenario(
+            "what it needs comes late",
+            vec![(
+                "migrations",
+                "orders",
+                json!({"databaseRef": {"name": "shop"}, "source": {"configMapRefs": [{"name": "sql", "key": "a.sql"}]}}),
+            )],
+            vec![
+                act(
+                    |state| reason(state, "orders") == "DatabaseMissing",
+                    |state| drop(state.store.create(&at("databases", "shop"), json!({"spec": database()}))),
+                ),
+                act(
+                    |state| reason(state, "orders") == "ConfigMapMissing",
+                    |state| {
+                        let map = json!({"data": {"a.sql": "expand switch"}});
+                        drop(state.store.create(&at("configmaps", "sql"), map));
+                    },
+                ),
+            ],
+            succeeded,
+        ),
+    ]
+}
+
+/// The plan of a source: its words are the stages of its steps.
+pub fn plan(sql: &str) -> Plan {
+    let stages: Vec<Stage> = sql
+        .split_whitespace()
+        .filter_map(|word| match word {
+            "expand" => Some(Stage::Expand),
+            "backfill" => Some(Stage::Backfill),
+            "validate" => Some(Stage::Validate),
+            "switch" => Some(Stage::Switch),
+            "contract" => Some(Stage::Contract),
+            _ => None,
+        })
+        .collect();
+    let steps: Vec<Value> = stages
+        .iter()
+        .enumerate()
+        .map(|(index, stage)| {
+            json!({
+                "id": format!("{index:03}-step"), "stage": stage, "origin": {"statement": 0, "start": 0, "end": 1},
+                "pattern": "as-written", "description": sql, "action": {"transaction": {"statements": ["select 1"]}},
+                "locks": [], "estimate": {"rows": 0, "bytes": 0, "secondsLeast": 0, "secondsMost": 1},
+                "postcondition": {"recorded": {}}, "undo": {"nothing": {}},
+            })
+        })
+        .collect();
+    let contract = stages.contains(&Stage::Contract);
+    let summary = json!({
+        "statements": 1, "steps": steps.len(), "needsValidation": stages.contains(&Stage::Validate),
+        "hasContract": contract, "rollback": if contract { "ForwardOnly" } else { "Lossless" },
+    });
+    let target = json!({"serverVersion": 180_004, "systemIdentifier": "1", "databaseOid": 5, "database": "shop"});
+    let notes: Vec<&str> = sql.split_whitespace().filter(|word| word.starts_with("fail:")).collect();
+    let plan = json!({
+        "digest": "", "sourceDigest": "", "target": target, "catalogFingerprint": "", "summary": summary,
+        "steps": steps, "notes": notes,
+    });
+    let mut plan: Plan = serde_json::from_value(plan).unwrap();
+    plan.digest = digest_of(&plan);
+    plan
+}
+
+/// The MigrationPlan as the runner makes it.
+pub fn plan_object(plan: &Plan, migration: &str, uid: &str, generation: &str) -> Value {
+    let owner = json!({"apiVersion": "wesley.dev/v1alpha1", "kind": "Migration", "name": migration, "uid": uid});
+    let mut spec = serde_json::to_value(plan).unwrap();
+    spec["migration"] = json!({"name": migration, "uid": uid, "generation": generation.parse::<i64>().unwrap()});
+    json!({"metadata": {"ownerReferences": [owner]}, "spec": spec})
+}
+
+/// Whether a step of a plan fails for good.
+pub fn fails_at(state: &State, plan: &str, step: usize) -> bool {
+    let plan = state.store.get(&at("migrationplans", plan));
+    plan.is_some_and(|plan| plan["spec"]["notes"] == json!([format!("fail:{step}")]))
+}
