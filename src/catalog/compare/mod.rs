@@ -73,6 +73,10 @@ fn normalise(value: &mut Value) {
             }
             for (key, item) in fields.iter_mut() {
                 match item {
+                    // The order of grants is the order in which they were made: it says nothing.
+                    Value::Array(grants) if key == "privileges" => {
+                        grants.sort_by(|one, other| one.as_str().cmp(&other.as_str()));
+                    }
                     Value::String(text) => {
                         if let Some(canonical) = canonical::of(key, text) {
                             *item = canonical;

@@ -46,7 +46,9 @@ pub(super) fn set_default(edit: &mut Edit<'_>, target: Target<'_>, command: &Alt
 /// `SET NOT NULL`.
 pub(super) fn set_not_null(edit: &mut Edit<'_>, target: Target<'_>, name: &str) -> Outcome {
     column(edit, target.table, name)?;
-    not_null::set(edit, target.table, name, &Request::plain())?;
+    // ALTER TABLE ONLY on a parent acts as if NO INHERIT had been said.
+    let no_inherit = !target.recurse && !names::children(edit, target.table).is_empty();
+    not_null::set(edit, target.table, name, &Request { no_inherit, ..Request::plain() })?;
     if !target.recurse {
         return Ok(());
     }

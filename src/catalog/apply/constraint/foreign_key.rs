@@ -164,11 +164,13 @@ pub(in super::super) fn to_partitions(edit: &mut Edit<'_>, table: &Name, parent:
 
 /// The partitioned table's foreign key for one partition.
 pub(in super::super) fn to_partition(edit: &mut Edit<'_>, partition: &Name, parent: &Constraint) -> Outcome {
+    // Before 18 a constraint that is not valid cannot serve a valid one; 18 validates it.
+    let validates = edit.major() >= 18;
     let equal = edit
         .relation(partition)?
         .constraints
         .iter()
-        .find(|own| same(own, parent) && (own.validated || !parent.validated))
+        .find(|own| same(own, parent) && (own.validated || !parent.validated || validates))
         .map(|own| own.name.clone());
     if let Some(equal) = equal {
         inherit(edit, partition, &equal, true)?;
