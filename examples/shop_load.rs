@@ -1,7 +1,9 @@
-//! An application for demo and benchmarks: several connections that read and write the shop schema without a
-//! pause and write down what they felt.
+//! An application for demo and benchmarks: several connections that read and write the shop schema and write down
+//! what they felt.
 //!
-//! `shop_load URL FILE [CONNECTIONS]` runs until SIGTERM or SIGINT. Every second it appends a line to FILE:
+//! `shop_load URL FILE [CONNECTIONS [RATE]]` runs until SIGTERM or SIGINT. Each connection sends RATE statements a second,
+//! 250 unless told, and a statement's time counts from the moment at which it was due: who waits behind a stall has felt
+//! it too. Every second it appends a line to FILE:
 //! `seconds-since-epoch statements failed longest-milliseconds`; at the end it prints a JSON summary with the
 //! failures by SQLSTATE.
 
@@ -9,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_postgres::{Client, Statement};
@@ -45,16 +47,18 @@ impl Felt {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(url), Some(file)) = (args.next(), args.next()) else {
-        return Err("usage: shop_load URL FILE [CONNECTIONS]".into());
+        return Err("usage: shop_load URL FILE [CONNECTIONS [RATE]]".into());
     };
     let connections: usize = args.next().map_or(Ok(4), |count| count.parse())?;
+    let rate: u32 = args.next().map_or(Ok(250), |rate| rate.parse())?;
+    let pace = Duration::from_secs(1).checked_div(rate).ok_or("RATE is 1 at least")?;
     let settings = Settings::from_url(&url)?.with_application_name("shop");
     let stop = Arc::new(AtomicBool::new(false));
     let second = Arc::new(Mutex::new(Felt::default()));
     let mut workers = Vec::new();
     for number in 0..connections {
         let client = settings.connect().await?;
-        workers.push(tokio::spawn(work(client, number as u64, stop.clone(), second.clone())));
+        workers.push(tokio::spawn(work(client, number as u64, pace, stop.clone(), second.clone())));
     }
     let mut log = std::fs::File::create(file)?;
     let mut whole = Felt::default();
@@ -110,7 +114,7 @@ async fn prepare(client: &Client) -> Result<Shop, tokio_postgres::Error> {
     })
 }
 
-async fn work(client: Client, number: u64, stop: Arc<AtomicBool>, second: Arc<Mutex<Felt>>) {
+async fn work(client: Client, number: u64, pace: Duration, stop: Arc<AtomicBool>, second: Arc<Mutex<Felt>>) {
     let shop = match prepare(&client).await {
         Ok(shop) => shop,
         Err(error) => return note(&second, Duration::ZERO, Some(code(&error))),
@@ -119,11 +123,13 @@ async fn work(client: Client, number: u64, stop: Arc<AtomicBool>, second: Arc<Mu
     let mut seed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut round: u64 = 0;
     let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    // What was missed during a stall is sent in a burst behind it.
+    let mut due = tokio::time::interval(pace);
     while !stop.load(Ordering::Relaxed) {
+        let started = due.tick().await;
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let order = i64::try_from(seed >> 33).unwrap_or(0) % 1_000_000 + 1;
         let customer = order % 50_000 + 1;
-        let started = Instant::now();
         let done = match round % 4 {
             0 => client
                 .execute(&shop.insert, &[&format!("L{run}-{number}-{round}"), &customer, &4200_i64])
