@@ -186,3 +186,26 @@ async fn errors_name_objects_and_no_values() {
     assert!(!ledger.contains("canary"));
     database.drop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_point_is_made_before_what_has_no_complete_way_back() {
+    let major = *majors().last().unwrap();
+    let database = Database::create("restore_point", major, &shop(10)).await;
+    let way = |source: &str, column: &str| {
+        let drop = format!("ALTER TABLE orders DROP COLUMN {column}");
+        let add = transaction(&[&format!("ALTER TABLE orders ADD COLUMN {column} text")]);
+        plan(source, vec![step("001", Stage::Contract, transaction(&[&drop])).lossy(add)])
+    };
+    assert_eq!(database.apply("not-permitted", &way("a", "note")).await.ending, Ok(Ending::Done));
+    let grant = "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO run_owner";
+    database.superuser().await.batch_execute(grant).await.unwrap();
+    let recorder = Recorder::default();
+    let outcome = database.apply_with("permitted", &way("b", "amount"), &Options::default(), &recorder).await;
+    assert_eq!(outcome.ending, Ok(Ending::Done));
+    assert!(recorder.all().iter().any(|p| p.detail.as_deref().is_some_and(|text| text.starts_with("restore point"))));
+    let rows = status(&database.client, None).await.unwrap();
+    assert_eq!((rows[0].restore_point.as_deref(), rows[0].restore_lsn.as_deref()), (None, None));
+    let name = rows[1].restore_point.as_deref().unwrap();
+    assert!(name.starts_with("wesley:permitted:") && rows[1].restore_lsn.as_deref().unwrap().contains('/'), "{name}");
+    database.drop().await;
+}

@@ -13,7 +13,7 @@ use run_support::plans::*;
 use run_support::server::Server;
 use wesley::plan::{Plan, Stage};
 use wesley::run::connect::Settings;
-use wesley::run::{BackfillOptions, Ending, Observer, Options, Progress, Reason, Request, RunOutcome, apply};
+use wesley::run::{BackfillOptions, Ending, Observer, Options, Progress, Reason, Request, RunOutcome, apply, rollback};
 
 /// The crash loses what was committed last: then ledger and data have lost it together.
 const LOSSY: &str = "synchronous_commit = off";
@@ -130,4 +130,186 @@ async fn a_server_without_room_is_tried_again_later() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(run(&url, &small(), &()).await.ending, Ok(Ending::Done));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_promoted_in_the_place_of_the_primary_is_gone_on_with() {
+    for major in end_majors() {
+        let primary = Server::start(major, "").await;
+        primary.shop(&shop(3_000)).await;
+        let standby = primary.standby().await;
+        let url = format!(
+            "postgres://owner@127.0.0.1:{},127.0.0.1:{}/shop?target_session_attrs=read-write",
+            primary.port, standby.port
+        );
+        let admin = standby.admin("shop").await;
+        let (primary, runtime) = (Mutex::new(primary), tokio::runtime::Handle::current());
+        let fail_over = |progress: &Progress| {
+            let midway = progress.step.as_deref() == Some("003-raise") && progress.rows_done > 1_000;
+            let mut primary = primary.lock().unwrap();
+            if midway && primary.is_running() {
+                primary.stop("QUIT");
+                tokio::task::block_in_place(|| runtime.block_on(admin.batch_execute("SELECT pg_promote()"))).unwrap();
+            }
+        };
+        let outcome = run(&url, &small(), &fail_over).await;
+        // The standby may lack what was committed last: that is said, and what is there is gone on with.
+        if let Err(error) = &outcome.ending {
+            assert_eq!((error.reason, error.exit().code()), (Reason::CommitsLost, 75), "{major}: {error}");
+            assert_eq!(run(&url, &small(), &()).await.ending, Ok(Ending::Done), "{major}");
+        }
+        assert!(!primary.lock().unwrap().is_running(), "{major}: there was no failover");
+        assert_eq!(wrong_rows(&standby).await, 0, "{major}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_database_is_refused_and_not_touched() {
+    let major = *end_majors().last().unwrap();
+    let server = Server::start(major, "").await;
+    server.shop(&shop(100)).await;
+    let closed = Options { gates: wesley::run::Gates { validate: false, contract: false }, ..small() };
+    run(&server.url("owner", "shop"), &closed, &()).await.ending.unwrap();
+    let admin = server.admin("postgres").await;
+    admin.batch_execute("CREATE DATABASE copy TEMPLATE shop OWNER owner").await.unwrap();
+    let inside = server.admin("copy").await;
+    let rows = "SELECT (SELECT count(*) FROM wesley.steps WHERE state = 'done') || ' ' || (SELECT sum(epoch) FROM wesley.runs)";
+    let before: String = inside.query_one(rows, &[]).await.unwrap().get(0);
+    let url = server.url("owner", "copy");
+    let settings = Settings::from_url(&url).unwrap();
+    for ending in [run(&url, &small(), &()).await.ending, rollback(&settings, "f", &small(), &()).await.ending] {
+        let error = ending.unwrap_err();
+        assert_eq!((error.reason, error.exit().code()), (Reason::TargetChanged, 13));
+    }
+    let after: String = inside.query_one(rows, &[]).await.unwrap().get(0);
+    assert_eq!(after, before);
+}
+
+/// The program as users start it, against a server of its own.
+mod program {
+    use super::*;
+    use crate::run_support::Database;
+    use crate::run_support::binary::{Ended, Program};
+    use crate::run_support::patterns::{Pattern, SHOP};
+
+    fn form(name: &str) -> Pattern {
+        *crate::run_support::patterns::ALL.iter().find(|pattern| pattern.name == name).unwrap()
+    }
+
+    async fn until(client: &tokio_postgres::Client, question: &str) {
+        for _ in 0..3_000 {
+            if client.query_one(question, &[]).await.unwrap().get(0) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never true: {question}");
+    }
+
+    fn signal(child: &std::process::Child, name: &str) {
+        let sent = std::process::Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    const WAITS: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'wesley/%'
+        AND datname = current_database() AND wait_event_type = 'Lock')";
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_runner_that_was_away_and_wakes_up_writes_nothing() {
+        for major in end_majors() {
+            let database = Database::create("asleep", major, SHOP).await;
+            let (holder, other) = (database.session().await, database.session().await);
+            holder.batch_execute("BEGIN; SELECT FROM orders").await.unwrap();
+            let program = Program::new(&database.url(), "asleep", form("rows_of_a_new_column").change);
+            let first = program.start("apply");
+            until(&other, WAITS).await;
+            signal(&first, "STOP");
+            // As a server does that has lost sight of the first one's node.
+            other
+                .batch_execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                     WHERE application_name = 'wesley/asleep' AND datname = current_database()",
+                )
+                .await
+                .unwrap();
+            holder.batch_execute("COMMIT").await.unwrap();
+            let second = program.run("apply", None);
+            assert_eq!(second.code, Some(0), "{major}: {}", second.stderr);
+            let ledger: String = database.ask("SELECT max(epoch) || ' ' || max(updated_at) FROM wesley.runs").await;
+            signal(&first, "CONT");
+            let first = Ended::from(first.wait_with_output().unwrap());
+            assert_eq!(first.code, Some(20), "{major}: {}", first.stderr);
+            assert_eq!(first.last()["result"], "Fenced", "{major}: {}", first.last());
+            let after: String = database.ask("SELECT max(epoch) || ' ' || max(updated_at) FROM wesley.runs").await;
+            assert_eq!(after, ledger, "{major}");
+            assert!(database.ask::<bool>(form("rows_of_a_new_column").holds).await, "{major}");
+            database.drop().await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_two_started_at_once_one_is_told_to_come_again() {
+        let major = *end_majors().last().unwrap();
+        let database = Database::create("two", major, SHOP).await;
+        let (holder, other) = (database.session().await, database.session().await);
+        holder.batch_execute("BEGIN; SELECT FROM orders").await.unwrap();
+        let program = Program::new(&database.url(), "two", form("column_instant").change);
+        let first = program.start("apply");
+        until(&other, WAITS).await;
+        let second = program.run("apply", None);
+        assert_eq!(second.code, Some(20), "{}", second.stderr);
+        assert_eq!((second.last()["result"].as_str(), second.breach().as_str()), (Some("DatabaseBusy"), ""));
+        holder.batch_execute("COMMIT").await.unwrap();
+        let first = Ended::from(first.wait_with_output().unwrap());
+        assert_eq!(first.code, Some(0), "{}", first.stderr);
+        assert!(database.ask::<bool>(form("column_instant").holds).await);
+        database.drop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_somebody_changed_by_hand_in_the_middle_is_named_and_can_be_corrected() {
+        for major in end_majors() {
+            let form = form("rows_of_a_new_column");
+            let database = Database::create("by_hand", major, SHOP).await;
+            let program = Program::new(&database.url(), "by_hand", form.change);
+            assert_eq!(program.run("apply", Some("cursor-opened")).code, None);
+            database.client.batch_execute("ALTER TABLE orders DROP COLUMN x").await.unwrap();
+            let stopped = program.run("apply", None);
+            assert_eq!(stopped.code, Some(13), "{major}: {}", stopped.stderr);
+            assert_eq!(stopped.last()["result"], "ObjectDiffers");
+            assert!(stopped.stderr.contains("\"x\"") && stopped.stderr.contains("run it again"), "{}", stopped.stderr);
+            database.client.batch_execute("ALTER TABLE orders ADD COLUMN x int").await.unwrap();
+            let done = program.run("apply", None);
+            assert_eq!(done.code, Some(0), "{major}: {}", done.stderr);
+            assert!(database.ask::<bool>(form.holds).await, "{major}");
+            database.drop().await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_statement_that_somebody_cancels_is_tried_again() {
+        for major in end_majors() {
+            let database = Database::create("cancel_one", major, SHOP).await;
+            let (holder, other) = (database.session().await, database.session().await);
+            holder.batch_execute("BEGIN; UPDATE orders SET note = 'x' WHERE id = 7").await.unwrap();
+            let form = form("index");
+            let program = Program::new(&database.url(), "cancel", form.change);
+            let child = program.start("apply");
+            // Index builds wait for the holder; the first one is cancelled.
+            until(
+                &other,
+                "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE datname = current_database()
+                                          AND phase LIKE 'waiting%')",
+            )
+            .await;
+            let cancel = "SELECT count(*) > 0 FROM (SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index
+                                                    WHERE datname = current_database()) c";
+            assert!(other.query_one(cancel, &[]).await.unwrap().get::<_, bool>(0));
+            holder.batch_execute("COMMIT").await.unwrap();
+            let ended = Ended::from(child.wait_with_output().unwrap());
+            assert_eq!(ended.code, Some(0), "{major}: {}", ended.stderr);
+            assert!(database.ask::<bool>(form.holds).await, "{major}");
+            database.drop().await;
+        }
+    }
 }

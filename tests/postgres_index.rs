@@ -54,6 +54,11 @@ async fn duplicates_fail_the_step_leave_no_index_and_can_be_corrected() {
         assert_eq!((error.reason, error.exit().code()), (Reason::ConstraintViolated, 14), "{major}");
         assert_eq!(error.sqlstate.as_deref(), Some("23505"));
         assert!(error.message.contains("orders_note") && !error.message.contains("canary"), "{}", error.message);
+        assert!(
+            error.message.contains("1 key occurs more than once, the first in the rows at ctid ("),
+            "{}",
+            error.message
+        );
         assert_eq!(database.ask::<String>(INDEXES).await, "", "{major}");
         database.client.batch_execute("UPDATE orders SET note = id").await.unwrap();
         let outcome = database.apply("d", &unique()).await;
@@ -180,4 +185,48 @@ async fn a_detach_that_stopped_half_way_is_finished() {
         assert!(database.ask::<bool>(gone).await);
         database.drop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_rebuild_left_behind_is_removed_by_the_next() {
+    for major in end_majors() {
+        let setup = format!("{}; CREATE INDEX orders_note ON orders (note)", shop(30));
+        let database = Database::create("rebuilt", major, &setup).await;
+        let before = database.picture().await;
+        let (holder, other) = (database.session().await, database.session().await);
+        holder.batch_execute("BEGIN; UPDATE orders SET amount = 1 WHERE id = 1").await.unwrap();
+        other.batch_execute("SET lock_timeout = '50ms'").await.unwrap();
+        for _ in 0..2 {
+            other.batch_execute("REINDEX INDEX CONCURRENTLY orders_note").await.unwrap_err();
+        }
+        holder.batch_execute("ROLLBACK").await.unwrap();
+        assert!(database.ask::<String>(INDEXES).await.contains("orders_note_ccnew"), "{major}: nothing is left behind");
+        let rebuild = step("001", Stage::Expand, concurrent("REINDEX INDEX CONCURRENTLY public.orders_note"))
+            .locks(&[("public.orders", LockMode::ShareUpdateExclusive)]);
+        assert_eq!(database.apply("r", &plan("r", vec![rebuild])).await.ending, Ok(Ending::Done), "{major}");
+        assert_eq!(database.picture().await, before, "{major}");
+        database.drop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_waits_tells_its_phase() {
+    let major = *end_majors().last().unwrap();
+    let database = Database::create("phase", major, &shop(30)).await;
+    database.client.batch_execute("UPDATE orders SET note = id").await.unwrap();
+    let holder = database.session().await;
+    holder.batch_execute("BEGIN; UPDATE orders SET amount = 1 WHERE id = 1").await.unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    let seen = std::sync::atomic::AtomicBool::new(false);
+    let look = |progress: &wesley::run::Progress| {
+        let phase = progress.detail.as_deref().unwrap_or_default();
+        if phase.starts_with("waiting for writers") && !seen.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            assert_eq!((progress.state, progress.blockers.len()), (ProgressState::Waiting, 1));
+            tokio::task::block_in_place(|| runtime.block_on(holder.batch_execute("COMMIT"))).unwrap();
+        }
+    };
+    let outcome = database.apply_with("p", &unique(), &Options::default(), &look).await;
+    assert_eq!(outcome.ending, Ok(Ending::Done));
+    assert!(seen.into_inner());
+    database.drop().await;
 }

@@ -145,6 +145,19 @@ async fn a_missing_privilege_is_named_with_the_statement_that_grants_it() {
     let error = wesley::run::apply(&guest, "r", request_rows, &Options::default(), &()).await.ending.unwrap_err();
     assert!(error.message.contains("GRANT UPDATE ON orders TO run_guest"), "{}", error.message);
 
+    let needs = plan(
+        "n",
+        vec![
+            step("001", Stage::Expand, transaction(&["CREATE TABLE public.remarks (id int)"])),
+            step("002", Stage::Expand, transaction(&["INSERT INTO customers VALUES (99, 'x')"])),
+        ],
+    );
+    let request_needs = wesley::run::Request::Start(Box::new(needs));
+    admin.batch_execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").await.unwrap();
+    let error = wesley::run::apply(&guest, "n", request_needs, &Options::default(), &()).await.ending.unwrap_err();
+    assert!(error.message.contains("GRANT CREATE ON SCHEMA public TO run_guest"), "{}", error.message);
+    assert!(error.message.contains("GRANT INSERT ON customers TO run_guest"), "{}", error.message);
+
     // The ledger is the guest's now: another role could be tricked by what stands in it.
     let error = database.apply("o", &add_column()).await.ending.unwrap_err();
     assert_eq!(error.reason, Reason::MissingPrivilege);

@@ -3,13 +3,15 @@
 use std::io::{IsTerminal, Write};
 
 use super::{
-    ApplyArgs, DatabaseArgs, Failure, Format, RollbackArgs, catalog, input, plan, print, print_json, progress,
+    ApplyArgs, DatabaseArgs, Failure, Format, HoldArgs, RollbackArgs, catalog, input, plan, print, print_json, progress,
 };
 use crate::catalog::introspect::introspect;
 use crate::exit::Exit;
 use crate::plan::{Plan, explain, source_digest};
 use crate::run::connect::Settings;
-use crate::run::{self, Options, Request, RunOutcome, RunRow, RunState, interrupt_on_signals};
+use crate::run::{
+    self, BackfillOptions, Holds, Options, Request, RunOutcome, RunRow, RunState, interrupt_on_signals,
+};
 
 /// Plans and executes all stages under a name; resumes what was cut off.
 pub(super) async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
@@ -32,7 +34,7 @@ pub(super) async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
             Request::Start(Box::new(plan))
         }
     };
-    let options = options()?;
+    let options = with_holds(options()?, &args.holds)?;
     let outcome = run::apply(&settings, &args.name, request, &options, &progress::observer(args.format)).await;
     end(&outcome)
 }
@@ -109,6 +111,24 @@ fn options() -> Result<Options, Failure> {
     let interrupt = interrupt_on_signals()
         .map_err(|error| Failure::new(Exit::Defect, format!("cannot listen for signals: {error}")))?;
     Ok(Options { interrupt, ..Options::default() })
+}
+
+fn with_holds(options: Options, args: &HoldArgs) -> Result<Options, Failure> {
+    let numbers = [args.hold_standby_seconds, args.nice];
+    if numbers.iter().any(|number| !number.is_finite() || *number < 0.0)
+        || args.hold_slot_bytes.min(args.hold_wal_bytes) < 0
+    {
+        return Err(Failure::new(Exit::Usage, "limits of --hold-... and --nice are 0 or more"));
+    }
+    let limit = |bytes: i64| Some(bytes).filter(|bytes| *bytes > 0);
+    let holds = Holds {
+        standby_seconds: Some(args.hold_standby_seconds).filter(|seconds| *seconds > 0.0),
+        slot_bytes: limit(args.hold_slot_bytes),
+        wal_bytes_per_second: limit(args.hold_wal_bytes),
+        query: args.hold_query.clone(),
+        ..options.holds
+    };
+    Ok(Options { holds, backfill: BackfillOptions { nice: args.nice, ..options.backfill }, ..options })
 }
 
 fn next(run: &RunRow) -> &str {

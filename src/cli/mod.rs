@@ -161,6 +161,8 @@ struct ApplyArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    #[command(flatten)]
+    holds: HoldArgs,
     /// Name in the ledger: 1 to 200 of letters, digits, `.`, `_`, `-`.
     #[arg(long)]
     name: String,
@@ -170,6 +172,26 @@ struct ApplyArgs {
     /// Output format; JSON is one progress object a line, the last one the result.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+}
+
+/// When backfills wait between two batches. 0 is without limit.
+#[derive(Args)]
+struct HoldArgs {
+    /// Wait while a standby is so many seconds behind.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    hold_standby_seconds: f64,
+    /// Wait while a replication slot retains so many bytes of WAL.
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 30)]
+    hold_slot_bytes: i64,
+    /// Wait while the server writes more WAL in a second.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    hold_wal_bytes: i64,
+    /// Wait while this query gives true.
+    #[arg(long, value_name = "SQL")]
+    hold_query: Option<String>,
+    /// Pause after each batch, as a multiple of the batch's duration.
+    #[arg(long, value_name = "FACTOR", default_value_t = 0.0)]
+    nice: f64,
 }
 
 /// What is undone.

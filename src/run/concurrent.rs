@@ -8,13 +8,14 @@ use std::time::Duration;
 use super::context::{Context, Unit};
 use super::error::{Fault, Reason, RunError, ServerError};
 use super::failpoint::{Boundary, hit};
+use super::index_repair;
 use super::ledger::{Slot, steps};
 use super::locks;
 use super::probe::{self, Probe};
 use super::progress::ProgressState;
 use super::retry::{Attempts, Manner, gentle_slice};
 use super::sqlstate::{Class, classify};
-use super::watch::{Blocker, Watch};
+use super::watch::{Seen, Watch};
 use crate::plan::{Concurrent, IndexProbe, Postcondition};
 use crate::sql::quote;
 
@@ -22,12 +23,17 @@ use crate::sql::quote;
 pub(super) async fn run(context: &mut Context<'_>, unit: &Unit<'_>, concurrent: &Concurrent) -> Result<(), RunError> {
     let mut attempts = context.attempts(Manner::Gentle);
     loop {
-        let Err(fault) = attempt(context, unit, concurrent, &attempts).await else {
+        let Err(mut fault) = attempt(context, unit, concurrent, &attempts).await else {
             return Ok(());
         };
-        if let Fault::Server(error) = &fault
+        if let Fault::Server(error) = &mut fault
             && classify(&error.sqlstate) == Class::Data
         {
+            if let Postcondition::IndexValid(index) = unit.postcondition
+                && let Some(places) = index_repair::duplicates(context.session.client(), index).await
+            {
+                error.message = format!("{}: {places}", error.message);
+            }
             clean_up(context, unit, concurrent).await;
         }
         context.recover(unit, &mut attempts, fault).await?;
@@ -63,6 +69,10 @@ async fn attempt(
     hit(Boundary::AfterIntent);
     if let Some(repair) = repair.flatten() {
         send(context, unit, &repair, attempts).await?;
+        hit(Boundary::AfterRepair);
+    }
+    for left in index_repair::leftovers(client, &concurrent.statement).await? {
+        send(context, unit, &format!("DROP INDEX CONCURRENTLY IF EXISTS {left}"), attempts).await?;
         hit(Boundary::AfterRepair);
     }
     let half_done = begun && matches!(unit.postcondition, Postcondition::Query(_));
@@ -120,8 +130,14 @@ async fn send(context: &Context<'_>, unit: &Unit<'_>, statement: &str, attempts:
         attempts.left().max(gentle_slice(session.server.deadlock_timeout))
     };
     session.statement(session.client().batch_execute(&format!("SET lock_timeout = {}", patience.as_millis()))).await?;
-    let watch = Watch { after: Duration::from_millis(500), every: Duration::from_secs(1), yield_after: None };
-    let told = |blockers: &[Blocker]| context.tell(unit, ProgressState::Waiting, (0, None), blockers.to_vec());
+    let watch =
+        Watch { after: Duration::from_millis(500), every: Duration::from_secs(1), yield_after: None, phases: true };
+    let told = |seen: &Seen| {
+        let state = if seen.blockers.is_empty() { ProgressState::Running } else { ProgressState::Waiting };
+        let rows = seen.phase.as_ref().map_or((0, None), |phase| (phase.rows, phase.of));
+        let detail = seen.phase.as_ref().map(|phase| phase.text.clone());
+        context.tell_more(unit, state, rows, seen.blockers.clone(), detail);
+    };
     let sent = session.watched(session.client().batch_execute(statement), Some(watch), told).await;
     // For the short statements of the ledger.
     let reset = session.client().batch_execute("SET lock_timeout = '5s'").await;

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::error::{Fault, Reason, RunError, ServerError};
+use super::failpoint::{Boundary, hit};
 use super::ledger::{RunKey, Slot, runs, steps};
 use super::options::Options;
 use super::progress::{Observer, Progress, ProgressState};
 use super::retry::{Attempts, Manner, Next};
 use super::session::Session;
 use super::sqlstate::{self, Class};
-use super::watch::{Blocker, Watch, name_blockers};
+use super::watch::{Blocker, Seen, Watch, name_blockers};
 use crate::plan::{Action, Blocks, Postcondition, Step};
 
 /// One thing to do and where it is recorded: a step, or one action of a step's undo.
@@ -29,6 +30,11 @@ impl<'a> Unit<'a> {
     /// The step itself.
     pub fn forward(step: &'a Step) -> Self {
         Self { step, slot: Slot::Forward, action: &step.action, postcondition: &step.postcondition }
+    }
+
+    /// Whether the plan knew what it does: then its simulation found every object that it names.
+    pub fn foreseeable(&self) -> bool {
+        self.step.locks.iter().all(|lock| lock.relation != "*")
     }
 
     /// How its locks meet the application.
@@ -77,6 +83,18 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     /// Tells about a unit.
     pub fn tell(&self, unit: &Unit<'_>, state: ProgressState, rows: (i64, Option<i64>), blockers: Vec<Blocker>) {
+        self.tell_more(unit, state, rows, blockers, None);
+    }
+
+    /// Tells about a unit, and why it is held or what it is doing.
+    pub fn tell_more(
+        &self,
+        unit: &Unit<'_>,
+        state: ProgressState,
+        rows: (i64, Option<i64>),
+        blockers: Vec<Blocker>,
+        detail: Option<String>,
+    ) {
         self.observer.progress(&Progress {
             step: Some(unit.step.id.clone()),
             stage: Some(unit.step.stage),
@@ -84,9 +102,11 @@ impl Context<'_> {
             rows_done: rows.0,
             rows_total: rows.1,
             elapsed_milliseconds: milliseconds(self.started.elapsed()),
+            detail,
             blockers,
             summary: None,
         });
+        hit(Boundary::Reported);
     }
 
     /// Starts counting the tries of a unit.
@@ -102,16 +122,20 @@ impl Context<'_> {
                 every: (attempts.slice() / 4).max(Duration::from_millis(50)),
                 // One lock at a time is bounded by the slice; what several add up to is bounded here.
                 yield_after: (!long).then(|| attempts.slice() + Duration::from_millis(50)),
+                phases: false,
             },
-            Manner::Gentle => {
-                Watch { after: Duration::from_millis(500), every: Duration::from_secs(1), yield_after: None }
-            }
+            Manner::Gentle => Watch {
+                after: Duration::from_millis(500),
+                every: Duration::from_secs(1),
+                yield_after: None,
+                phases: false,
+            },
         }
     }
 
     /// Runs one statement and tells who makes it wait.
     pub async fn execute(&self, unit: &Unit<'_>, sql: &str, watch: Watch) -> Result<(), Fault> {
-        let told = |blockers: &[Blocker]| self.tell(unit, ProgressState::Waiting, (0, None), blockers.to_vec());
+        let told = |seen: &Seen| self.tell(unit, ProgressState::Waiting, (0, None), seen.blockers.clone());
         self.session.watched(self.session.client().batch_execute(sql), Some(watch), told).await
     }
 
@@ -164,6 +188,19 @@ impl Context<'_> {
             attempts.blockers.clone_from(&blockers);
         }
         match attempts.after(class, self.session.yielded()) {
+            Next::GiveUp if self.tally.changed && unit.foreseeable() && sqlstate::is_about_names(&error.sqlstate) => {
+                Err(RunError {
+                    sqlstate: Some(error.sqlstate.clone()),
+                    ..RunError::new(
+                        Reason::ObjectDiffers,
+                        format!(
+                            "{}: the schema is not as the steps before have left it, somebody has changed it; undo \
+                             that, then run it again to go on from here",
+                            error.message
+                        ),
+                    )
+                })
+            }
             Next::GiveUp => Err(self.refused(error)),
             Next::Spent => Err(RunError {
                 sqlstate: Some(error.sqlstate.clone()),

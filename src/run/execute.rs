@@ -19,6 +19,7 @@ use super::outcome::{Ending, RunOutcome};
 use super::preflight;
 use super::privileges;
 use super::progress::{Observer, ProgressState};
+use super::restore_point;
 use super::rollback;
 use super::session::Session;
 use super::transaction;
@@ -66,6 +67,7 @@ async fn forward(
 ) -> Result<Ending, RunError> {
     require_name(name)?;
     let session = Session::open(settings, name, options).await?;
+    hit(Boundary::Connected);
     let mut context = Context {
         session,
         run: RunKey { name: name.to_owned(), epoch: 0 },
@@ -108,6 +110,7 @@ async fn take(context: &mut Context<'_>, request: Request) -> Result<Taken, Faul
     let (client, server) = (context.session.client(), &context.session.server);
     let name = context.run.name.clone();
     schema::prepare(client, &server.identity.database).await?;
+    hit(Boundary::LedgerPrepared);
     let recorded = runs::find(client, &name).await?;
     if let Some(recorded) = &recorded {
         require_same_database(context, recorded)?;
@@ -135,6 +138,7 @@ async fn take(context: &mut Context<'_>, request: Request) -> Result<Taken, Faul
             require_source(&name, &recorded, &request)?;
             require_plan(context, &recorded, &request)?;
             context.run = runs::take_over(client, &name, RunState::Running).await?;
+            hit(Boundary::TakenOver);
             context.tally.changed = !untouched;
             Ok(Taken::Ready(Box::new(recorded.plan)))
         }
@@ -255,7 +259,7 @@ async fn walk(context: &mut Context<'_>, plan: &Plan) -> Result<Ending, RunError
             context.tally.resumed_at = Some(step.id.clone());
         }
         let unit = Unit::forward(step);
-        if let Err(error) = execute(context, &unit).await {
+        if let Err(error) = guarded(context, &unit).await {
             let error = error.at(&step.id);
             context.tell(&unit, ProgressState::Failed, (0, None), Vec::new());
             return Err(error);
@@ -265,6 +269,17 @@ async fn walk(context: &mut Context<'_>, plan: &Plan) -> Result<Ending, RunError
     }
     hit(Boundary::BeforeFinish);
     Ok(Ending::Done)
+}
+
+/// Runs a step, after a restore point where it is wanted.
+async fn guarded(context: &mut Context<'_>, unit: &Unit<'_>) -> Result<(), RunError> {
+    if restore_point::is_wanted(unit.step) {
+        let mut attempts = context.attempts(unit.manner());
+        while let Err(fault) = restore_point::make(context, unit).await {
+            context.recover(unit, &mut attempts, fault).await?;
+        }
+    }
+    execute(context, unit).await
 }
 
 /// Runs one unit of work until it is recorded as done.

@@ -14,6 +14,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 )]
 #[strum(serialize_all = "kebab-case")]
 pub enum Boundary {
+    /// Connected, with the advisory lock; nothing is written.
+    Connected,
+    /// The ledger's tables are made or brought up to date.
+    LedgerPrepared,
+    /// The run's row and its steps are written, not committed.
+    RunWritten,
+    /// A recorded run is taken over by this process.
+    TakenOver,
+    /// Progress has been told.
+    Reported,
     /// The run's row and its steps are recorded; no step has started.
     RunRecorded,
     /// A transaction step has begun its transaction.
@@ -52,6 +62,10 @@ pub enum Boundary {
     BackfillRecorded,
     /// A check has been answered.
     CheckAnswered,
+    /// A restore point is made and recorded.
+    RestorePoint,
+    /// A table has been vacuumed between two batches.
+    Vacuumed,
     /// A rollback is recorded as begun.
     RollbackRecorded,
     /// A step is recorded as undone.

@@ -81,6 +81,8 @@ pub struct Options {
     pub planned_earlier: bool,
     /// Backfills.
     pub backfill: BackfillOptions,
+    /// When backfills wait.
+    pub holds: Holds,
     /// Cancelled to stop the run: the running statement is cancelled and rolled back.
     pub interrupt: CancellationToken,
 }
@@ -100,6 +102,42 @@ pub struct BackfillOptions {
     pub nice: f64,
 }
 
+/// Limits over which a backfill waits between two batches; `None`: never for that.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Holds {
+    /// Seconds that a standby is behind.
+    pub standby_seconds: Option<f64>,
+    /// Bytes of WAL that a standby has not replayed.
+    pub standby_bytes: Option<i64>,
+    /// Bytes of WAL that a replication slot retains.
+    pub slot_bytes: Option<i64>,
+    /// WAL segments that are not archived yet.
+    pub archive_segments: Option<i64>,
+    /// Bytes of WAL that the server writes in a second.
+    pub wal_bytes_per_second: Option<i64>,
+    /// Whether it waits while others wait for a lock on the table.
+    pub lock_waiters: bool,
+    /// Dead rows for each live one, over which the table is vacuumed; over four times as many it waits.
+    pub dead_ratio: Option<f64>,
+    /// A query; it waits while that gives one row with true.
+    pub query: Option<String>,
+}
+
+impl Default for Holds {
+    fn default() -> Self {
+        Self {
+            standby_seconds: Some(30.0),
+            standby_bytes: Some(1 << 30),
+            slot_bytes: Some(16 << 30),
+            archive_segments: Some(42),
+            wal_bytes_per_second: None,
+            lock_waiters: true,
+            dead_ratio: Some(0.25),
+            query: None,
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -112,6 +150,7 @@ impl Default for Options {
             short_statement: Duration::from_secs(5),
             planned_earlier: false,
             backfill: BackfillOptions::default(),
+            holds: Holds::default(),
             interrupt: CancellationToken::new(),
         }
     }

@@ -119,6 +119,7 @@ impl RunOutcome {
             rows_done: self.rows_done,
             rows_total: None,
             elapsed_milliseconds: milliseconds(self.duration),
+            detail: None,
             blockers: Vec::new(),
             summary: Some(self.summary()),
         });

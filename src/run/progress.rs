@@ -37,6 +37,9 @@ pub struct Progress {
     pub rows_total: Option<i64>,
     /// Since the run started.
     pub elapsed_milliseconds: i64,
+    /// Why it is held, or what it is doing, for people; left out when there is nothing to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// Sessions that hold the lock it waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blockers: Vec<Blocker>,

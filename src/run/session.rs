@@ -16,7 +16,7 @@ use super::connect::Settings;
 use super::error::{Fault, Reason, RunError};
 use super::options::Options;
 use super::preflight::{self, Server};
-use super::watch::{self, Blocker, Watch};
+use super::watch::{self, Blocker, Seen, Watch};
 
 /// A connected runner.
 pub(super) struct Session {
@@ -161,12 +161,12 @@ impl Session {
     }
 
     /// Waits for a statement that may wait for locks, and looks at who holds them meanwhile. `told` is called with
-    /// the blockers of each look that saw some.
+    /// each look that saw something.
     pub async fn watched<T>(
         &self,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
         watch: Option<Watch>,
-        told: impl Fn(&[Blocker]),
+        told: impl Fn(&Seen),
     ) -> Result<T, Fault> {
         if self.interrupt.is_cancelled() {
             return Err(Fault::Interrupted);
@@ -191,20 +191,23 @@ impl Session {
     }
 
     /// Never returns: is dropped when the statement ends.
-    async fn look_on(&self, watch: Option<Watch>, told: impl Fn(&[Blocker])) {
+    async fn look_on(&self, watch: Option<Watch>, told: impl Fn(&Seen)) {
         let (Some(watch), Some(watcher)) = (watch, &self.watcher) else {
             return std::future::pending().await;
         };
         tokio::time::sleep(watch.after).await;
         loop {
-            let Ok(seen) = watch::look(watcher, self.pid, watch.yield_after.is_some()).await else {
+            let Ok(seen) = watch::look(watcher, self.pid, &watch).await else {
                 return std::future::pending().await;
             };
+            if !seen.blockers.is_empty() || seen.phase.is_some() {
+                told(&seen);
+            }
+            let waiting = seen.waiting_for_us;
             if !seen.blockers.is_empty() {
-                told(&seen.blockers);
                 *self.seen() = seen.blockers;
             }
-            if watch.yield_after.is_some_and(|limit| seen.waiting_for_us >= limit) {
+            if watch.yield_after.is_some_and(|limit| waiting >= limit) {
                 self.yielded.store(true, Ordering::Relaxed);
                 // Our own statement goes first; the application's is let through.
                 let _ = watcher.query("SELECT pg_catalog.pg_cancel_backend($1)", &[&self.pid]).await;

@@ -37,6 +37,14 @@ pub(super) fn classify(sqlstate: &str) -> Class {
     }
 }
 
+/// Whether the server misses an object, or meets one where there should be none.
+pub(super) fn is_about_names(sqlstate: &str) -> bool {
+    matches!(
+        sqlstate,
+        "42P01" | "42703" | "42704" | "42883" | "3F000" | "42P07" | "42701" | "42710" | "42723" | "42P06" | "42809"
+    )
+}
+
 /// SQLSTATE, condition and the identifiers in question. DETAIL, HINT, CONTEXT and any primary message that may
 /// quote a value or an author's text are left out.
 pub(super) fn describe(error: &DbError) -> String {

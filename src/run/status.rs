@@ -45,6 +45,10 @@ pub struct RunRow {
     pub plan_digest: String,
     /// Digest of the author's SQL.
     pub source_digest: String,
+    /// Restore point made before the first step without a complete way back; null where none was made.
+    pub restore_point: Option<String>,
+    /// Its place in the WAL.
+    pub restore_lsn: Option<String>,
     /// What a rollback at this moment would be; null once rolled back.
     pub rollback: Option<RollbackState>,
     /// The plan.
@@ -52,13 +56,15 @@ pub struct RunRow {
     pub plan: Plan,
 }
 
+// `to_jsonb` because a ledger of an earlier version lacks the columns.
 const RUNS: &str = "\
 SELECT r.name, r.reason, r.sqlstate, r.step, r.plan_digest,
        to_char(r.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
        to_char(greatest(r.updated_at, max(c.updated_at), max(s.finished_at)) AT TIME ZONE 'UTC',
                'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
        to_char(r.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
-       coalesce(sum(greatest(s.rows_done, c.rows_done)), 0)::bigint
+       coalesce(sum(greatest(s.rows_done, c.rows_done)), 0)::bigint,
+       to_jsonb(r) ->> 'restore_point', to_jsonb(r) ->> 'restore_lsn'
 FROM wesley.runs r
 LEFT JOIN wesley.steps s ON s.run = r.name
 LEFT JOIN wesley.cursors c ON c.run = r.name AND c.step = s.id AND c.slot = -1
@@ -104,6 +110,8 @@ async fn read(client: &Client, name: Option<&str>) -> Result<Vec<RunRow>, Fault>
             finished_at: row.try_get(7)?,
             sqlstate: row.try_get(2)?,
             failed_step: row.try_get(3)?,
+            restore_point: row.try_get(9)?,
+            restore_lsn: row.try_get(10)?,
             plan_digest: row.try_get(4)?,
             source_digest: recorded.source_digest,
             rollback: (recorded.state != RunState::RolledBack).then(|| rollback::state(&recorded.plan, &records)),

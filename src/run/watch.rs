@@ -50,6 +50,8 @@ pub(super) struct Watch {
     pub every: Duration,
     /// Cancel our own statement once another session has waited for us this long.
     pub yield_after: Option<Duration>,
+    /// Ask how far an index build is.
+    pub phases: bool,
 }
 
 /// What a look saw.
@@ -59,6 +61,19 @@ pub(super) struct Seen {
     pub blockers: Vec<Blocker>,
     /// Longest time that another session has been waiting for us.
     pub waiting_for_us: Duration,
+    /// How far the index build of the watched session is.
+    pub phase: Option<Phase>,
+}
+
+/// A line of `pg_stat_progress_create_index`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Phase {
+    /// The phase as the server names it, and how far it is.
+    pub text: String,
+    /// Rows done in this phase.
+    pub rows: i64,
+    /// Rows of this phase; `None` where it counts something else.
+    pub of: Option<i64>,
 }
 
 // `usesysid` is null for autovacuum workers and visible to everybody, `backend_type` is not.
@@ -75,8 +90,24 @@ SELECT coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart) * 1000),
 FROM pg_catalog.pg_locks l
 WHERE NOT l.granted AND l.pid <> $1 AND l.waitstart IS NOT NULL AND $1 = ANY (pg_catalog.pg_blocking_pids(l.pid))";
 
+const PHASE: &str = "\
+SELECT phase, blocks_done, blocks_total, tuples_done, tuples_total, partitions_done, partitions_total
+FROM pg_catalog.pg_stat_progress_create_index WHERE pid = $1";
+
+async fn phase(client: &Client, pid: i32) -> Result<Option<Phase>, tokio_postgres::Error> {
+    let Some(row) = client.query_opt(PHASE, &[&pid]).await? else { return Ok(None) };
+    let Some(name) = row.try_get::<_, Option<String>>(0)? else { return Ok(None) };
+    let number = |index: usize| row.try_get::<_, Option<i64>>(index).map(Option::unwrap_or_default);
+    let (blocks, rows) = ((number(1)?, number(2)?), (number(3)?, number(4)?));
+    let text = match blocks {
+        (done, total) if total > 0 => format!("{name}, {done} of {total} blocks"),
+        _ => name,
+    };
+    Ok(Some(Phase { text, rows: rows.0, of: (rows.1 > 0).then_some(rows.1) }))
+}
+
 /// One look at the session `pid`.
-pub(super) async fn look(client: &Client, pid: i32, waiters: bool) -> Result<Seen, tokio_postgres::Error> {
+pub(super) async fn look(client: &Client, pid: i32, watch: &Watch) -> Result<Seen, tokio_postgres::Error> {
     let rows = client.query(LOOK, &[&pid]).await?;
     let blockers = rows
         .iter()
@@ -90,8 +121,9 @@ pub(super) async fn look(client: &Client, pid: i32, waiters: bool) -> Result<See
             })
         })
         .collect::<Result<_, tokio_postgres::Error>>()?;
-    let mut seen = Seen { blockers, waiting_for_us: Duration::ZERO };
-    if waiters {
+    let phase = if watch.phases { phase(client, pid).await? } else { None };
+    let mut seen = Seen { blockers, waiting_for_us: Duration::ZERO, phase };
+    if watch.yield_after.is_some() {
         let milliseconds: i64 = client.query_one(WAITERS, &[&pid]).await?.try_get(0)?;
         seen.waiting_for_us = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
     }

@@ -2,9 +2,13 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod application;
+pub mod binary;
+pub mod patterns;
 pub mod plans;
 pub mod proxy;
 pub mod server;
+pub mod state;
 
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
@@ -15,7 +19,7 @@ use wesley::plan::Plan;
 use wesley::run::connect::Settings;
 use wesley::run::{Observer, Options, Progress, Request, RunOutcome, apply, rollback};
 
-const OWNER: &str = "run_owner";
+pub const OWNER: &str = "run_owner";
 
 /// The majors to test; the ends of the range by default where a test is long.
 pub fn majors() -> Vec<u16> {
@@ -58,7 +62,7 @@ pub struct Database {
 impl Database {
     /// Creates it anew and runs `setup` as the owner.
     pub async fn create(test: &str, major: u16, setup: &str) -> Self {
-        let name = format!("run_{test}");
+        let name = format!("exe_{test}");
         let admin = connect(&url(major, "postgres", "postgres")).await;
         admin
             .batch_execute(&format!(

@@ -51,6 +51,38 @@ impl Server {
         server
     }
 
+    /// A streaming standby of this server, on a port of its own.
+    pub async fn standby(&self) -> Self {
+        let folder = tempfile::Builder::new().prefix("run-standby").tempdir_in("/tmp").unwrap();
+        chown(folder.path(), Some(self.owner.0), Some(self.owner.1)).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut standby = Self { port, bin: self.bin.clone(), owner: self.owner, folder, child: None };
+        let copied = standby
+            .command("pg_basebackup")
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &self.port.to_string(),
+                "-U",
+                "postgres",
+                "-R",
+                "-X",
+                "stream",
+                "-c",
+                "fast",
+            ])
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        let file = standby.data().join("postgresql.conf");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{text}\nport = {port}\n")).unwrap();
+        standby.launch();
+        standby.admin("postgres").await;
+        standby
+    }
+
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -78,6 +110,10 @@ impl Server {
             Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
     }
 
     pub fn url(&self, user: &str, database: &str) -> String {

@@ -38,7 +38,7 @@ pub(super) fn create(context: &Context<'_>) -> Option<Vec<Piece>> {
     if table.relation.kind != RelationKind::PartitionedTable || !range.inh {
         return Some(vec![concurrently(context, index, &name, table.name)?.into()]);
     }
-    let mut tree = Tree { context, index, after, root: name.clone(), pieces: Vec::new() };
+    let mut tree = Tree { context, index, after, above: Vec::new(), pieces: Vec::new() };
     tree.parent(&name, table)?;
     Some(tree.pieces)
 }
@@ -84,7 +84,8 @@ struct Tree<'c, 'a> {
     context: &'c Context<'a>,
     index: &'c IndexStmt,
     after: &'c Catalog,
-    root: Name,
+    /// From the root to the index whose parts are being made.
+    above: Vec<Name>,
     pieces: Vec<Piece>,
 }
 
@@ -100,9 +101,11 @@ impl<'a> Tree<'_, 'a> {
             )
             .into(),
         );
+        self.above.push(name.clone());
         for partition in self.context.look.children(table.name) {
             self.partition(name, *partition)?;
         }
+        self.above.pop();
         Some(())
     }
 
@@ -132,8 +135,11 @@ impl<'a> Tree<'_, 'a> {
                 format!("Makes index {name} a part of {parent}"),
                 format!("ALTER INDEX {parent} ATTACH PARTITION {name}"),
             )
-            // A part cannot be taken out again: the whole index goes, and what is left is not there any more.
-            .undone_by(UndoSource::Statements(vec![format!("DROP INDEX IF EXISTS {}", self.root)]))
+            // A part cannot be taken out again: the whole index goes, from the root down, because what is not yet a
+            // part of the root does not go with it; and what is left is not there any more.
+            .undone_by(UndoSource::Statements(
+                self.above.iter().map(|index| format!("DROP INDEX IF EXISTS {index}")).collect(),
+            ))
             .into(),
         );
         Some(())

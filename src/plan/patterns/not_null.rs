@@ -12,8 +12,9 @@ use pg_query::protobuf::{AlterTableType, ConstrType};
 
 use super::foreign_key::validate_draft;
 use super::parts;
-use crate::catalog::{ConstraintKind, Name};
-use crate::plan::draft::{Draft, Piece};
+use crate::catalog::{ConstraintKind, Name, RelationKind};
+use crate::plan::analyze::Rel;
+use crate::plan::draft::{Draft, Piece, UndoSource};
 use crate::plan::expand::Context;
 use crate::plan::model::{Check, Stage};
 use crate::plan::names;
@@ -54,7 +55,7 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
     let after = context.after()?.relations.get(table.name)?;
     let new = after.constraints.iter().find(of_column)?;
     let inherit = if new.no_inherit { " NO INHERIT" } else { "" };
-    drafts.push(Draft::sql(
+    let add = Draft::sql(
         Stage::Expand,
         "add-not-null",
         format!(
@@ -68,9 +69,32 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
             quote::ident(&new.name),
             quote::ident(&column)
         ),
-    ));
+    );
+    drafts.push(match undo_of_parts(context, &alter, &new.name, of_column) {
+        Some(statements) => add.undone_by(UndoSource::Statements(statements)),
+        None => add,
+    });
     drafts.push(validate_draft(table.name, &new.name));
     Some(drafts.into_iter().map(Piece::from).collect())
+}
+
+/// What takes the constraint away from a partitioned table. A primary key that a partition gets afterwards makes the
+/// partition's constraint its own, and its removal does not take that back: then it would outlive its parent's.
+fn undo_of_parts<'a>(
+    context: &Context<'a>,
+    alter: &parts::Alter<'a>,
+    name: &str,
+    of_column: impl Fn(&&crate::catalog::Constraint) -> bool + Copy,
+) -> Option<Vec<String>> {
+    if alter.only || alter.table.relation.kind != RelationKind::PartitionedTable {
+        return None;
+    }
+    let drop = |table: &Name, only: bool| {
+        format!("{} DROP CONSTRAINT IF EXISTS {}", parts::alter_prefix(table, only), quote::ident(name))
+    };
+    let had_none = |leaf: &Rel<'_>| !leaf.relation.constraints.iter().any(|constraint| of_column(&constraint));
+    let leaves = context.look.leaves(alter.table).into_iter().filter(had_none);
+    Some(std::iter::once(drop(alter.table.name, false)).chain(leaves.map(|leaf| drop(leaf.name, true))).collect())
 }
 
 fn look(table: &Name, only: bool, column: &str) -> Draft {

@@ -5,9 +5,11 @@
 
 mod batch;
 mod culprit;
+mod hold;
 mod pace;
 mod statement;
 mod table;
+mod vacuum;
 
 use std::time::{Duration, Instant};
 
@@ -35,6 +37,7 @@ struct Work {
     cursor: Cursor,
     pace: Pace,
     prepared: Prepared,
+    watch: hold::Watch,
 }
 
 /// Runs it until it is recorded as done.
@@ -94,7 +97,8 @@ async fn open(context: &Context<'_>, unit: &Unit<'_>, spec: &Backfill) -> Result
     require_same_table(spec, &table, &cursor)?;
     let prepared = prepare(context, spec, &table, &cursor).await?;
     let pace = Pace::new(options, cursor.batch_size.min(options.most));
-    Ok(Work { table, cursor, pace, prepared })
+    let watch = hold::Watch::new(cursor.rows_done);
+    Ok(Work { table, cursor, pace, prepared, watch })
 }
 
 /// Whether the rows are gone through by blocks in shares although there is a key. Only where the filter tells what
@@ -207,6 +211,8 @@ async fn step(
     work: &mut Work,
     attempts: &mut Attempts,
 ) -> Result<(), Fault> {
+    let rows = (work.cursor.rows_done, work.cursor.rows_total);
+    work.watch.pass(context, unit, spec, &work.table, rows).await?;
     let limits = limits(context, spec, work, attempts);
     let began = Instant::now();
     work.cursor.batch_size = work.pace.size();

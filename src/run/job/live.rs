@@ -136,6 +136,7 @@ fn take(steps: &mut [StepStatus], progress: &Progress, began: &mut (String, i64)
     let said = progress.summary.as_ref().and_then(|summary| summary.message.clone());
     step.message = match state {
         StepState::Waiting if !progress.blockers.is_empty() => Some(name_blockers(&progress.blockers)),
+        StepState::Waiting | StepState::Running => progress.detail.clone(),
         StepState::Failed => said.or_else(|| step.message.take()),
         _ => None,
     }
@@ -162,6 +163,7 @@ mod tests {
             rows_done,
             rows_total: None,
             elapsed_milliseconds: elapsed,
+            detail: None,
             blockers: Vec::new(),
             summary: None,
         }

@@ -7,6 +7,7 @@ use tokio_postgres::{Client, Row};
 use super::{RunKey, assert_written, corrupt};
 use crate::plan::{Plan, TargetIdentity};
 use crate::run::error::{Fault, Reason, RunError};
+use crate::run::failpoint::{Boundary, hit};
 
 /// State of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr, strum::Display)]
@@ -86,10 +87,10 @@ pub(in crate::run) async fn create(
                  VALUES ($1, (SELECT coalesce(max(epoch), 0) + 1 FROM wesley.runs), 'running', $2, $3, $4, $5, $6)
                  ON CONFLICT (name) DO UPDATE SET
                      (epoch, state, plan_digest, source_digest, plan, system_identifier, database_oid, application,
-                      started_at, updated_at, finished_at, reason, sqlstate, step)
+                      started_at, updated_at, finished_at, reason, sqlstate, step, restore_point, restore_lsn)
                    = (excluded.epoch, excluded.state, excluded.plan_digest, excluded.source_digest, excluded.plan,
                       excluded.system_identifier, excluded.database_oid, excluded.application,
-                      now(), now(), NULL, NULL, NULL, NULL)
+                      now(), now(), NULL, NULL, NULL, NULL, NULL, NULL)
                  RETURNING r.epoch",
                 &[
                     &name,
@@ -110,6 +111,7 @@ pub(in crate::run) async fn create(
                 &[&name, &ids, &epoch],
             )
             .await?;
+        hit(Boundary::RunWritten);
         client.batch_execute("COMMIT").await?;
         Ok::<_, Fault>(epoch)
     };
@@ -156,6 +158,18 @@ pub(in crate::run) async fn assert_ours(client: &Client, run: &RunKey, steps_don
         .into());
     }
     assert_written(run, u64::from(epoch == run.epoch))
+}
+
+/// Records the run's restore point.
+pub(in crate::run) async fn restore_point(client: &Client, run: &RunKey, name: &str, place: &str) -> Result<(), Fault> {
+    let rows = client
+        .execute(
+            "UPDATE wesley.runs SET restore_point = $3, restore_lsn = $4, updated_at = now()
+             WHERE name = $1 AND epoch = $2",
+            &[&run.name, &run.epoch, &name, &place],
+        )
+        .await?;
+    assert_written(run, rows)
 }
 
 /// Records how the run ended.

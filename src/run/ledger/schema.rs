@@ -6,7 +6,8 @@ use crate::run::error::{Fault, Reason, RunError};
 use crate::run::preflight;
 
 /// In order; each is run once, in one transaction with its number. Never edit one that was released: add another.
-const MIGRATIONS: [&str; 1] = ["\
+const MIGRATIONS: [&str; 2] = [
+    "\
 CREATE TABLE wesley.runs (
     name text PRIMARY KEY,
     epoch bigint NOT NULL,
@@ -65,7 +66,12 @@ CREATE TABLE wesley.cursors (
     PRIMARY KEY (run, step, slot),
     FOREIGN KEY (run, step) REFERENCES wesley.steps (run, id) ON DELETE CASCADE
 );
-COMMENT ON TABLE wesley.cursors IS 'Where a backfill is; moved in the transaction of each batch.';"];
+COMMENT ON TABLE wesley.cursors IS 'Where a backfill is; moved in the transaction of each batch.';",
+    "\
+ALTER TABLE wesley.runs ADD COLUMN restore_point text, ADD COLUMN restore_lsn text;
+COMMENT ON COLUMN wesley.runs.restore_point IS 'Name of the restore point made before the first step without a \
+complete way back.';",
+];
 
 /// Whether the ledger exists here.
 pub(in crate::run) async fn exists(client: &Client) -> Result<bool, tokio_postgres::Error> {

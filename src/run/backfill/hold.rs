@@ -1,0 +1,238 @@
+//! Why a backfill waits between two batches: signs of a server or of replicas that cannot keep up.
+//!
+//! Any one sign holds it. A sign that the role may not see, or the server does not have, holds nothing.
+
+use std::time::{Duration, Instant};
+
+use super::table::Table;
+use super::{statement, vacuum};
+use crate::plan::Backfill;
+use crate::run::context::{Context, Unit};
+use crate::run::error::Fault;
+use crate::run::options::Holds;
+use crate::run::progress::ProgressState;
+
+/// How often the signs are looked at.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What was seen; `None`: cannot be seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Signs {
+    /// Longest `replay_lag` of a standby, in seconds.
+    pub standby_seconds: Option<f64>,
+    /// Most WAL that a standby has not replayed.
+    pub standby_bytes: Option<i64>,
+    /// Most WAL that a replication slot retains.
+    pub slot_bytes: Option<i64>,
+    /// Name of a slot that is about to lose WAL it needs.
+    pub slot_in_danger: Option<String>,
+    /// WAL segments not archived yet.
+    pub archive_segments: Option<i64>,
+    /// Bytes of WAL written by everybody since the last look, a second.
+    pub wal_bytes_per_second: Option<i64>,
+    /// Sessions that wait for a lock on the table.
+    pub lock_waiters: i64,
+    /// Dead rows for each live one.
+    pub dead_ratio: Option<f64>,
+    /// Whether the given query says so.
+    pub query: bool,
+}
+
+/// The watch over one backfill.
+pub(super) struct Watch {
+    looked: Option<Instant>,
+    wal: Option<(i64, Instant)>,
+    /// Rows changed when the table was vacuumed last.
+    vacuumed_at: i64,
+}
+
+// Everything in one look. Columns of other roles' sessions are null without `pg_monitor`.
+const LOOK: &str = "\
+SELECT (SELECT extract(epoch FROM max(replay_lag))::float8 FROM pg_stat_replication),
+       (SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::bigint FROM pg_stat_replication),
+       (SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn))::bigint FROM pg_replication_slots
+        WHERE wal_status IS DISTINCT FROM 'lost'),
+       (SELECT min(slot_name)::text FROM pg_replication_slots WHERE wal_status = 'unreserved'),
+       CASE WHEN current_setting('archive_mode') <> 'off' THEN (
+           SELECT (pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')
+                   / (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size'))::bigint
+                - ('x' || substr(last_archived_wal, 9, 8))::bit(32)::bigint
+                  * (4294967296 / (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size'))
+                - ('x' || substr(last_archived_wal, 17, 8))::bit(32)::bigint
+           FROM pg_stat_archiver WHERE last_archived_wal ~ '^[0-9A-F]{24}$') END,
+       pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint,
+       (SELECT count(*) FROM pg_locks
+        WHERE locktype = 'relation' AND NOT granted AND relation = $1::bigint::oid
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
+       pg_stat_get_dead_tuples($1::bigint::oid)::float8 / greatest(pg_stat_get_live_tuples($1::bigint::oid), 1)";
+
+impl Watch {
+    pub fn new(rows_done: i64) -> Self {
+        Self { looked: None, wal: None, vacuumed_at: rows_done }
+    }
+
+    /// Returns when no sign holds the backfill any more; vacuums the table where that is what helps.
+    pub async fn pass(
+        &mut self,
+        context: &Context<'_>,
+        unit: &Unit<'_>,
+        spec: &Backfill,
+        table: &Table,
+        rows: (i64, Option<i64>),
+    ) -> Result<(), Fault> {
+        let mut held: Option<Instant> = None;
+        loop {
+            if self.looked.is_some_and(|looked| looked.elapsed() < EVERY) {
+                return Ok(());
+            }
+            let signs = self.look(context, table).await?;
+            self.looked = Some(Instant::now());
+            if vacuum::is_due(&signs, &context.options.holds, rows, self.vacuumed_at) {
+                context.tell_more(unit, ProgressState::Running, rows, Vec::new(), Some("vacuuming".to_owned()));
+                vacuum::run(context, spec).await?;
+                self.vacuumed_at = rows.0;
+            }
+            let Some(reason) = judge(&signs, &context.options.holds, &statement::table(spec)) else {
+                return Ok(());
+            };
+            let since = held.get_or_insert_with(Instant::now).elapsed().as_secs();
+            let detail = format!("held for {since} s: {reason}");
+            context.tell_more(unit, ProgressState::Waiting, rows, Vec::new(), Some(detail));
+            context.session.pause(EVERY).await?;
+        }
+    }
+
+    async fn look(&mut self, context: &Context<'_>, table: &Table) -> Result<Signs, Fault> {
+        let client = context.session.client();
+        let row = match context.session.statement(client.query_one(LOOK, &[&table.relation])).await {
+            Ok(row) => row,
+            // Managed servers hide this and that: then nothing is seen.
+            Err(Fault::Server(error)) => {
+                tracing::debug!(sqlstate = error.sqlstate, "signs of load cannot be read");
+                return Ok(Signs { query: asked(context).await?, ..Signs::default() });
+            }
+            Err(fault) => return Err(fault),
+        };
+        let position: i64 = row.try_get(5)?;
+        let before = self.wal.replace((position, Instant::now()));
+        Ok(Signs {
+            standby_seconds: row.try_get(0)?,
+            standby_bytes: row.try_get(1)?,
+            slot_bytes: row.try_get(2)?,
+            slot_in_danger: row.try_get(3)?,
+            archive_segments: row.try_get(4)?,
+            wal_bytes_per_second: before.and_then(|(from, at)| rate(position - from, at.elapsed())),
+            lock_waiters: row.try_get(6)?,
+            dead_ratio: row.try_get(7)?,
+            query: asked(context).await?,
+        })
+    }
+}
+
+fn rate(bytes: i64, during: Duration) -> Option<i64> {
+    let milliseconds = i64::try_from(during.as_millis()).ok().filter(|milliseconds| *milliseconds > 0)?;
+    Some(bytes.saturating_mul(1_000) / milliseconds)
+}
+
+/// What the given query says. One that fails holds the backfill: whoever gave it counts on it.
+async fn asked(context: &Context<'_>) -> Result<bool, Fault> {
+    let Some(query) = &context.options.holds.query else { return Ok(false) };
+    let client = context.session.client();
+    client.batch_execute("BEGIN READ ONLY; SET LOCAL statement_timeout = '5s'").await?;
+    let answer = context.session.statement(client.query(query.as_str(), &[])).await;
+    context.session.roll_back().await;
+    match answer {
+        Ok(rows) => Ok(crate::run::check::is_true(&rows)),
+        Err(Fault::Server(error)) => {
+            tracing::warn!(sqlstate = error.sqlstate, "the query that holds a backfill fails");
+            Ok(true)
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The first sign that is over its limit, in words.
+fn judge(signs: &Signs, limits: &Holds, table: &str) -> Option<String> {
+    let over = |seen: Option<i64>, limit: Option<i64>| seen.zip(limit).filter(|(seen, limit)| seen > limit);
+    let megabytes = |bytes: i64| bytes / (1 << 20);
+    if let Some((seen, limit)) = signs.standby_seconds.zip(limits.standby_seconds).filter(|(seen, limit)| seen > limit)
+    {
+        return Some(format!("a standby is {seen:.0} s behind, more than {limit:.0} s"));
+    }
+    if let Some((seen, limit)) = over(signs.standby_bytes, limits.standby_bytes) {
+        let (seen, limit) = (megabytes(seen), megabytes(limit));
+        return Some(format!("a standby is {seen} MiB behind, more than {limit} MiB"));
+    }
+    if let Some(slot) = &signs.slot_in_danger {
+        return Some(format!("the replication slot {slot} is about to lose WAL that it needs"));
+    }
+    if let Some((seen, limit)) = over(signs.slot_bytes, limits.slot_bytes) {
+        let (seen, limit) = (megabytes(seen), megabytes(limit));
+        return Some(format!("a replication slot retains {seen} MiB of WAL, more than {limit} MiB"));
+    }
+    if let Some((seen, limit)) = over(signs.archive_segments, limits.archive_segments) {
+        return Some(format!("{seen} WAL segments are not archived yet, more than {limit}"));
+    }
+    if let Some((seen, limit)) = over(signs.wal_bytes_per_second, limits.wal_bytes_per_second) {
+        let (seen, limit) = (megabytes(seen), megabytes(limit));
+        return Some(format!("the server writes {seen} MiB of WAL a second, more than {limit} MiB"));
+    }
+    if signs.lock_waiters > 0 && limits.lock_waiters {
+        return Some(format!("{} sessions wait for a lock on {table}", signs.lock_waiters));
+    }
+    if let Some((seen, limit)) = signs.dead_ratio.zip(limits.dead_ratio).filter(|(seen, limit)| *seen > limit * 4.0) {
+        return Some(format!(
+            "{table} has {seen:.1} dead rows for each live one, more than {:.1}, and vacuum cannot remove them: look for \
+             old transactions, prepared ones and replication slots",
+            limit * 4.0
+        ));
+    }
+    signs.query.then(|| "the given query says so".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(signs: &Signs) -> Option<String> {
+        judge(signs, &Holds::default(), "public.t")
+    }
+
+    #[test]
+    fn nothing_seen_holds_nothing() {
+        assert_eq!(reason(&Signs::default()), None);
+    }
+
+    #[test]
+    fn each_sign_has_its_reason() {
+        let none = Signs::default();
+        for (signs, says) in [
+            (Signs { standby_seconds: Some(1e6), ..none.clone() }, "a standby is 1000000 s behind"),
+            (Signs { standby_bytes: Some(1 << 40), ..none.clone() }, "1048576 MiB behind"),
+            (Signs { slot_bytes: Some(1 << 40), ..none.clone() }, "retains 1048576 MiB"),
+            (Signs { slot_in_danger: Some("s".into()), ..none.clone() }, "slot s is about to lose"),
+            (Signs { archive_segments: Some(1_000), ..none.clone() }, "1000 WAL segments"),
+            (Signs { lock_waiters: 2, ..none.clone() }, "2 sessions wait for a lock on public.t"),
+            (Signs { dead_ratio: Some(9.0), ..none.clone() }, "9.0 dead rows"),
+            (Signs { query: true, ..none.clone() }, "the given query"),
+        ] {
+            assert!(reason(&signs).is_some_and(|reason| reason.contains(says)), "{signs:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_below_its_limit_passes() {
+        let signs = Signs {
+            standby_seconds: Some(0.1),
+            standby_bytes: Some(1),
+            slot_bytes: Some(1),
+            archive_segments: Some(1),
+            wal_bytes_per_second: Some(i64::MAX),
+            dead_ratio: Some(0.3),
+            ..Signs::default()
+        };
+        assert_eq!(reason(&signs), None);
+        let limited = Holds { wal_bytes_per_second: Some(1 << 20), ..Holds::default() };
+        assert!(judge(&signs, &limited, "t").is_some());
+    }
+}

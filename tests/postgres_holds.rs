@@ -1,0 +1,149 @@
+//! Why a backfill waits: each sign holds it with its reason, and it goes on when the sign is gone. Vacuum in between.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod run_support;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use run_support::plans::*;
+use run_support::server::Server;
+use run_support::{Database, end_majors};
+use wesley::plan::{Plan, Stage};
+use wesley::run::connect::Settings;
+use wesley::run::{Ending, Holds, Options, Progress, ProgressState, Reason, Request, apply};
+
+fn fill() -> Plan {
+    plan("f", vec![step("001-fill", Stage::Backfill, backfill("t", &["k"], ("n", "k"), None))])
+}
+
+const TABLE: &str = "CREATE TABLE t (k integer PRIMARY KEY, n integer);
+    INSERT INTO t SELECT g FROM generate_series(1, 5000) g";
+
+/// Runs something on another session when the backfill is held for a reason that `says` this.
+struct Release<'a> {
+    says: &'a str,
+    sql: &'a str,
+    client: tokio_postgres::Client,
+    runtime: tokio::runtime::Handle,
+    held: AtomicUsize,
+    done: AtomicBool,
+}
+
+impl<'a> Release<'a> {
+    fn new(says: &'a str, sql: &'a str, client: tokio_postgres::Client) -> Self {
+        let runtime = tokio::runtime::Handle::current();
+        Self { says, sql, client, runtime, held: AtomicUsize::new(0), done: AtomicBool::new(false) }
+    }
+}
+
+impl wesley::run::Observer for Release<'_> {
+    fn progress(&self, progress: &Progress) {
+        let detail = progress.detail.as_deref().unwrap_or_default();
+        if progress.state != ProgressState::Waiting || !detail.contains(self.says) {
+            return;
+        }
+        assert!(detail.starts_with("held for "), "{detail}");
+        // Held more than once, so that holding on is what is tested.
+        if self.held.fetch_add(1, Ordering::SeqCst) == 1 && !self.done.swap(true, Ordering::SeqCst) {
+            tokio::task::block_in_place(|| self.runtime.block_on(self.client.batch_execute(self.sql))).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_of_ones_own_holds_it() {
+    for major in end_majors() {
+        let setup = format!("{TABLE}; CREATE TABLE busy (since timestamptz); INSERT INTO busy VALUES (now())");
+        let database = Database::create("hold_query", major, &setup).await;
+        let release = Release::new("the given query says so", "DELETE FROM busy", database.session().await);
+        let query = Some("SELECT EXISTS (SELECT FROM busy)".to_owned());
+        let options = Options { holds: Holds { query, ..Holds::default() }, ..Options::default() };
+        assert_eq!(database.apply_with("h", &fill(), &options, &release).await.ending, Ok(Ending::Done), "{major}");
+        assert!(release.done.into_inner(), "{major}: not held");
+        database.drop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_lock_on_the_table_is_let_through() {
+    let major = *end_majors().last().unwrap();
+    let database = Database::create("hold_waiters", major, TABLE).await;
+    let (holder, waiter, looker) = (database.session().await, database.session().await, database.session().await);
+    holder.batch_execute("BEGIN; SELECT FROM t LIMIT 1").await.unwrap();
+    let waits = tokio::spawn(async move {
+        waiter.batch_execute("ALTER TABLE t SET (fillfactor = 90); ALTER TABLE t ADD c int").await
+    });
+    for _ in 0..500 {
+        let waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 't'::regclass)";
+        if looker.query_one(waiting, &[]).await.unwrap().get(0) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let release = Release::new("wait for a lock on public.t", "COMMIT", holder);
+    let ending = database.apply_with("h", &fill(), &Options::default(), &release).await.ending;
+    assert_eq!(ending, Ok(Ending::Done));
+    assert!(release.done.into_inner(), "not held");
+    waits.await.unwrap().unwrap();
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_stays_behind_holds_it_until_it_has_caught_up() {
+    for major in end_majors() {
+        let primary = Server::start(major, "").await;
+        primary.shop("CREATE TABLE t (k integer PRIMARY KEY, n integer); INSERT INTO t SELECT g FROM generate_series(1, 60000) g").await;
+        // What an ordinary role may not see holds nothing: it is given the right to see.
+        primary.admin("shop").await.batch_execute("GRANT pg_monitor TO owner").await.unwrap();
+        let standby = primary.standby().await;
+        let paused = standby.admin("shop").await;
+        paused.batch_execute("SELECT pg_wal_replay_pause()").await.unwrap();
+        let release = Release::new("a standby is", "SELECT pg_wal_replay_resume()", paused);
+        let holds = Holds { standby_bytes: Some(1 << 20), standby_seconds: None, ..Holds::default() };
+        let options = Options { holds, ..Options::default() };
+        let settings = Settings::from_url(&primary.url("owner", "shop")).unwrap();
+        let outcome = apply(&settings, "h", Request::Start(Box::new(fill())), &options, &release).await;
+        assert_eq!(outcome.ending, Ok(Ending::Done), "{major}");
+        assert!(release.done.into_inner(), "{major}: not held");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_vacuumed_in_between_so_that_it_does_not_double() {
+    let major = *end_majors().last().unwrap();
+    let setup = "CREATE TABLE t (k integer PRIMARY KEY, n integer, filler text) WITH (autovacuum_enabled = off);
+        INSERT INTO t SELECT g, 0, repeat('x', 200) FROM generate_series(1, 300000) g; CREATE INDEX t_n ON t (n)";
+    let database = Database::create("hold_vacuum", major, setup).await;
+    database.client.batch_execute("VACUUM ANALYZE t").await.unwrap();
+    let before: i64 = database.ask("SELECT pg_relation_size('t')").await;
+    // An index has the column: every new version goes to another page.
+    assert_eq!(database.apply("v", &fill()).await.ending, Ok(Ending::Done));
+    let (after, vacuums): (i64, i64) = (
+        database.ask("SELECT pg_relation_size('t')").await,
+        database.ask("SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 't'").await,
+    );
+    assert!(vacuums > 1, "{vacuums} vacuums, one of them before");
+    assert!(after * 10 < before * 18, "{before} bytes have become {after}");
+    let right: bool = database.ask("SELECT bool_and(n = k) FROM t").await;
+    assert!(right);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_backfill_can_be_interrupted_and_resumed() {
+    let major = *end_majors().last().unwrap();
+    let database = Database::create("hold_stop", major, TABLE).await;
+    let holds = Holds { query: Some("SELECT true".into()), ..Holds::default() };
+    let options = Options { holds, ..Options::default() };
+    let token = options.interrupt.clone();
+    let stop = |progress: &Progress| {
+        if progress.detail.as_deref().is_some_and(|detail| detail.starts_with("held for")) {
+            token.cancel();
+        }
+    };
+    let error = database.apply_with("h", &fill(), &options, &stop).await.ending.unwrap_err();
+    assert_eq!((error.reason, error.exit().code()), (Reason::Interrupted, 75));
+    assert_eq!(database.apply("h", &fill()).await.ending, Ok(Ending::Done));
+    database.drop().await;
+}
