@@ -135,7 +135,7 @@ async fn a_server_without_room_is_tried_again_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_promoted_in_the_place_of_the_primary_is_gone_on_with() {
     for major in end_majors() {
-        let primary = Server::start(major, "").await;
+        let mut primary = Server::start(major, "").await;
         primary.shop(&shop(3_000)).await;
         let standby = primary.standby().await;
         let url = format!(

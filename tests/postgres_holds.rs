@@ -66,33 +66,9 @@ async fn a_query_of_ones_own_holds_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_a_lock_on_the_table_is_let_through() {
-    let major = *end_majors().last().unwrap();
-    let database = Database::create("hold_waiters", major, TABLE).await;
-    let (holder, waiter, looker) = (database.session().await, database.session().await, database.session().await);
-    holder.batch_execute("BEGIN; SELECT FROM t LIMIT 1").await.unwrap();
-    let waits = tokio::spawn(async move {
-        waiter.batch_execute("ALTER TABLE t SET (fillfactor = 90); ALTER TABLE t ADD c int").await
-    });
-    for _ in 0..500 {
-        let waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 't'::regclass)";
-        if looker.query_one(waiting, &[]).await.unwrap().get(0) {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    let release = Release::new("wait for a lock on public.t", "COMMIT", holder);
-    let ending = database.apply_with("h", &fill(), &Options::default(), &release).await.ending;
-    assert_eq!(ending, Ok(Ending::Done));
-    assert!(release.done.into_inner(), "not held");
-    waits.await.unwrap().unwrap();
-    database.drop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_standby_that_stays_behind_holds_it_until_it_has_caught_up() {
     for major in end_majors() {
-        let primary = Server::start(major, "").await;
+        let mut primary = Server::start(major, "").await;
         primary.shop("CREATE TABLE t (k integer PRIMARY KEY, n integer); INSERT INTO t SELECT g FROM generate_series(1, 60000) g").await;
         // What an ordinary role may not see holds nothing: it is given the right to see.
         primary.admin("shop").await.batch_execute("GRANT pg_monitor TO owner").await.unwrap();

@@ -51,33 +51,22 @@ impl Server {
         server
     }
 
-    /// A streaming standby of this server, on a port of its own.
-    pub async fn standby(&self) -> Self {
+    /// A streaming standby of this server, on a port of its own. The server is stopped for the copy.
+    pub async fn standby(&mut self) -> Self {
         let folder = tempfile::Builder::new().prefix("run-standby").tempdir_in("/tmp").unwrap();
         chown(folder.path(), Some(self.owner.0), Some(self.owner.1)).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut standby = Self { port, bin: self.bin.clone(), owner: self.owner, folder, child: None };
-        let copied = standby
-            .command("pg_basebackup")
-            .args([
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &self.port.to_string(),
-                "-U",
-                "postgres",
-                "-R",
-                "-X",
-                "stream",
-                "-c",
-                "fast",
-            ])
-            .output()
-            .unwrap();
-        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        self.stop("INT");
+        let copied = Command::new("cp").arg("-a").arg(self.data()).arg(standby.data()).status().unwrap();
+        assert!(copied.success());
+        self.launch();
+        self.admin("postgres").await;
         let file = standby.data().join("postgresql.conf");
         let text = std::fs::read_to_string(&file).unwrap();
-        std::fs::write(&file, format!("{text}\nport = {port}\n")).unwrap();
+        let primary = format!("host=127.0.0.1 port={} user=postgres", self.port);
+        std::fs::write(&file, format!("{text}\nport = {port}\nprimary_conninfo = '{primary}'\n")).unwrap();
+        std::fs::write(standby.data().join("standby.signal"), "").unwrap();
         standby.launch();
         standby.admin("postgres").await;
         standby
