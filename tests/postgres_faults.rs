@@ -211,8 +211,9 @@ mod program {
         assert!(sent.unwrap().success());
     }
 
+    /// Watching who holds the table, from outside of the queue.
     const WAITS: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'wesley/%'
-        AND datname = current_database() AND wait_event_type = 'Lock')";
+        AND datname = current_database() AND query LIKE '%l.virtualtransaction%')";
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_runner_that_was_away_and_wakes_up_writes_nothing() {

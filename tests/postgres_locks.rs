@@ -26,7 +26,7 @@ fn two_tables() -> Plan {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_is_waited_for_in_slices_and_its_holder_named() {
+async fn a_lock_is_waited_for_and_its_holder_named() {
     for major in end_majors() {
         for way in [add_column(), two_tables()] {
             let database = Database::create("contended", major, &shop(10)).await;
@@ -36,7 +36,7 @@ async fn a_lock_is_waited_for_in_slices_and_its_holder_named() {
             let seen = AtomicU32::new(0);
             let release = |progress: &Progress| {
                 let named = progress.blockers.iter().any(|blocker| blocker.application == "shop");
-                // Several slices have to pass, so that giving up and trying again is what is tested.
+                // Several reports have to pass, so that waiting on is what is tested.
                 if progress.state == ProgressState::Waiting && named && seen.fetch_add(1, Ordering::SeqCst) == 4 {
                     tokio::task::block_in_place(|| runtime.block_on(holder.batch_execute("COMMIT"))).unwrap();
                 }
@@ -47,6 +47,45 @@ async fn a_lock_is_waited_for_in_slices_and_its_holder_named() {
             database.drop().await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_transaction_holds_the_table_nobody_stands_in_the_queue() {
+    for major in end_majors() {
+        let database = Database::create("outside", major, &shop(10)).await;
+        let (holder, other) = (database.session().await, database.session().await);
+        // A cursor that is open, as of a report or of pg_dump.
+        holder.batch_execute("BEGIN; DECLARE c CURSOR FOR SELECT * FROM orders; FETCH 1 FROM c").await.unwrap();
+        let (settings, options, recorder) = (database.settings(), Options::default(), Recorder::default());
+        let (request, told) = (wesley::run::Request::Start(Box::new(two_tables_and_a_column())), recorder.clone());
+        let run = tokio::spawn(async move { wesley::run::apply(&settings, "o", request, &options, &told).await });
+        let waits = |recorder: &Recorder| recorder.all().iter().any(|p| p.state == ProgressState::Waiting);
+        while !waits(&recorder) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        for _ in 0..100 {
+            let queued: i64 = other
+                .query_one("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass", &[])
+                .await
+                .unwrap()
+                .get(0);
+            assert_eq!(queued, 0, "{major}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(!run.is_finished());
+        holder.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(run.await.unwrap().ending, Ok(Ending::Done), "{major}");
+        database.drop().await;
+    }
+}
+
+fn two_tables_and_a_column() -> Plan {
+    let statements = transaction(&[
+        "ALTER TABLE orders ADD COLUMN a integer",
+        "ALTER TABLE orders ADD FOREIGN KEY (customer_id) REFERENCES customers NOT VALID",
+    ]);
+    let locks = [("public.customers", LockMode::ShareRowExclusive), ("public.orders", LockMode::AccessExclusive)];
+    plan("o", vec![step("001", Stage::Expand, statements).locks(&locks)])
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,6 +34,8 @@ pub(super) async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
             Request::Start(Box::new(plan))
         }
     };
+    // Parse trees of large files are many times as large as the files.
+    drop(input);
     let options = with_holds(options()?, &args.holds)?;
     let outcome = run::apply(&settings, &args.name, request, &options, &progress::observer(args.format)).await;
     end(&outcome)

@@ -21,6 +21,7 @@ mod preflight;
 mod privileges;
 mod probe;
 mod progress;
+mod queue;
 mod restore_point;
 mod retry;
 mod rollback;

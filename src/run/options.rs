@@ -146,7 +146,7 @@ impl Default for Options {
             busy_wait: Duration::from_secs(15),
             lock_budget: Duration::from_secs(600),
             reconnect_budget: Duration::from_secs(120),
-            blocking_slice: (Duration::from_millis(100), Duration::from_secs(1)),
+            blocking_slice: (Duration::from_millis(100), Duration::from_millis(500)),
             short_statement: Duration::from_secs(5),
             planned_earlier: false,
             backfill: BackfillOptions::default(),

@@ -6,6 +6,7 @@ use super::error::{Fault, RunError};
 use super::failpoint::{Boundary, hit};
 use super::ledger::steps;
 use super::locks;
+use super::queue;
 use super::retry::Attempts;
 use crate::plan::Transaction;
 
@@ -13,7 +14,11 @@ use crate::plan::Transaction;
 pub(super) async fn run(context: &mut Context<'_>, unit: &Unit<'_>, transaction: &Transaction) -> Result<(), RunError> {
     let mut attempts = context.attempts(unit.manner());
     loop {
-        let Err(fault) = attempt(context, unit, transaction, &attempts).await else {
+        let tried = match queue::stay_out(context, unit, &mut attempts).await {
+            Ok(()) => attempt(context, unit, transaction, &attempts).await,
+            Err(fault) => Err(fault),
+        };
+        let Err(fault) = tried else {
             return Ok(());
         };
         context.recover(unit, &mut attempts, fault).await?;

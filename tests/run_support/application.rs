@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
@@ -98,6 +98,12 @@ impl Application {
     }
 }
 
+/// The beginning of a range of ids that no other session of this process inserts from.
+fn range_of_ids() -> u64 {
+    static RANGES: AtomicU64 = AtomicU64::new(1);
+    1_000_000 * RANGES.fetch_add(1, Ordering::Relaxed)
+}
+
 async fn connect(url: &str) -> Client {
     let mut config = tokio_postgres::Config::from_str(url).expect("a URL");
     config.application_name("shop");
@@ -171,7 +177,7 @@ impl Session {
         };
         let texts: Vec<String> = [
             insert,
-            "DELETE FROM orders WHERE id = $1 AND customer_id = $2 AND id > 1000000",
+            "DELETE FROM orders WHERE id = $1 AND customer_id = $2 AND id >= 1000000",
             "UPDATE orders SET seen = seen + 1 WHERE id = $1 AND $2::bigint > 0",
             "SELECT * FROM orders WHERE id = $1 AND $2::bigint > 0",
             "SELECT id, seen FROM orders WHERE id = $1 AND $2::bigint > 0",
@@ -184,7 +190,7 @@ impl Session {
         for text in &texts {
             prepared.push(client.prepare_typed(text, PARAMETERS).await.expect(text));
         }
-        Self { client, prepared, texts, rows, next: 1_000_000 * (1 + number), seed: 42 + number * 7_919 }
+        Self { client, prepared, texts, rows, next: range_of_ids(), seed: 42 + number * 7_919 }
     }
 
     async fn work(mut self, stop: Arc<AtomicBool>, pause: Duration) -> Met {

@@ -33,7 +33,9 @@ impl Program {
     }
 
     fn command(&self, verb: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wesley"));
+        // Another build of the program, where one is given.
+        let program = std::env::var("WESLEY_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wesley").to_owned());
+        let mut command = Command::new(program);
         command
             .args([verb, "--yes", "--format", "json", "--name", &self.name])
             .env("DATABASE_URL", &self.url)

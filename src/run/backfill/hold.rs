@@ -14,6 +14,8 @@ use crate::run::progress::ProgressState;
 
 /// How often the signs are looked at.
 const EVERY: Duration = Duration::from_secs(1);
+/// After which a vacuum that did not help is tried again.
+const VACUUM_AGAIN: Duration = Duration::from_secs(30);
 
 /// What was seen; `None`: cannot be seen.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,8 +34,10 @@ pub(super) struct Signs {
     pub wal_bytes_per_second: Option<i64>,
     /// Sessions that wait for a lock on the table.
     pub lock_waiters: i64,
-    /// Dead rows for each live one.
+    /// Dead rows for each live one; `None` also when they are few.
     pub dead_ratio: Option<f64>,
+    /// Whether the table has been vacuumed since the last batch.
+    pub vacuumed: bool,
     /// Whether the given query says so.
     pub query: bool,
 }
@@ -64,7 +68,8 @@ SELECT (SELECT extract(epoch FROM max(replay_lag))::float8 FROM pg_stat_replicat
        (SELECT count(*) FROM pg_locks
         WHERE locktype = 'relation' AND NOT granted AND relation = $1::bigint::oid
           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
-       pg_stat_get_dead_tuples($1::bigint::oid)::float8 / greatest(pg_stat_get_live_tuples($1::bigint::oid), 1)";
+       CASE WHEN pg_stat_get_dead_tuples($1::bigint::oid) >= $2::bigint THEN
+           pg_stat_get_dead_tuples($1::bigint::oid)::float8 / greatest(pg_stat_get_live_tuples($1::bigint::oid), 1) END";
 
 impl Watch {
     pub fn new(rows_done: i64) -> Self {
@@ -81,17 +86,21 @@ impl Watch {
         rows: (i64, Option<i64>),
     ) -> Result<(), Fault> {
         let mut held: Option<Instant> = None;
+        let mut vacuumed: Option<Instant> = None;
         loop {
             if self.looked.is_some_and(|looked| looked.elapsed() < EVERY) {
                 return Ok(());
             }
-            let signs = self.look(context, table).await?;
+            let mut signs = self.look(context, table).await?;
             self.looked = Some(Instant::now());
-            if vacuum::is_due(&signs, &context.options.holds, rows, self.vacuumed_at) {
+            let again = vacuumed.is_some_and(|at| at.elapsed() >= VACUUM_AGAIN);
+            if again || vacuum::is_due(&signs, &context.options.holds, rows, self.vacuumed_at) {
                 context.tell_more(unit, ProgressState::Running, rows, Vec::new(), Some("vacuuming".to_owned()));
                 vacuum::run(context, spec).await?;
-                self.vacuumed_at = rows.0;
+                (self.vacuumed_at, vacuumed) = (rows.0, Some(Instant::now()));
+                signs = self.look(context, table).await?;
             }
+            signs.vacuumed = vacuumed.is_some();
             let Some(reason) = judge(&signs, &context.options.holds, &statement::table(spec)) else {
                 return Ok(());
             };
@@ -104,7 +113,7 @@ impl Watch {
 
     async fn look(&mut self, context: &Context<'_>, table: &Table) -> Result<Signs, Fault> {
         let client = context.session.client();
-        let row = match context.session.statement(client.query_one(LOOK, &[&table.relation])).await {
+        let row = match context.session.statement(client.query_one(LOOK, &[&table.relation, &vacuum::FEWEST])).await {
             Ok(row) => row,
             // Managed servers hide this and that: then nothing is seen.
             Err(Fault::Server(error)) => {
@@ -124,6 +133,7 @@ impl Watch {
             wal_bytes_per_second: before.and_then(|(from, at)| rate(position - from, at.elapsed())),
             lock_waiters: row.try_get(6)?,
             dead_ratio: row.try_get(7)?,
+            vacuumed: false,
             query: asked(context).await?,
         })
     }
@@ -180,7 +190,8 @@ fn judge(signs: &Signs, limits: &Holds, table: &str) -> Option<String> {
     if signs.lock_waiters > 0 && limits.lock_waiters {
         return Some(format!("{} sessions wait for a lock on {table}", signs.lock_waiters));
     }
-    if let Some((seen, limit)) = signs.dead_ratio.zip(limits.dead_ratio).filter(|(seen, limit)| *seen > limit * 4.0) {
+    let dead = signs.dead_ratio.zip(limits.dead_ratio).filter(|(seen, limit)| signs.vacuumed && *seen > limit * 4.0);
+    if let Some((seen, limit)) = dead {
         return Some(format!(
             "{table} has {seen:.1} dead rows for each live one, more than {:.1}, and vacuum cannot remove them: look for \
              old transactions, prepared ones and replication slots",
@@ -213,7 +224,7 @@ mod tests {
             (Signs { slot_in_danger: Some("s".into()), ..none.clone() }, "slot s is about to lose"),
             (Signs { archive_segments: Some(1_000), ..none.clone() }, "1000 WAL segments"),
             (Signs { lock_waiters: 2, ..none.clone() }, "2 sessions wait for a lock on public.t"),
-            (Signs { dead_ratio: Some(9.0), ..none.clone() }, "9.0 dead rows"),
+            (Signs { dead_ratio: Some(9.0), vacuumed: true, ..none.clone() }, "9.0 dead rows"),
             (Signs { query: true, ..none.clone() }, "the given query"),
         ] {
             assert!(reason(&signs).is_some_and(|reason| reason.contains(says)), "{signs:?}");
@@ -228,7 +239,8 @@ mod tests {
             slot_bytes: Some(1),
             archive_segments: Some(1),
             wal_bytes_per_second: Some(i64::MAX),
-            dead_ratio: Some(0.3),
+            // Not vacuumed yet: it may help.
+            dead_ratio: Some(9.0),
             ..Signs::default()
         };
         assert_eq!(reason(&signs), None);

@@ -51,7 +51,9 @@ impl Pace {
         let average = self.seconds_per_row.map_or(newest, |old| old + WEIGHT * (newest - old));
         self.seconds_per_row = Some(average);
         #[allow(clippy::cast_precision_loss)]
-        let factor = (self.options.target.as_secs_f64() / (average * self.size as f64)).clamp(0.5, 1.2);
+        let factor = (self.options.target.as_secs_f64() / (average * self.size as f64)).clamp(0.5, 2.0);
+        // Far from the target by leaps, near it by steps.
+        let factor = if factor > 1.2 && factor < 2.0 { 1.2 } else { factor };
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
         let next = (self.size as f64 * factor).ceil() as i64;
         self.size = next.clamp(self.options.least.min(self.options.most), self.options.most);
@@ -93,10 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn grows_by_a_fifth_and_shrinks_by_half_at_most() {
+    fn grows_twofold_and_shrinks_by_half_at_most() {
         let mut fast = pace(1_000);
         fast.committed(1_000, Duration::from_micros(1));
-        assert_eq!(fast.size(), 1_200);
+        assert_eq!(fast.size(), 2_000);
+        let mut near = pace(1_000);
+        near.committed(1_000, Duration::from_millis(100));
+        assert_eq!(near.size(), 1_200);
         let mut slow = pace(1_000);
         slow.committed(1_000, Duration::from_secs(60));
         assert_eq!(slow.size(), 500);

@@ -9,8 +9,8 @@ use crate::run::failpoint::{Boundary, hit};
 use crate::run::options::Holds;
 use crate::run::retry::gentle_slice;
 
-/// Rows that have to be changed since the last time at least: small tables are left to autovacuum.
-const FEWEST: i64 = 50_000;
+/// Rows that have to be changed since the last time, and to be dead, at least: small tables are left to autovacuum.
+pub(super) const FEWEST: i64 = 50_000;
 
 /// Whether dead rows are so many, and so many rows were changed since the last vacuum, that another one pays.
 pub(super) fn is_due(signs: &Signs, limits: &Holds, rows: (i64, Option<i64>), vacuumed_at: i64) -> bool {

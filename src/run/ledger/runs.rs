@@ -48,7 +48,7 @@ pub(in crate::run) struct Recorded {
 pub(in crate::run) async fn find(client: &Client, name: &str) -> Result<Option<Recorded>, Fault> {
     let row = client
         .query_opt(
-            "SELECT state, source_digest, plan, system_identifier, database_oid FROM wesley.runs WHERE name = $1",
+            "SELECT state, source_digest, plan::text, system_identifier, database_oid FROM wesley.runs WHERE name = $1",
             &[&name],
         )
         .await?;
@@ -57,11 +57,11 @@ pub(in crate::run) async fn find(client: &Client, name: &str) -> Result<Option<R
 
 fn recorded(row: &Row) -> Result<Recorded, Fault> {
     let state: String = row.try_get(0)?;
-    let plan: Json<serde_json::Value> = row.try_get(2)?;
+    let plan: &str = row.try_get(2)?;
     Ok(Recorded {
         state: state.parse().map_err(|_| corrupt("holds an unknown state of a run"))?,
         source_digest: row.try_get(1)?,
-        plan: serde_json::from_value(plan.0).map_err(|_| corrupt("holds a plan that cannot be read"))?,
+        plan: serde_json::from_str(plan).map_err(|_| corrupt("holds a plan that cannot be read"))?,
         target: TargetIdentity {
             system_identifier: row.try_get(3)?,
             database_oid: row.try_get(4)?,
