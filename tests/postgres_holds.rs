@@ -76,7 +76,8 @@ async fn a_standby_that_stays_behind_holds_it_until_it_has_caught_up() {
         let paused = standby.admin("shop").await;
         paused.batch_execute("SELECT pg_wal_replay_pause()").await.unwrap();
         let release = Release::new("a standby is", "SELECT pg_wal_replay_resume()", paused);
-        let holds = Holds { standby_bytes: Some(1 << 20), standby_seconds: None, ..Holds::default() };
+        let every = std::time::Duration::from_millis(20);
+        let holds = Holds { standby_bytes: Some(1 << 20), standby_seconds: None, every, ..Holds::default() };
         let options = Options { holds, ..Options::default() };
         let settings = Settings::from_url(&primary.url("owner", "shop")).unwrap();
         let outcome = apply(&settings, "h", Request::Start(Box::new(fill())), &options, &release).await;

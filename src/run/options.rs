@@ -105,6 +105,8 @@ pub struct BackfillOptions {
 /// Limits over which a backfill waits between two batches; `None`: never for that.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Holds {
+    /// How often the signs are looked at.
+    pub every: Duration,
     /// Seconds that a standby is behind.
     pub standby_seconds: Option<f64>,
     /// Bytes of WAL that a standby has not replayed.
@@ -126,6 +128,7 @@ pub struct Holds {
 impl Default for Holds {
     fn default() -> Self {
         Self {
+            every: Duration::from_secs(1),
             standby_seconds: Some(30.0),
             standby_bytes: Some(1 << 30),
             slot_bytes: Some(16 << 30),

@@ -65,7 +65,11 @@ impl Server {
         let file = standby.data().join("postgresql.conf");
         let text = std::fs::read_to_string(&file).unwrap();
         let primary = format!("host=127.0.0.1 port={} user=postgres", self.port);
-        std::fs::write(&file, format!("{text}\nport = {port}\nprimary_conninfo = '{primary}'\n")).unwrap();
+        std::fs::write(
+            &file,
+            format!("{text}\nport = {port}\nprimary_conninfo = '{primary}'\nmax_standby_streaming_delay = -1\n"),
+        )
+        .unwrap();
         std::fs::write(standby.data().join("standby.signal"), "").unwrap();
         standby.launch();
         standby.admin("postgres").await;

@@ -12,8 +12,6 @@ use crate::run::error::Fault;
 use crate::run::options::Holds;
 use crate::run::progress::ProgressState;
 
-/// How often the signs are looked at.
-const EVERY: Duration = Duration::from_secs(1);
 /// After which a vacuum that did not help is tried again.
 const VACUUM_AGAIN: Duration = Duration::from_secs(30);
 
@@ -87,8 +85,9 @@ impl Watch {
     ) -> Result<(), Fault> {
         let mut held: Option<Instant> = None;
         let mut vacuumed: Option<Instant> = None;
+        let every = context.options.holds.every;
         loop {
-            if self.looked.is_some_and(|looked| looked.elapsed() < EVERY) {
+            if self.looked.is_some_and(|looked| looked.elapsed() < every) {
                 return Ok(());
             }
             let mut signs = self.look(context, table).await?;
@@ -107,7 +106,7 @@ impl Watch {
             let since = held.get_or_insert_with(Instant::now).elapsed().as_secs();
             let detail = format!("held for {since} s: {reason}");
             context.tell_more(unit, ProgressState::Waiting, rows, Vec::new(), Some(detail));
-            context.session.pause(EVERY).await?;
+            context.session.pause(every).await?;
         }
     }
 
