@@ -9,9 +9,7 @@ use crate::catalog::introspect::introspect;
 use crate::exit::Exit;
 use crate::plan::{Plan, explain, source_digest};
 use crate::run::connect::Settings;
-use crate::run::{
-    self, BackfillOptions, Holds, Options, Request, RunOutcome, RunRow, RunState, interrupt_on_signals,
-};
+use crate::run::{self, BackfillOptions, Holds, Options, Request, RunOutcome, RunRow, RunState, interrupt_on_signals};
 
 /// Plans and executes all stages under a name; resumes what was cut off.
 pub(super) async fn apply(args: &ApplyArgs) -> Result<(), Failure> {

@@ -34,6 +34,7 @@ pub fn observer(format: Format) -> impl Fn(&Progress) + Send + Sync {
 fn is_news(last: Option<&Progress>, progress: &Progress) -> bool {
     let Some(last) = last else { return true };
     (&last.step, last.state) != (&progress.step, progress.state)
+        || last.detail.is_some() != progress.detail.is_some()
         || last.blockers.len() != progress.blockers.len()
         || progress.elapsed_milliseconds - last.elapsed_milliseconds >= PAUSE
 }
@@ -54,6 +55,9 @@ fn line(progress: &Progress) -> String {
         (done, Some(total)) if total > 0 => text.push_str(&format!("  {done}/{total} rows")),
         (done, _) if done > 0 => text.push_str(&format!("  {done} rows")),
         _ => {}
+    }
+    if let Some(detail) = &progress.detail {
+        text.push_str(&format!("  ({detail})"));
     }
     for blocker in &progress.blockers {
         text.push_str(&format!("\n          blocked by {blocker}"));
@@ -88,6 +92,7 @@ mod tests {
             rows_done: rows,
             rows_total: Some(100),
             elapsed_milliseconds: milliseconds,
+            detail: None,
             blockers: Vec::new(),
             summary: None,
         }
