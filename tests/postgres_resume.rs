@@ -324,10 +324,8 @@ async fn every_boundary_can_be_named() {
         reset(&database).await;
         // A repair needs an invalid index, a restore point a privilege, a vacuum a large table, and only a run that
         // was cut off is taken over. The others are met on the way there or back.
-        if matches!(
-            boundary,
-            Boundary::AfterRepair | Boundary::RestorePoint | Boundary::Vacuumed | Boundary::TakenOver
-        ) {
+        if matches!(boundary, Boundary::AfterRepair | Boundary::RestorePoint | Boundary::Vacuumed | Boundary::TakenOver)
+        {
             continue;
         }
         let forward = in_a_process(&database, "s", &way, Task::Apply, &boundary.to_string());
