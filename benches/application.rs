@@ -69,9 +69,11 @@ async fn measure(url: &str, form: &Pattern, rows: u64) -> Result<serde_json::Val
     client.batch_execute(RESET).await?;
     client.batch_execute(&form.setup.replace("2500", &rows.to_string())).await?;
     // Each by itself: not allowed in a transaction, which several statements in one message are.
-    for statement in ["VACUUM ANALYZE orders", "VACUUM ANALYZE customers", "CHECKPOINT"] {
+    for statement in ["VACUUM ANALYZE orders", "VACUUM ANALYZE customers"] {
         client.batch_execute(statement).await?;
     }
+    // Not every role may.
+    let _ = client.batch_execute("CHECKPOINT").await;
     let policy = {
         use strum::IntoEnumIterator;
         Policy { in_place_bytes: 0, allowed: HazardId::iter().collect() }
