@@ -51,6 +51,8 @@ pub enum Reason {
     SourceEmpty,
     /// The ValidationWindow does not exist.
     WindowMissing,
+    /// The ValidationWindow's `databaseSelector` does not select the Database.
+    WindowNotForDatabase,
     /// The ValidationWindow can never open or cannot be understood.
     WindowInvalid,
     /// The window is open, but the next validation does not fit into what is left of it.
@@ -130,6 +132,8 @@ pub enum Reason {
     DependenciesDone,
     /// No other Migration is executed on the database.
     DatabaseFree,
+    /// Somebody let the plan into the window by `spec.overrides`.
+    WindowOverridden,
     /// The contract steps may run.
     ContractOpen,
 

@@ -1,5 +1,7 @@
 //! `ValidationWindow`: when validation, which reads whole tables, may run. Owned by the platform team.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -31,14 +33,36 @@ use super::condition::Condition;
     validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name may have at most 63 characters")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.schedules) && self.schedules.size() > 0) || (has(self.openings) && self.openings.size() > 0)").message("give at least one of spec.schedules or spec.openings: otherwise the window never opens"))]
 pub struct ValidationWindowSpec {
-    /// Regular openings. The window is open while any of them is and no `deny` is in force.
-    #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    /// Regular openings. The window is open while any of them or of `openings` is, and nothing of `deny` or `freezes`
+    /// is in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub schedules: Vec<Schedule>,
+    /// Openings that happen once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub openings: Vec<Period>,
     /// Times at which the window stays shut: freezes, month ends, sales. They win over `schedules`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub deny: Vec<Schedule>,
+    /// Times, once, at which the window stays shut.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub freezes: Vec<Period>,
+    /// Databases whose Migrations may use the window, by their labels; all of the namespace when absent. A Database
+    /// without `policy.defaultWindowRef` that is named here has this window, the first by name if there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_selector: Option<DatabaseSelector>,
+    /// Migrations that are let in although the window is shut, full or too short: a manual override.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["migration"]))]
+    pub overrides: Vec<Override>,
+    /// What the database must be like for a validation step to begin; measured by the runner before each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guards: Option<Guards>,
     /// How many Migrations validate at the same time, over all databases that use the window.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 100))]
@@ -51,6 +75,86 @@ pub struct ValidationWindowSpec {
 
 fn one() -> i32 {
     1
+}
+
+/// A time from one moment to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.startTime < self.endTime").message("endTime must be later than startTime"))]
+pub struct Period {
+    /// Its first moment.
+    pub start_time: Time,
+    /// The first moment that does not belong to it any more.
+    pub end_time: Time,
+}
+
+/// Databases by their labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseSelector {
+    /// Labels that a Database must have, all of them.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 32))]
+    pub match_labels: BTreeMap<String, String>,
+}
+
+impl DatabaseSelector {
+    /// Whether a Database with these labels is meant.
+    pub fn matches(&self, labels: Option<&BTreeMap<String, String>>) -> bool {
+        self.match_labels.iter().all(|(name, value)| labels.and_then(|labels| labels.get(name)) == Some(value))
+    }
+}
+
+/// What a database must be like for a validation step to begin. Where it is not, the run ends and is tried again
+/// while the window is open; the Migration's status has the measured value and the limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Guards {
+    /// Most seconds that any standby may be behind. Needs `pg_read_all_stats`, as the next two do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 86_400))]
+    pub replication_lag_seconds_max: Option<i32>,
+    /// Most client sessions of the server that run a statement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000))]
+    pub active_sessions_max: Option<i32>,
+    /// Most seconds since the oldest transaction of the database began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 604_800))]
+    pub oldest_transaction_seconds_max: Option<i32>,
+    /// Own questions, asked with the Database's role in a transaction that reads only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub questions: Vec<Question>,
+}
+
+/// A question of the platform team to a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Question {
+    /// Its name in messages.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// One SELECT that answers with one row of one boolean; validation begins when it is true.
+    #[schemars(length(min = 1, max = 8_192))]
+    pub sql: String,
+}
+
+/// A Migration that is let in at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Override {
+    /// Name of the Migration.
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub migration: String,
+    /// Digest of the plan that is let in; another one waits.
+    #[schemars(length(min = 71, max = 71), regex(pattern = "^sha256:[0-9a-f]{64}$"))]
+    pub plan: String,
+    /// Who lets it in.
+    #[schemars(length(min = 1, max = 253))]
+    pub by: String,
+    /// Why.
+    #[schemars(length(min = 1, max = 512))]
+    pub note: String,
 }
 
 /// Openings that begin by a calendar and last for a fixed time.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::{Failure, PolicyArgs, plan};
+use crate::api::validation_window::Guards;
 use crate::exit::Exit;
 use crate::report::RunAction;
 use crate::run::job::{self, Task};
@@ -50,6 +51,9 @@ pub(super) struct JobArgs {
     /// Gates that are open.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "GATE,...")]
     gates: Vec<GateArg>,
+    /// File with the guards of that window.
+    #[arg(long, value_name = "FILE")]
+    guards: Option<PathBuf>,
     /// When the window that validation runs in closes.
     #[arg(long, value_name = "TIME")]
     window_closes_at: Option<jiff::Timestamp>,
@@ -113,6 +117,14 @@ pub(super) async fn run(args: &JobArgs) -> Result<(), Failure> {
     }
 }
 
+/// The guards of a file; none without one.
+fn guards(file: Option<&std::path::Path>) -> Result<Option<Guards>, Failure> {
+    let Some(file) = file else { return Ok(None) };
+    let unreadable = |error: String| Failure::new(Exit::Usage, format!("cannot read {}: {error}", file.display()));
+    let bytes = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| unreadable(format!("line {}", error.line())))
+}
+
 fn task(args: &JobArgs) -> Result<Task, Failure> {
     let interrupt = interrupt_on_signals()
         .map_err(|error| Failure::new(Exit::Defect, format!("cannot listen for signals: {error}")))?;
@@ -126,6 +138,7 @@ fn task(args: &JobArgs) -> Result<Task, Failure> {
         window: args
             .window_closes_at
             .map(|closes_at| WindowEnd { closes_at, cancel: args.overrun == OverrunArg::Cancel }),
+        guards: guards(args.guards.as_deref())?,
         blocking_slice: (defaults.blocking_slice.0.min(longest), longest),
         lock_budget: args.lock_budget_seconds.map_or(defaults.lock_budget, Duration::from_secs),
         short_statement: args.statement_seconds.map_or(defaults.short_statement, Duration::from_secs),

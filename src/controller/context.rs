@@ -7,11 +7,12 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource};
+use kube::{Client, Resource, ResourceExt};
 use tokio::sync::{mpsc, watch};
 
 use super::clock::Clock;
 use super::jobs::Runner;
+use super::migration::window_name;
 use super::rivals::Claims;
 use crate::api::{Database, Migration, MigrationPlan, ValidationWindow};
 use crate::telemetry::health::Health;
@@ -111,6 +112,25 @@ impl Context {
     pub fn window(&self, namespace: &str, name: &str) -> Option<ValidationWindow> {
         let found = self.stores.windows.get(&ObjectRef::new(name).within(namespace))?;
         found.0.as_ref().ok().cloned()
+    }
+
+    /// Name of the window that a Migration has to wait for: its own, its Database's, or the first by name that selects
+    /// its Database.
+    pub fn window_name(&self, migration: &Migration, database: Option<&Database>) -> Option<String> {
+        window_name(migration, database).or_else(|| {
+            let database = database?;
+            let found = self.stores.windows.state_filter(|window| {
+                window.0.as_ref().is_ok_and(|window| {
+                    window.metadata.namespace == migration.metadata.namespace
+                        && window
+                            .spec
+                            .database_selector
+                            .as_ref()
+                            .is_some_and(|selector| selector.matches(database.metadata.labels.as_ref()))
+                })
+            });
+            found.iter().map(|window| window.name_any()).min()
+        })
     }
 
     /// Migrations of the store that pass.

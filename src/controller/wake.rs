@@ -7,7 +7,6 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use super::context::{Context, Guarded};
-use super::migration::window_name;
 use super::rivals::is_exclusive;
 use crate::api::{Database, Migration, Phase, ValidationWindow};
 
@@ -21,7 +20,7 @@ pub fn migration_changed(context: &Context, migration: &Migration) {
     let database = &migration.spec.database_ref.name;
     // Receivers end only with the process.
     let _ = context.nudges.databases.send(ObjectRef::new(database).within(&namespace));
-    if let Some(window) = window_name(migration, context.database(&namespace, database).as_ref()) {
+    if let Some(window) = context.window_name(migration, context.database(&namespace, database).as_ref()) {
         let _ = context.nudges.windows.send(ObjectRef::new(&window).within(&namespace));
     }
     if migration.metadata.deletion_timestamp.is_some() || has_just_ended(migration, context.clock.now()) {

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ValidationWindowSpec;
-use crate::api::validation_window::Schedule;
+use crate::api::validation_window::{Period, Schedule};
 
 /// How far ahead an opening is looked for: beyond that a window counts as one that never opens.
 const HORIZON: SignedDuration = SignedDuration::from_hours(24 * 366 * 4);
@@ -52,10 +52,11 @@ pub struct Calendar {
 }
 
 #[derive(Clone, Debug)]
-struct Rule {
-    cron: Cron,
-    zone: TimeZone,
-    duration: SignedDuration,
+enum Rule {
+    /// Again and again.
+    Regular { cron: Box<Cron>, zone: TimeZone, duration: SignedDuration },
+    /// Once.
+    Once { start: Timestamp, end: Timestamp },
 }
 
 impl Calendar {
@@ -64,7 +65,11 @@ impl Calendar {
     /// # Errors
     /// The first field that cannot be understood.
     pub fn new(spec: &ValidationWindowSpec) -> Result<Self, InvalidSchedule> {
-        Ok(Self { schedules: rules("spec.schedules", &spec.schedules)?, deny: rules("spec.deny", &spec.deny)? })
+        let mut schedules = rules("spec.schedules", &spec.schedules)?;
+        schedules.extend(spec.openings.iter().map(Rule::once));
+        let mut deny = rules("spec.deny", &spec.deny)?;
+        deny.extend(spec.freezes.iter().map(Rule::once));
+        Ok(Self { schedules, deny })
     }
 
     /// The window's state at `now`.
@@ -141,25 +146,42 @@ impl Rule {
             field: format!("{field}.timeZone"),
             message: format!("{:?} is no time zone of the IANA database, such as Europe/Berlin", schedule.time_zone),
         })?;
-        Ok(Self { cron, zone, duration: SignedDuration::from_secs(schedule.duration_seconds.into()) })
+        let duration = SignedDuration::from_secs(schedule.duration_seconds.into());
+        Ok(Self::Regular { cron: Box::new(cron), zone, duration })
+    }
+
+    fn once(period: &Period) -> Self {
+        Self::Once { start: period.start_time.0, end: period.end_time.0 }
     }
 
     /// The end of the interval of this rule that holds `moment`. The latest beginning has the latest end.
     fn cover(&self, moment: Timestamp) -> Option<Timestamp> {
-        let at = moment.to_zoned(self.zone.clone());
-        let start = self.cron.find_previous_occurrence(&at, true).ok()?.timestamp();
-        let end = start.checked_add(self.duration).ok()?;
-        (end > moment).then_some(end)
+        let (start, end) = match self {
+            Self::Regular { cron, zone, duration } => {
+                let at = moment.to_zoned(zone.clone());
+                let start = cron.find_previous_occurrence(&at, true).ok()?.timestamp();
+                (start, start.checked_add(*duration).ok()?)
+            }
+            Self::Once { start, end } => (*start, *end),
+        };
+        (start <= moment && end > moment).then_some(end)
     }
 
     fn start_after(&self, moment: Timestamp) -> Option<Timestamp> {
-        let at = moment.to_zoned(self.zone.clone());
-        self.cron.find_next_occurrence(&at, false).ok().map(|start| start.timestamp())
+        match self {
+            Self::Regular { cron, zone, .. } => {
+                let at = moment.to_zoned(zone.clone());
+                cron.find_next_occurrence(&at, false).ok().map(|start| start.timestamp())
+            }
+            Self::Once { start, .. } => (*start > moment).then_some(*start),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
     use super::*;
     use crate::api::validation_window::Overrun;
 
@@ -168,13 +190,21 @@ mod tests {
     }
 
     fn calendar(schedules: &[Schedule], deny: &[Schedule]) -> Calendar {
-        Calendar::new(&ValidationWindowSpec {
+        Calendar::new(&spec(schedules, deny)).unwrap()
+    }
+
+    fn spec(schedules: &[Schedule], deny: &[Schedule]) -> ValidationWindowSpec {
+        ValidationWindowSpec {
             schedules: schedules.to_vec(),
+            openings: Vec::new(),
             deny: deny.to_vec(),
+            freezes: Vec::new(),
+            database_selector: None,
+            overrides: Vec::new(),
+            guards: None,
             max_concurrent: 1,
             overrun: Overrun::Finish,
-        })
-        .unwrap()
+        }
     }
 
     fn time(text: &str) -> Timestamp {
@@ -270,6 +300,24 @@ mod tests {
     }
 
     #[test]
+    fn openings_and_freezes_that_happen_once() {
+        let period = |start: &str, end: &str| Period { start_time: Time(time(start)), end_time: Time(time(end)) };
+        let mut spec = spec(&[], &[]);
+        spec.openings = vec![period("2026-06-10T02:00:00Z", "2026-06-10T04:00:00Z")];
+        let once = Calendar::new(&spec).unwrap();
+        assert_eq!(once.at(time("2026-06-10T01:59:59Z")), shut("2026-06-10T02:00:00Z"));
+        assert_eq!(once.at(time("2026-06-10T02:00:00Z")), open("2026-06-10T04:00:00Z"));
+        assert_eq!(once.at(time("2026-06-10T04:00:00Z")), Opening::Shut { opens_at: None, denied: false });
+        spec.schedules = vec![schedule("0 3 * * *", 120, "UTC")];
+        let joined = Calendar::new(&spec).unwrap();
+        assert_eq!(joined.at(time("2026-06-10T02:30:00Z")), open("2026-06-10T05:00:00Z"));
+        spec.freezes = vec![period("2026-06-10T03:30:00Z", "2026-06-12T03:30:00Z")];
+        let frozen = Calendar::new(&spec).unwrap();
+        assert_eq!(frozen.at(time("2026-06-10T02:30:00Z")), open("2026-06-10T03:30:00Z"));
+        assert_eq!(frozen.at(time("2026-06-10T03:30:00Z")), denied("2026-06-12T03:30:00Z"));
+    }
+
+    #[test]
     fn a_window_that_never_opens() {
         let never = Opening::Shut { opens_at: None, denied: false };
         let impossible = calendar(&[schedule("0 2 30 2 *", 60, "UTC")], &[]);
@@ -286,15 +334,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_names_the_field() {
-        let invalid = |schedules: &[Schedule], deny: &[Schedule]| {
-            Calendar::new(&ValidationWindowSpec {
-                schedules: schedules.to_vec(),
-                deny: deny.to_vec(),
-                max_concurrent: 1,
-                overrun: Overrun::Finish,
-            })
-            .unwrap_err()
-        };
+        let invalid = |schedules: &[Schedule], deny: &[Schedule]| Calendar::new(&spec(schedules, deny)).unwrap_err();
         let good = schedule("0 2 * * *", 60, "UTC");
         assert_eq!(invalid(&[good.clone(), schedule("0 25 * * *", 60, "UTC")], &[]).field, "spec.schedules[1].cron");
         assert_eq!(invalid(&[schedule("0 0 2 * * *", 60, "UTC")], &[]).field, "spec.schedules[0].cron");

@@ -104,6 +104,8 @@ pub enum Reason {
     DatabaseBusy,
     /// The lock budget is spent.
     LockBudgetSpent,
+    /// A guard of the window is not met.
+    GuardNotMet,
     /// A newer run has taken over.
     Fenced,
     /// The connection was lost and the server did not come back in time.
@@ -179,7 +181,7 @@ impl Reason {
             | Self::OtherPlanRecorded
             | Self::ObjectDiffers
             | Self::PostconditionFailed => Exit::Integrity,
-            Self::DatabaseBusy | Self::LockBudgetSpent | Self::Fenced => Exit::Busy,
+            Self::DatabaseBusy | Self::LockBudgetSpent | Self::GuardNotMet | Self::Fenced => Exit::Busy,
             Self::CheckFailed
             | Self::StatementFailed
             | Self::StatementTimeout

@@ -11,6 +11,7 @@ use super::connect::Settings;
 use super::context::{Context, Tally, Unit, interrupted};
 use super::error::{Fault, Reason, RunError};
 use super::failpoint::{Boundary, hit};
+use super::guard;
 use super::ledger::runs::{self, Recorded, RunState};
 use super::ledger::steps::{self, StepState};
 use super::ledger::{RunKey, schema};
@@ -253,6 +254,11 @@ async fn walk(context: &mut Context<'_>, plan: &Plan) -> Result<Ending, RunError
             if window.is_some_and(|window| !window.admits(step, validating, Timestamp::now())) {
                 return Ok(Ending::Paused(step.stage));
             }
+            if let Some(guards) = &context.options.guards {
+                guard::require(&context.session, guards)
+                    .await
+                    .map_err(|fault| before_start(context, fault).at(&step.id))?;
+            }
             validating = true;
         }
         if resuming && context.tally.resumed_at.is_none() {
@@ -321,7 +327,7 @@ pub(super) async fn record_failure(context: &Context<'_>, error: &RunError, stat
     if matches!(error.reason, Reason::Fenced | Reason::ConnectionLost | Reason::CommitsLost) {
         return;
     }
-    let for_good = !matches!(error.reason, Reason::Interrupted | Reason::LockBudgetSpent);
+    let for_good = !matches!(error.reason, Reason::Interrupted | Reason::LockBudgetSpent | Reason::GuardNotMet);
     if let Some(step) = step.filter(|_| for_good) {
         let _ = steps::failed(client, run, step, sqlstate).await;
     }

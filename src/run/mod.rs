@@ -11,6 +11,7 @@ mod context;
 pub mod error;
 mod execute;
 pub mod failpoint;
+mod guard;
 mod index_repair;
 pub mod job;
 mod ledger;

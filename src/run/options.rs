@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::validation_window::Guards;
 use crate::plan::{Stage, Step};
 
 /// The stages that may run now. The others are always open.
@@ -66,6 +67,8 @@ pub struct Options {
     pub gates: Gates,
     /// The window that validation runs in, if there is one.
     pub window: Option<WindowEnd>,
+    /// What the database must be like for a validation step to begin.
+    pub guards: Option<Guards>,
     /// How long to wait for another run to give the database free.
     pub busy_wait: Duration,
     /// How long one step (or one batch) may wait for locks, all tries together.
@@ -146,6 +149,7 @@ impl Default for Options {
         Self {
             gates: Gates::OPEN,
             window: None,
+            guards: None,
             busy_wait: Duration::from_secs(15),
             lock_budget: Duration::from_secs(600),
             reconnect_budget: Duration::from_secs(120),

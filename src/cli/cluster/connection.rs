@@ -15,7 +15,10 @@ pub async fn connect(args: &ClusterArgs) -> Result<Client, Failure> {
         Err(error) => match Config::incluster() {
             Ok(config) if args.context.is_none() => config,
             _ => {
-                let message = format!("no way to a cluster: {error}. Give --context, or set KUBECONFIG");
+                let message = format!(
+                    "no way to a cluster: {error}. Give --context, or set KUBECONFIG; for the ledger of a database, give \
+                     status --database-url or DATABASE_URL"
+                );
                 return Err(Failure::new(Exit::Precondition, message));
             }
         },

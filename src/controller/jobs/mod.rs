@@ -21,6 +21,7 @@ use super::migration::observed::SourceMount;
 use super::names;
 use crate::api::database::Timeouts;
 use crate::api::migration_status::{PlanRecord, RunRecord};
+use crate::api::validation_window::Guards;
 use crate::api::{AUTHOR_ANNOTATION, Database, Migration};
 use crate::report::RunAction;
 
@@ -29,6 +30,9 @@ const READING_SECONDS: i32 = 600;
 
 /// Longest run of a Job that changes something, where neither Migration nor Database say otherwise.
 const CHANGING_SECONDS: i32 = 86_400;
+
+/// Key of the guards in the ConfigMap that is made of them.
+const GUARDS_KEY: &str = "guards.json";
 
 /// Key of the checks in the ConfigMap that is made of them.
 const CHECKS_KEY: &str = "checks.json";
@@ -58,6 +62,8 @@ pub struct Request<'a> {
     pub plan: Option<&'a PlanRecord>,
     /// Fingerprint and place of the SQL, where it is known.
     pub source: Option<(&'a str, &'a SourceMount)>,
+    /// Guards of the window that it runs in.
+    pub guards: Option<&'a Guards>,
     /// Image of the runner.
     pub runner: &'a Runner,
 }
@@ -116,6 +122,25 @@ pub fn checks_config_map(migration: &Migration) -> Option<ConfigMap> {
 fn checks(migration: &Migration) -> Option<(String, String)> {
     let text = serde_json::to_string(&migration.spec.checks).ok().filter(|_| !migration.spec.checks.is_empty())?;
     let meta = &migration.metadata;
+    let name = names::checks_config_map(
+        meta.name.as_deref().unwrap_or_default(),
+        meta.uid.as_deref().unwrap_or_default(),
+        &text,
+    );
+    Some((name, text))
+}
+
+/// The ConfigMap with the guards of the window, named by its content; nothing when there are none.
+pub fn guards_config_map(request: &Request<'_>) -> Option<ConfigMap> {
+    let (name, text) = guards(request)?;
+    Some(config_map(request.migration, name, GUARDS_KEY, text))
+}
+
+/// Name and content of that ConfigMap.
+fn guards(request: &Request<'_>) -> Option<(String, String)> {
+    let in_window = request.run.action == RunAction::Execute && request.run.window.is_some();
+    let text = serde_json::to_string(request.guards.filter(|_| in_window)?).ok()?;
+    let meta = &request.migration.metadata;
     let name = names::checks_config_map(
         meta.name.as_deref().unwrap_or_default(),
         meta.uid.as_deref().unwrap_or_default(),
@@ -255,6 +280,9 @@ fn arguments(request: &Request<'_>) -> Vec<String> {
             option("window-closes-at", closes_at.0.to_string());
             option("overrun", run.overrun.unwrap_or_default().to_string().to_lowercase());
         }
+    }
+    if guards(request).is_some() {
+        option("guards", format!("{}/{GUARDS_KEY}", volumes::GUARDS_FOLDER));
     }
     let patience = timeouts(request);
     let patience = [

@@ -15,6 +15,10 @@ fn made(world: &World, source: &SourceMount) -> Value {
         run: status.run.as_ref().unwrap(),
         plan: status.plan.as_ref(),
         source: world.observed.source.digest().map(|digest| (digest, source)),
+        guards: match &world.observed.window {
+            crate::controller::migration::observed::WindowState::Known(window) => window.guards.as_ref(),
+            _ => None,
+        },
         runner: &runner,
     };
     serde_json::to_value(job(&request)).unwrap()
@@ -226,6 +230,8 @@ fn the_end_of_the_window_reaches_the_runner() {
             },
             overrun: crate::api::validation_window::Overrun::Cancel,
             longest_seconds: 3_600,
+            overrides: Vec::new(),
+            guards: Some(crate::api::validation_window::Guards { active_sessions_max: Some(5), ..Default::default() }),
             places: 1,
             has_place: true,
         });
@@ -233,4 +239,5 @@ fn the_end_of_the_window_reaches_the_runner() {
     let arguments = arguments_of(&made(&world, &SourceMount::Inline));
     assert_eq!(value_of(&arguments, "--window-closes-at"), Some("2026-06-10T13:00:00Z"));
     assert_eq!(value_of(&arguments, "--overrun"), Some("cancel"));
+    assert_eq!(value_of(&arguments, "--guards"), Some("/var/run/wesley/guards/guards.json"));
 }

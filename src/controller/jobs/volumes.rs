@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::{CHECKS_KEY, Request, SQL_KEY, checks, sql_config_map_name};
+use super::{CHECKS_KEY, GUARDS_KEY, Request, SQL_KEY, checks, guards, sql_config_map_name};
 use crate::api::DatabaseSpec;
 use crate::api::reference::SecretKeyRef;
 use crate::controller::migration::observed::SourceMount;
@@ -17,6 +17,9 @@ pub const DATABASE_FOLDER: &str = "/var/run/wesley/database";
 
 /// Where the SQL is.
 pub const SOURCE_FOLDER: &str = "/var/run/wesley/source";
+
+/// Where the guards are.
+pub const GUARDS_FOLDER: &str = "/var/run/wesley/guards";
 
 /// Where the checks are.
 pub const CHECKS_FOLDER: &str = "/var/run/wesley/checks";
@@ -106,19 +109,15 @@ pub(super) fn volumes(request: &Request<'_>) -> (Vec<Volume>, Vec<VolumeMount>) 
         volumes.push(projected("source", sources.collect()));
         mounts.push(mount("source", SOURCE_FOLDER, true));
     }
-    if request.run.action == RunAction::Plan
-        && let Some((name, _)) = checks(request.migration)
-    {
-        let source = ConfigMapProjection {
-            name,
-            items: Some(vec![KeyToPath { path: CHECKS_KEY.to_owned(), key: CHECKS_KEY.to_owned(), mode: None }]),
-            optional: None,
-        };
-        volumes.push(projected(
-            "checks",
-            vec![VolumeProjection { config_map: Some(source), ..VolumeProjection::default() }],
-        ));
-        mounts.push(mount("checks", CHECKS_FOLDER, true));
+    let checks = checks(request.migration).filter(|_| request.run.action == RunAction::Plan);
+    let files = [("checks", checks, CHECKS_KEY, CHECKS_FOLDER), ("guards", guards(request), GUARDS_KEY, GUARDS_FOLDER)];
+    for (volume, made, key, folder) in files {
+        let Some((name, _)) = made else { continue };
+        let items = vec![KeyToPath { path: key.to_owned(), key: key.to_owned(), mode: None }];
+        let source = ConfigMapProjection { name, items: Some(items), optional: None };
+        let source = VolumeProjection { config_map: Some(source), ..VolumeProjection::default() };
+        volumes.push(projected(volume, vec![source]));
+        mounts.push(mount(volume, folder, true));
     }
     (volumes, mounts)
 }

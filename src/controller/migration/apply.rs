@@ -7,7 +7,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use super::decide::{Action, Decision};
-use super::observed::{Observed, SourceMount, SourceState};
+use super::observed::{Observed, SourceMount, SourceState, WindowState};
 use crate::api::{GROUP, Migration, MigrationPlan, VERSION};
 use crate::controller::context::Context;
 use crate::controller::error::{Error, Result, bounded};
@@ -120,7 +120,11 @@ async fn create_job(context: &Context, observed: &Observed, migration: &Migratio
         SourceState::Unread | SourceState::Missing { .. } => None,
     };
     let plan = status.plan.as_ref();
-    let request = jobs::Request { migration, database, run, plan, source, runner: &context.runner };
+    let guards = match &observed.window {
+        WindowState::Known(window) => window.guards.as_ref(),
+        _ => None,
+    };
+    let request = jobs::Request { migration, database, run, plan, source, guards, runner: &context.runner };
     let key = (namespace.clone(), run.job.clone());
     let made = make(context, &namespace, &request).await;
     if let Ok(mut refusals) = context.refusals.lock() {
@@ -147,11 +151,10 @@ async fn make(context: &Context, namespace: &str, request: &jobs::Request<'_>) -
             bounded("create the SQL's ConfigMap", maps.create(&PostParams::default(), &map)).await.map(|_| ()),
         )?;
     }
-    if request.run.action == RunAction::Plan
-        && let Some(map) = jobs::checks_config_map(request.migration)
-    {
+    let checks = jobs::checks_config_map(request.migration).filter(|_| request.run.action == RunAction::Plan);
+    for map in checks.into_iter().chain(jobs::guards_config_map(request)) {
         let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
-        let made = bounded("create the checks' ConfigMap", maps.create(&PostParams::default(), &map)).await;
+        let made = bounded("create a ConfigMap for the Job", maps.create(&PostParams::default(), &map)).await;
         exists_is_fine(made.map(|_| ()))?;
     }
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), namespace);

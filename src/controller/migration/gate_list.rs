@@ -6,7 +6,8 @@ use crate::controller::conditions::{find, shorten};
 use crate::plan::Stage;
 
 use super::decide::{Draft, Kind, Situation};
-use super::dependencies;
+use super::observed::WindowState;
+use super::{dependencies, gates};
 
 type Verdict = (GateVerdict, String, String);
 
@@ -101,5 +102,12 @@ fn stage(draft: &Draft<'_>, situation: &Situation, stage: Stage) -> Verdict {
             && execution.steps_done > 0
             && order(execution.next_stage) > i32::from(stage == Stage::Contract);
     let running = draft.status.run.as_ref().is_some_and(|run| run.gates.contains(&gate));
+    if let WindowState::Known(window) = &draft.observed.window
+        && let Some(entry) =
+            gates::overridden(draft, window).filter(|_| stage == Stage::Validate && (behind || running))
+    {
+        let message = format!("{} let it in although the window was not open for it: {}", entry.by, entry.note);
+        return (GateVerdict::Passed, Reason::WindowOverridden.word().to_owned(), message);
+    }
     if behind || running { passed(open) } else { later() }
 }

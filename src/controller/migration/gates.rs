@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::migration::ContractPolicy;
-use crate::api::validation_window::Overrun;
+use crate::api::validation_window::{Override, Overrun};
 use crate::api::{CONTRACT_ANNOTATION, Reason};
 use crate::controller::windows::Opening;
 
@@ -58,6 +58,13 @@ pub fn validation(draft: &Draft<'_>) -> GateState {
         WindowState::Invalid(name, invalid) => {
             shut(Reason::WindowInvalid, format!("the ValidationWindow {name} cannot be understood: {invalid}"), None)
         }
+        WindowState::NotForDatabase(name) => shut(
+            Reason::WindowNotForDatabase,
+            format!("the ValidationWindow {name} is not for this Database: its databaseSelector does not select it"),
+            None,
+        ),
+        // Let in by hand: neither the calendar nor a place nor the rest of the opening counts.
+        WindowState::Known(window) if overridden(draft, window).is_some() => GateState::Open { place: None },
         WindowState::Known(window) => match window.opening {
             Opening::Open { closes_at } if window.has_place => match too_long(draft, window, closes_at) {
                 Some(message) => shut(Reason::WindowTooShort, message, closes_at),
@@ -93,6 +100,12 @@ pub fn validation(draft: &Draft<'_>) -> GateState {
     }
 }
 
+/// The override by which the present plan is let in.
+pub fn overridden<'a>(draft: &Draft<'_>, window: &'a Window) -> Option<&'a Override> {
+    let digest = &draft.status.plan.as_ref()?.digest;
+    window.overrides.iter().find(|entry| entry.plan == *digest)
+}
+
 /// What happens to validation that is still running when the window closes.
 pub fn overrun(draft: &Draft<'_>, window: &Window) -> Overrun {
     window.overrun.max(draft.spec().validation.overrun)
@@ -104,15 +117,16 @@ fn too_long(draft: &Draft<'_>, window: &Window, closes_at: Option<Timestamp>) ->
     let done = draft.status.execution.as_ref().map_or(0, |execution| execution.steps_done);
     let done = usize::try_from(done).ok()?;
     let seconds = draft.plan_facts()?.validations.iter().find(|(at, _)| *at >= done)?.1;
-    let rest = closes_at?.duration_since(draft.now).as_secs();
+    let closes_at = closes_at?;
+    let rest = closes_at.duration_since(draft.now).as_secs();
     let (name, longest) = (&window.name, window.longest_seconds);
     if seconds <= rest {
         return None;
     }
     if seconds <= longest {
         return Some(format!(
-            "the next validation takes {seconds} s or more, and the ValidationWindow {name} closes in {rest} s: it waits \
-             for the next opening"
+            "the next validation takes {seconds} s or more, and the ValidationWindow {name} closes at {closes_at}: it \
+             waits for the next opening"
         ));
     }
     (overrun(draft, window) == Overrun::Cancel).then(|| {

@@ -30,7 +30,11 @@ pub fn inputs(observed: &Observed) -> Option<String> {
         allowed_hazards(database, &observed.migration.spec).iter().map(ToString::to_string).collect();
     let connection = serde_json::to_string(&database.spec.connection).ok()?;
     let limit = database.spec.policy.in_place_bytes_max.to_string();
-    let checks = &observed.migration.spec.checks;
-    let checks = if checks.is_empty() { String::new() } else { serde_json::to_string(checks).ok()? };
-    Some(names::digest([source, &hazards.join(","), &connection, &limit, &checks]))
+    let hazards = hazards.join(",");
+    let mut parts = vec![source, &hazards, &connection, &limit];
+    let checks = serde_json::to_string(&observed.migration.spec.checks).ok()?;
+    if !observed.migration.spec.checks.is_empty() {
+        parts.push(&checks);
+    }
+    Some(names::digest(parts))
 }

@@ -170,6 +170,13 @@ fn prerequisites(draft: &mut Draft<'_>) -> Option<Situation> {
                 "the ValidationWindow {name} does not exist: create it, or name another in spec.validation.windowRef"
             ),
         )),
+        WindowState::NotForDatabase(name) => Some(Situation::blocked(
+            Reason::WindowNotForDatabase,
+            format!(
+                "the ValidationWindow {name} is not for the Database {}: its databaseSelector does not select it",
+                draft.spec().database_ref.name
+            ),
+        )),
         WindowState::None | WindowState::Invalid(..) | WindowState::Known(_) => None,
     }
 }

@@ -217,8 +217,13 @@ fn window(
     database: Option<&Database>,
     now: Timestamp,
 ) -> WindowState {
-    let Some(name) = window_name(migration, database) else { return WindowState::None };
+    let Some(name) = context.window_name(migration, database) else { return WindowState::None };
     let Some(window) = context.window(namespace, &name) else { return WindowState::Missing(name) };
+    let selector = window.spec.database_selector.as_ref();
+    let labels = database.and_then(|database| database.metadata.labels.as_ref());
+    if database.is_some() && selector.is_some_and(|selector| !selector.matches(labels)) {
+        return WindowState::NotForDatabase(name);
+    }
     match Calendar::new(&window.spec) {
         Err(invalid) => WindowState::Invalid(name, invalid),
         Ok(calendar) => WindowState::Known(Window {
@@ -232,6 +237,14 @@ fn window(
                 .map(|schedule| schedule.duration_seconds.into())
                 .max()
                 .unwrap_or(0),
+            overrides: window
+                .spec
+                .overrides
+                .iter()
+                .filter(|entry| Some(&entry.migration) == migration.metadata.name.as_ref())
+                .cloned()
+                .collect(),
+            guards: window.spec.guards.clone(),
             places: window.spec.max_concurrent,
             has_place: true,
         }),

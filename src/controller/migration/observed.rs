@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::api::database::DatabaseIdentity;
 use crate::api::migration_plan::Approval;
-use crate::api::validation_window::Overrun;
+use crate::api::validation_window::{Guards, Override, Overrun};
 use crate::api::{Database, Migration, MigrationStatus, Reason};
 use crate::plan::{LockMode, RollbackClass, Stage};
 use crate::report::Report;
@@ -177,6 +177,8 @@ pub enum WindowState {
     None,
     /// The one that is named does not exist.
     Missing(String),
+    /// It exists, and its `databaseSelector` does not select the Database.
+    NotForDatabase(String),
     /// Its schedules cannot be understood.
     Invalid(String, InvalidSchedule),
     /// It exists.
@@ -194,6 +196,10 @@ pub struct Window {
     pub overrun: Overrun,
     /// Seconds of its longest opening.
     pub longest_seconds: i64,
+    /// Overrides for this Migration.
+    pub overrides: Vec<Override>,
+    /// What the database must be like for validation to begin.
+    pub guards: Option<Guards>,
     /// How many Migrations may be in it.
     pub places: i32,
     /// Whether one of the places is for this Migration.

@@ -10,7 +10,7 @@ use kube::runtime::controller::Action as Requeue;
 
 use super::apply::apply;
 use super::decide::{Decision, decide};
-use super::observe::{observe, window_name};
+use super::observe::observe;
 use super::observed::{Observed, WindowState};
 use crate::api::Migration;
 use crate::controller::context::{Context, Guarded, key};
@@ -115,7 +115,7 @@ fn settle_rivalry(context: &Context, observed: &mut Observed, now: Timestamp, cl
     }
     let namespace = observed.migration.namespace();
     let others = context.migrations(|other| other.metadata.namespace == namespace);
-    let window = window_name(&observed.migration, observed.database.as_ref());
+    let window = context.window_name(&observed.migration, observed.database.as_ref());
     let migration = observed.migration.clone();
     let mut decided = None;
     context.claims.claim(&migration, &others, window.as_deref(), |rivalry| {

@@ -177,7 +177,7 @@ fn window(draft: &Draft<'_>, situation: &Situation) -> Option<WindowRecord> {
     }
     match &draft.observed.window {
         WindowState::None => None,
-        WindowState::Missing(name) | WindowState::Invalid(name, _) => {
+        WindowState::Missing(name) | WindowState::NotForDatabase(name) | WindowState::Invalid(name, _) => {
             Some(WindowRecord { name: name.clone(), opens_at: None })
         }
         WindowState::Known(window) => {

@@ -49,6 +49,11 @@ async fn attend(server: Arc<Server>, job: Key) {
         let Some(object) = present(&server, &job).filter(|job| job["metadata"]["deletionTimestamp"].is_null()) else {
             break;
         };
+        if !server.lock().store.is_owned(&object) {
+            // Garbage collection: it came when its owner was gone.
+            server.change(|state| drop(state.store.remove(&job)));
+            return;
+        }
         pods += 1;
         let pod = key("pods", &job.namespace, &format!("{}-{pods}", job.name));
         server.change(|state| super::invariants::pod_begins(state, &object));
@@ -350,12 +355,15 @@ impl Process {
             }
             let what = format!("STEP {} {next}{}", arguments["migration"], if undo { " back" } else { "" });
             let effect = self.server.lock().faults.pass(&what);
+            let poison = !undo && super::scenarios::fails_at(&self.server.lock(), &arguments["plan"], next);
             match effect {
                 Some(Effect::KilledBefore) => return Ended::Killed,
                 Some(Effect::Cut) => {
                     // The process goes on for a while, and holds the database.
                     let (server, database, pod) = (self.server.clone(), self.database(), self.pod.name.clone());
-                    self.record(&name, undo);
+                    if !poison {
+                        self.record(&name, undo);
+                    }
                     tokio::spawn(async move {
                         sleep(Duration::from_secs(50)).await;
                         let mut state = server.lock();
@@ -366,8 +374,7 @@ impl Process {
                 }
                 _ => {}
             }
-            let poison = super::scenarios::fails_at(&self.server.lock(), &arguments["plan"], next);
-            if poison && !undo {
+            if poison {
                 return self.tell(14, "StatementFailed", &name);
             }
             self.record(&name, undo);

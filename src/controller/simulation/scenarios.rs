@@ -1,8 +1,10 @@
 //! What people do, and what they expect in the end.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::server::State;
+use super::server::{Command, State};
 use super::store::{Key, key};
 use crate::plan::{Plan, Stage, digest_of};
 
@@ -25,6 +27,8 @@ pub struct Scenario {
     pub acts: Vec<Act>,
     /// What there must be in the end.
     pub end: fn(&State) -> bool,
+    /// Whether the same steps are done in every run: not where somebody stops it in the middle for good.
+    pub exact: bool,
 }
 
 fn at(resource: &str, name: &str) -> Key {
@@ -79,8 +83,16 @@ fn shop() -> (&'static str, &'static str, Value) {
     ("databases", "shop", database())
 }
 
+/// A literal that must stay where the SQL is.
+pub const CANARY: &str = "canary-literal";
+
+fn with_canary(sql: &str) -> String {
+    format!("{sql} {CANARY}")
+}
+
 fn migration(sql: &str, more: &Value) -> Value {
-    let mut spec = json!({"databaseRef": {"name": "shop"}, "source": {"sql": sql}, "approval": "Automatic"});
+    let source = json!({"sql": with_canary(sql)});
+    let mut spec = json!({"databaseRef": {"name": "shop"}, "source": source, "approval": "Automatic"});
     super::store::merge(&mut spec, more);
     spec
 }
@@ -102,7 +114,7 @@ fn succeeded(state: &State) -> bool {
 #[allow(clippy::too_many_lines)]
 pub fn scenarios() -> Vec<Scenario> {
     let act = |when, what| Act { when, after: 0, what };
-    let scenario = |name, objects, acts, end| Scenario { name, objects, acts, end };
+    let scenario = |name, objects, acts, end| Scenario { name, objects, acts, end, exact: true };
     let everything = "expand backfill validate switch contract";
     let window = json!({"validation": {"windowRef": {"name": "quiet"}}});
     vec![
@@ -152,6 +164,28 @@ pub fn scenarios() -> Vec<Scenario> {
             succeeded,
         ),
         scenario(
+            "a window that is missed",
+            vec![shop(), quiet("20 * * * *", 600, "Finish"), orders("expand validate switch", &window)],
+            vec![act(
+                |state| phase(state, "orders") == "AwaitingWindow",
+                |state| drop(state.commands.send(Command::Down(Duration::from_secs(3_600)))),
+            )],
+            succeeded,
+        ),
+        scenario(
+            "let in by hand",
+            vec![shop(), quiet("0 2 1 1 *", 600, "Cancel"), orders("expand validate validate switch", &window)],
+            vec![act(
+                |state| phase(state, "orders") == "AwaitingWindow",
+                |state| {
+                    let entry =
+                        json!({"migration": "orders", "plan": digest(state, "orders"), "by": "ada", "note": "now"});
+                    edit(state, "validationwindows", "quiet", |window| window["spec"]["overrides"] = json!([entry]));
+                },
+            )],
+            succeeded,
+        ),
+        scenario(
             "rollback of what was done",
             vec![shop(), orders("expand backfill switch", &json!({}))],
             vec![act(succeeded, |state| annotate(state, "wesley.dev/rollback"))],
@@ -163,12 +197,18 @@ pub fn scenarios() -> Vec<Scenario> {
             vec![],
             |state| phase(state, "orders") == "RolledBack",
         ),
-        scenario(
-            "deletion in the middle",
-            vec![shop(), orders("expand backfill backfill switch", &json!({}))],
-            vec![act(|state| done(state) == 1, |state| drop(state.store.delete(&at("migrations", "orders"), false)))],
-            |state| gone(state, "orders"),
-        ),
+        Scenario {
+            exact: false,
+            ..scenario(
+                "deletion in the middle",
+                vec![shop(), orders("expand backfill backfill switch", &json!({}))],
+                vec![act(
+                    |state| done(state) == 1,
+                    |state| drop(state.store.delete(&at("migrations", "orders"), false)),
+                )],
+                |state| gone(state, "orders"),
+            )
+        },
         scenario(
             "deletion with rollback",
             vec![shop(), orders("expand backfill switch", &json!({"deletionPolicy": "Rollback"}))],
@@ -188,7 +228,7 @@ pub fn scenarios() -> Vec<Scenario> {
                 act(
                     |state| reason(state, "orders") == "SourceChanged",
                     |state| {
-                        let sql = "expand backfill backfill switch";
+                        let sql = with_canary("expand backfill backfill switch");
                         edit(state, "migrations", "orders", |object| object["spec"]["source"]["sql"] = sql.into());
                     },
                 ),

@@ -25,6 +25,8 @@ pub enum Command {
     Restart,
     /// Go on while another begins.
     SecondLeader,
+    /// Be down for that time.
+    Down(Duration),
 }
 
 struct Watcher {
@@ -40,6 +42,8 @@ pub struct State {
     pub violations: Vec<String>,
     /// Requests of the operator that changed something, or wanted to: what, and when.
     pub writes: Vec<String>,
+    /// Orders to the operator process.
+    pub commands: UnboundedSender<Command>,
     watchers: Vec<Watcher>,
     /// Events that wait for the next of their kind.
     behind: Vec<Change>,
@@ -74,6 +78,7 @@ impl Server {
             ledgers: BTreeMap::new(),
             violations: Vec::new(),
             writes: Vec::new(),
+            commands: commands.clone(),
             watchers: Vec::new(),
             behind: Vec::new(),
             compacted: BTreeMap::new(),
@@ -115,6 +120,9 @@ impl Server {
         if call.method != Method::GET && call.key.resource != "events" {
             let at = self.clock.now();
             self.lock().writes.push(format!("{at} {}", call.point()));
+        }
+        if call.key.resource == "events" && body.to_string().contains(super::scenarios::CANARY) {
+            self.lock().violations.push(format!("a literal is in an event: {body}"));
         }
         match effect {
             None => self.perform(&call, &body),

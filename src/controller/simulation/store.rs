@@ -181,6 +181,14 @@ impl Store {
         })
     }
 
+    /// Whether an object's owner exists, or it has none.
+    pub fn is_owned(&self, object: &Value) -> bool {
+        let owners = object["metadata"]["ownerReferences"].as_array();
+        owners.is_none_or(|owners| {
+            owners.iter().any(|owner| self.objects.values().any(|other| other["metadata"]["uid"] == owner["uid"]))
+        })
+    }
+
     /// Removes an object, and then what it owns.
     pub fn remove(&mut self, key: &Key) -> Value {
         let Some(object) = self.objects.get(key).cloned() else { return Value::Null };

@@ -130,7 +130,12 @@ mod tests {
         let schedule = Schedule { cron: cron.to_owned(), duration_seconds: 3_600, time_zone: "UTC".to_owned() };
         let spec = ValidationWindowSpec {
             schedules: vec![schedule],
+            openings: Vec::new(),
             deny: Vec::new(),
+            freezes: Vec::new(),
+            database_selector: None,
+            overrides: Vec::new(),
+            guards: None,
             max_concurrent: 1,
             overrun: Default::default(),
         };
@@ -148,6 +153,8 @@ mod tests {
             opening: Opening::Shut { opens_at: None, denied: false },
             overrun: Default::default(),
             longest_seconds: 10_800,
+            overrides: Vec::new(),
+            guards: None,
             places: 1,
             has_place: true,
         });

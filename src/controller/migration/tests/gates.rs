@@ -21,6 +21,8 @@ fn window(opening: Opening) -> WindowState {
         opening,
         overrun: Overrun::Finish,
         longest_seconds: 10_800,
+        overrides: Vec::new(),
+        guards: None,
         places: 1,
         has_place: true,
     })
@@ -145,6 +147,8 @@ fn closing_at(closes_at: &str, longest_seconds: i64, overrun: Overrun) -> Window
         opening: Opening::Open { closes_at: Some(time(closes_at)) },
         overrun,
         longest_seconds,
+        overrides: Vec::new(),
+        guards: None,
         places: 1,
         has_place: true,
     })
@@ -171,6 +175,9 @@ fn what_does_not_fit_into_the_rest_of_the_window_does_not_begin() {
             assert_eq!((world.phase(), world.ready().0), (Phase::AwaitingWindow, "WindowTooShort"));
             assert!(world.ready().1.contains("60 s or more"), "{}", world.ready().1);
             assert_eq!(decide(&world.observed, world.now).wake, Some(time(closes_at)));
+            let before = world.status().clone();
+            world.later(1);
+            assert_eq!(*world.status(), before, "waiting writes nothing");
         }
     }
 }

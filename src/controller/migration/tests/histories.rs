@@ -66,6 +66,8 @@ fn window(open: bool) -> WindowState {
         opening,
         overrun: Overrun::Cancel,
         longest_seconds: 10_800,
+        overrides: Vec::new(),
+        guards: None,
         places: 1,
         has_place: true,
     })

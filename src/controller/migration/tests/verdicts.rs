@@ -50,6 +50,8 @@ fn reached(phase: Phase) -> World {
                     opening,
                     overrun: Default::default(),
                     longest_seconds: 10_800,
+                    overrides: Vec::new(),
+                    guards: None,
                     places: 1,
                     has_place: true,
                 })

@@ -1,0 +1,4 @@
+-- Rejects the plan. Who clicked is in the audit log of Argo CD.
+obj.status = obj.status or {}
+obj.status.approval = { decision = "Rejected", by = "argocd" }
+return obj
