@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::controller::Action as Requeue;
@@ -76,6 +77,7 @@ async fn look(context: &Context, migration: Migration, now: Timestamp) -> Result
         return Ok(Look::Rest(None));
     };
     let mut observed = observe(context, fresh, now).await?;
+    forget_gone_jobs(context, &namespace, &mut observed).await?;
     let decision = settle_rivalry(context, &mut observed, now, true);
     if is_rest(&observed, &decision) {
         return Ok(Look::Rest(decision.wake));
@@ -93,6 +95,17 @@ async fn look(context: &Context, migration: Migration, now: Timestamp) -> Result
         context.claims.drop_claim(&observed.migration);
     }
     applied.map(|()| Look::Applied)
+}
+
+/// A store may still show a Job that is gone: nothing is to be done about it, and nothing must be tried again and again.
+async fn forget_gone_jobs(context: &Context, namespace: &str, observed: &mut Observed) -> Result<()> {
+    let jobs: Api<Job> = Api::namespaced(context.client.clone(), namespace);
+    for job in std::mem::take(&mut observed.leftover_jobs) {
+        if bounded("look whether the Job exists", jobs.get_metadata_opt(&job)).await?.is_some() {
+            observed.leftover_jobs.push(job);
+        }
+    }
+    Ok(())
 }
 
 fn is_rest(observed: &Observed, decision: &Decision) -> bool {
