@@ -168,7 +168,7 @@ pub fn scenarios() -> Vec<Scenario> {
             vec![shop(), quiet("20 * * * *", 600, "Finish"), orders("expand validate switch", &window)],
             vec![act(
                 |state| phase(state, "orders") == "AwaitingWindow",
-                |state| drop(state.commands.send(Command::Down(Duration::from_secs(3_600)))),
+                |state| state.commands.send(Command::Down(Duration::from_secs(3_600))).unwrap(),
             )],
             succeeded,
         ),
