@@ -1,6 +1,6 @@
 //! From the situation to the status: conditions, phase, what a rollback would be.
 
-use crate::api::migration_status::{ExecutionState, Gate, RunRecord, WindowRecord};
+use crate::api::migration_status::{ExecutionState, Gate, WindowRecord};
 use crate::api::{ConditionStatus, ConditionType, MigrationStatus, Reason};
 use crate::controller::conditions::{Conditions, find};
 use crate::controller::phase::phase;
@@ -9,7 +9,7 @@ use crate::plan::{RollbackClass, Stage};
 
 use super::decide::{Draft, Kind, Situation};
 use super::observed::WindowState;
-use super::{gate_list, next, rollback};
+use super::{gate_list, gates, next, rollback};
 
 /// The status to write.
 pub fn compose(draft: &Draft<'_>, situation: &Situation) -> MigrationStatus {
@@ -125,16 +125,16 @@ fn undo(draft: &Draft<'_>, status: &mut MigrationStatus) {
     };
 }
 
-/// Whether the point of no return may be passed at this moment.
+/// Whether the point of no return may be passed: a run for which it was open has not said yet how far it came.
 fn passing(draft: &Draft<'_>) -> bool {
-    let Some(plan) = draft.status.plan.as_ref().filter(|plan| plan.rollback == RollbackClass::ForwardOnly) else {
-        return false;
-    };
-    let gate = |run: &RunRecord| run.gates.contains(&Gate::Contract);
-    let running = plan.has_contract && draft.status.run.as_ref().is_some_and(gate);
-    let next = draft.status.execution.as_ref().and_then(|execution| execution.next_stage);
-    let live = draft.plan_facts().and_then(|plan| plan.running_stage);
-    running && (next == Some(Stage::Contract) || live == Some(Stage::Contract))
+    let irreversible =
+        draft.status.plan.as_ref().is_some_and(|plan| plan.has_contract && plan.rollback == RollbackClass::ForwardOnly);
+    irreversible
+        && draft.state() == Some(ExecutionState::Started)
+        && match &draft.status.run {
+            Some(run) => run.gates.contains(&Gate::Contract),
+            None => gates::contract(draft).is_open(),
+        }
 }
 
 fn rollback_ready(draft: &Draft<'_>, status: &MigrationStatus, conditions: &mut Conditions<'_>) {
@@ -152,7 +152,8 @@ fn rollback_ready(draft: &Draft<'_>, status: &MigrationStatus, conditions: &mut 
         return conditions.set(kind, status, Reason::OtherPlanRequested, &message);
     }
     if passing(draft) {
-        let message = "a Job executes the contract steps: whether the point of no return is passed is known at its end";
+        let message =
+            "a run may execute the contract steps: whether the point of no return is passed, its end will tell";
         return conditions.set(kind, False, Reason::Contracting, message);
     }
     match (record.ready, record.class) {

@@ -331,3 +331,22 @@ fn a_handled_retry_is_not_handled_twice() {
     world.annotate(RETRY_ANNOTATION, "2");
     assert_eq!(world.phase(), Phase::Planning);
 }
+
+#[test]
+fn a_run_that_may_pass_the_point_of_no_return_is_not_said_to_be_reversible() {
+    let mut world = World::new();
+    world.observed.migration.spec.contract.policy = ContractPolicy::Manual;
+    world.turn();
+    let mut facts = world.plan_facts("orders-a");
+    facts.rollback = crate::plan::RollbackClass::ForwardOnly;
+    world.planned_as(facts).executed(6, Some(Stage::Contract));
+    let ready = |world: &World| world.condition(ConditionType::RollbackReady).unwrap().status;
+    assert_eq!((world.phase(), ready(&world)), (Phase::Observing, ConditionStatus::True));
+    let digest = world.digest();
+    world.edit(|spec| spec.contract.confirmed_plan = Some(digest));
+    assert_eq!((world.phase(), ready(&world)), (Phase::Contracting, ConditionStatus::False));
+    // Killed twice: nobody knows how far it came, and there is a pause before the next.
+    let killed = || crate::controller::migration::observed::End { exit_code: Some(137), report: None, cause: None };
+    world.ends(killed()).ends(killed());
+    assert_eq!((world.running(), ready(&world)), (None, ConditionStatus::False));
+}
