@@ -26,10 +26,16 @@ pub(super) fn equivalent(one: &Catalog, other: &Catalog) -> bool {
 fn plain(relation: &Relation) -> Relation {
     let mut relation = relation.clone();
     relation.stats = Statistics::default();
+    let partition = relation.partition_bound.is_some();
     for constraint in &mut relation.constraints {
         // Of keys the server only keeps account of where they were made: nothing else can inherit them.
         if !matches!(constraint.kind, ConstraintKind::Check { .. } | ConstraintKind::NotNull) {
             constraint.no_inherit = true;
+        }
+        // A partition keeps its not-null constraints when it is detached, its own or not; a primary key of the
+        // partition makes them its own.
+        if constraint.kind == ConstraintKind::NotNull && partition && constraint.inherited > 0 {
+            constraint.local = false;
         }
     }
     relation.constraints.sort_by(|a, b| a.name.cmp(&b.name));

@@ -148,14 +148,22 @@ impl Expander<'_> {
         self.expand(catalog, statement, None, 0)
     }
 
-    fn expand(
-        &self,
-        catalog: &mut Catalog,
-        statement: &Statement,
-        start: Option<&Catalog>,
-        depth: usize,
-    ) -> Result<Vec<Expanded>, Refusal> {
-        let context = Context {
+    /// The statement as it is, whatever the catalog says of it; `catalog` is moved behind it where that can be told.
+    pub fn as_written(&self, catalog: &mut Catalog, statement: &Statement) -> Vec<Expanded> {
+        let context = self.context(catalog, statement, None);
+        let draft = patterns::as_written::draft(&context);
+        drop(context);
+        let _ = apply(catalog, statement);
+        vec![Expanded { draft, pattern: patterns::as_written::NAME }]
+    }
+
+    fn context<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+        statement: &'a Statement,
+        start: Option<&'a Catalog>,
+    ) -> Context<'a> {
+        Context {
             statement,
             impact: analyze(statement, catalog),
             look: Resolver::new(catalog),
@@ -164,7 +172,17 @@ impl Expander<'_> {
             own_session: self.own_session,
             start: start.unwrap_or(catalog),
             after: OnceCell::new(),
-        };
+        }
+    }
+
+    fn expand(
+        &self,
+        catalog: &mut Catalog,
+        statement: &Statement,
+        start: Option<&Catalog>,
+        depth: usize,
+    ) -> Result<Vec<Expanded>, Refusal> {
+        let context = self.context(catalog, statement, start);
         if let Some(refusal) = context.impact.refused {
             return Err(refusal);
         }
@@ -179,11 +197,9 @@ impl Expander<'_> {
                 }
             }
         }
-        let draft = patterns::as_written::draft(&context);
         drop(context);
         // What cannot be foretold leaves the catalog as it was: the step says so.
-        let _ = apply(catalog, statement);
-        Ok(vec![Expanded { draft, pattern: patterns::as_written::NAME }])
+        Ok(self.as_written(catalog, statement))
     }
 
     /// The drafts of the pieces, if together they end where the change as written ends.

@@ -106,6 +106,8 @@ struct Ordered {
     reached: Catalog,
     /// Whether a drop was moved.
     moved: bool,
+    /// Whether a statement cannot run in its new place.
+    broken: bool,
 }
 
 struct Walk<'a> {
@@ -118,7 +120,8 @@ impl Walk<'_> {
     /// With the drops at the end, if that ends where the author's order ends; in the author's order otherwise.
     fn best(&self) -> Result<Ordered, PlanError> {
         match self.ordered(true) {
-            Ok(late) if !late.moved || equivalent(&late.reached, &self.as_written()) => Ok(late),
+            Ok(late) if !late.moved => Ok(late),
+            Ok(late) if !late.broken && equivalent(&late.reached, &self.as_written()) => Ok(late),
             _ => self.ordered(false),
         }
     }
@@ -135,17 +138,33 @@ impl Walk<'_> {
     }
 
     fn ordered(&self, move_drops: bool) -> Result<Ordered, PlanError> {
-        let mut ordered = Ordered { steps: Vec::new(), notes: Vec::new(), reached: self.catalog.clone(), moved: false };
+        let mut ordered = Ordered { steps: Vec::new(), notes: Vec::new(), reached: self.catalog.clone(), moved: false, broken: false };
         let mut late: Vec<Placed> = Vec::new();
         let mut created = Created::default();
+        let mut unforeseen = false;
         for (position, authored) in self.authored.iter().enumerate() {
             authored.settings.enter(&mut ordered.reached);
             let before = ordered.reached.clone();
             let own_session = !authored.settings.is_empty();
             let expander = Expander { policy: self.policy, created: &created, own_session };
-            let drafts = expander.change(&mut ordered.reached, authored.statement).map_err(|refusal| {
-                PlanError::Refused { statement: usize::try_from(authored.origin.statement).unwrap_or(0), refusal }
-            })?;
+            let drafts = match expander.change(&mut ordered.reached, authored.statement) {
+                Ok(drafts) => drafts,
+                // What code before it made is not known here: the server has the last word.
+                Err(refusal) if unforeseen => {
+                    ordered.notes.push(format!(
+                        "statement {}: whether the server takes it depends on what came before and cannot be \
+                         foretold ({})",
+                        authored.origin.statement + 1,
+                        refusal.message
+                    ));
+                    expander.as_written(&mut ordered.reached, authored.statement)
+                }
+                Err(refusal) => {
+                    let statement = usize::try_from(authored.origin.statement).unwrap_or(0);
+                    return Err(PlanError::Refused { statement, refusal });
+                }
+            };
+            unforeseen |= apply(&mut before.clone(), authored.statement).is_err();
             if own_session && drafts.iter().any(|expanded| outside_transactions(expanded, &before)) {
                 return Err(PlanError::Unsupported {
                     statement: usize::try_from(authored.origin.statement).unwrap_or(0),
@@ -170,9 +189,7 @@ impl Walk<'_> {
                 placed.partition(|placed| move_drops && waits(&placed.draft, authored.statement, &later));
             if !waiting.is_empty() && !later.is_empty() {
                 ordered.reached = before.clone();
-                for placed in &now {
-                    let _ = simulate(&mut ordered.reached, &placed.draft);
-                }
+                ordered.broken |= now.iter().any(|placed| simulate(&mut ordered.reached, &placed.draft).is_none());
                 ordered.moved = true;
             }
             created.observe(&before, &ordered.reached, std::iter::once(&authored.statement.node));
@@ -181,9 +198,7 @@ impl Walk<'_> {
             ordered.reached.server = self.catalog.server.clone();
         }
         if ordered.moved {
-            for placed in &late {
-                let _ = simulate(&mut ordered.reached, &placed.draft);
-            }
+            ordered.broken |= late.iter().any(|placed| simulate(&mut ordered.reached, &placed.draft).is_none());
             ordered.notes.push("drops come last: nothing that follows them depends on what they remove".to_owned());
         }
         ordered.steps.extend(late);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wesley::catalog::{Catalog, ConstraintKind, Relation, Statistics};
+use wesley::catalog::{Catalog, ConstraintKind, Relation, RelationKind, Statistics};
 use wesley::sql::quote;
 
 use crate::server::Database;
@@ -29,8 +29,10 @@ impl State {
             );
             data.insert(name.to_string(), database.client.query_one(&query, &[]).await.unwrap().get(0));
         }
+        // MAINTAIN came with 17.
+        let all = if catalog.server.major() >= 17 { "arwdDxtm" } else { "arwdDxt" };
         for relation in catalog.relations.values_mut() {
-            plain(relation);
+            plain(relation, all);
         }
         catalog.server = wesley::catalog::Server::default();
         // Of the cluster, and others use it too.
@@ -70,15 +72,23 @@ fn json(value: &impl serde::Serialize) -> String {
 }
 
 /// Without sizes and without the order of what has none, columns included.
-fn plain(relation: &mut Relation) {
+fn plain(relation: &mut Relation, all: &str) {
     relation.stats = Statistics::default();
     relation.columns.sort_by(|a, b| a.name.cmp(&b.name));
+    let partition = relation.partition_bound.is_some();
     for constraint in &mut relation.constraints {
         // Of keys it only says where they were made.
         if !matches!(constraint.kind, ConstraintKind::Check { .. } | ConstraintKind::NotNull) {
             constraint.no_inherit = true;
         }
+        // Neither a dump nor DETACH tells a partition's own not-null constraint from an inherited one.
+        if constraint.kind == ConstraintKind::NotNull && partition && constraint.inherited > 0 {
+            constraint.local = false;
+        }
     }
+    // No list of privileges, and a list of all that the owner has anyway, are the same.
+    let owner = format!("{0}={1}/{0}", relation.owner, if relation.kind == RelationKind::Sequence { "rwU" } else { all });
+    relation.privileges.retain(|item| *item != owner);
     relation.constraints.sort_by(|a, b| a.name.cmp(&b.name));
     relation.triggers.sort_by(|a, b| a.name.cmp(&b.name));
     relation.policies.sort_by(|a, b| a.name.cmp(&b.name));

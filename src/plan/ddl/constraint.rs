@@ -24,6 +24,7 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
         };
         script.add(phase, format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {}", quote::ident(&constraint.name)));
     }
+    left_by_parent(ends, table, old, new, script);
     for constraint in new.constraints.iter().filter(|constraint| own(constraint)) {
         let known = old.constraint(&constraint.name).filter(|known| own(known));
         match known {
@@ -35,6 +36,24 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
                 add(ends, table, constraint, script);
                 commented(table, None, constraint, script);
             }
+        }
+    }
+}
+
+/// Not-null constraints of a partition go with its parent's, unless a primary key of the partition has made them
+/// its own meanwhile (18, where they have names): then they stay behind.
+fn left_by_parent(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Relation, script: &mut Script) {
+    if ends.to.server.major() < 18 || new.partition_bound.is_none() {
+        return;
+    }
+    let inherited = old.constraints.iter().filter(|constraint| {
+        constraint.kind == ConstraintKind::NotNull && !constraint.local && new.constraint(&constraint.name).is_none()
+    });
+    for constraint in inherited {
+        let with_column = constraint.columns.iter().any(|column| new.column(column).is_none_or(|known| known.not_null));
+        if !with_column && !skipped(ends, table, constraint) {
+            let name = quote::ident(&constraint.name);
+            script.add(Phase::DropLeft, format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}"));
         }
     }
 }

@@ -35,6 +35,7 @@ enum Phase {
     DropForeignKey,
     DropConstraint,
     DropNotNull,
+    DropLeft,
     DropIndex,
     DropColumn,
     DropTable,

@@ -35,16 +35,19 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
     }
     let assignments = assignments(update)?;
     let assigned: BTreeSet<&str> = assignments.iter().map(|assignment| assignment.column.as_str()).collect();
-    let mentions = mentions(update)?;
+    let (values, filtered) = mentions(update)?;
+    let has = |node: &str| values.has(node) || filtered.has(node);
     let moves = leaves.iter().any(|leaf| moves_rows(context, *leaf, &assigned));
-    if mentions.has("SubLink") || moves || (leaves.len() > 1 && mentions.qualified_columns) {
+    let qualified = values.qualified_columns || filtered.qualified_columns;
+    if has("SubLink") || moves || (leaves.len() > 1 && qualified) || counts_statements(table, &leaves) {
         return None;
     }
     if update.where_clause.as_ref().is_some_and(|filter| picks_one(context, table, filter)) {
         return None;
     }
-    let calls = mentions.has("FuncCall") || mentions.has("SqlvalueFunction");
-    let idempotent = !calls && mentions.columns.iter().all(|column| !assigned.contains(column.as_str()));
+    // The filter may look at what is assigned: a row that it takes twice gets the same values twice.
+    let calls = has("FuncCall") || has("SqlvalueFunction");
+    let idempotent = !calls && values.columns.iter().all(|column| !assigned.contains(column.as_str()));
     let filter = match &update.where_clause {
         Some(filter) => Some(render::render_expression(filter)?),
         None => None,
@@ -68,19 +71,26 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
     Some(pieces)
 }
 
-/// What the expressions of the SET list and of the WHERE clause mention.
-fn mentions(update: &UpdateStmt) -> Option<Mentions> {
-    let mut all = Mentions::default();
+/// What the expressions of the SET list mention, and what the WHERE clause does.
+fn mentions(update: &UpdateStmt) -> Option<(Mentions, Mentions)> {
+    let (mut values, mut filtered) = (Mentions::default(), Mentions::default());
     for target in &update.target_list {
         let NodeEnum::ResTarget(target) = target.node.as_ref()? else {
             return None;
         };
-        all.add(target.val.as_ref()?);
+        values.add(target.val.as_ref()?);
     }
     if let Some(filter) = &update.where_clause {
-        all.add(filter);
+        filtered.add(filter);
     }
-    Some(all)
+    Some((values, filtered))
+}
+
+/// Whether a trigger fires once for the author's one statement: it would fire for every batch.
+fn counts_statements(table: Rel<'_>, leaves: &[Rel<'_>]) -> bool {
+    leaves.iter().chain([&table]).flat_map(|part| &part.relation.triggers).any(|trigger| {
+        trigger.on_update && !trigger.for_each_row && trigger.enabled != 'D'
+    })
 }
 
 fn assignments(update: &UpdateStmt) -> Option<Vec<Assignment>> {

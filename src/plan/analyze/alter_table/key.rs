@@ -170,7 +170,9 @@ fn refuse_unsorted_types<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, constraint:
 
 fn require_free_index_name<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, name: &str) {
     let full = crate::catalog::Name::new(root.name.schema.clone(), name);
-    if !name.is_empty() && work.resolver.get(&full).is_some() {
+    // Drops come first in a statement: the index of a constraint that leaves makes room.
+    let leaves = root.relation.constraint(name).is_some() && work.now(root).constraint(name).is_none();
+    if !name.is_empty() && !leaves && work.resolver.get(&full).is_some() {
         relation_exists(&mut work.impact, name);
     }
 }

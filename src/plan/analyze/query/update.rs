@@ -4,7 +4,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{DeleteStmt, Node, RangeVar, UpdateStmt};
 
 use super::change::{Change, Event, assignments};
-use super::from::{Level, Locked};
+use super::from::{Level, Locked, Source};
 use super::partitions::{routed, surviving};
 use super::target::refuse_without_identity;
 use super::{Depth, Reader, conditions};
@@ -89,6 +89,10 @@ impl<'a> Reader<'_, 'a> {
                 self.require_column(target, column);
             }
             base = self.rewrite_target(target, change.event(), name, Some(&mut level));
+        } else if let Some(name) = name {
+            // A relation of the server itself: the catalog does not hold its columns.
+            let alias = name.alias.as_ref().map_or(&name.relname, |alias| &alias.aliasname);
+            level.names.push((alias.clone(), Source::Opaque));
         }
         for item in from.iter().filter_map(|node| node.node.as_ref()) {
             self.item(item, &mut level, &Locked::Nothing);
