@@ -27,6 +27,7 @@ mod patterns;
 pub mod planner;
 mod postpone;
 mod steps;
+mod temporary;
 mod undo;
 
 pub use assertion::{Assertion, AssertionTime, InvalidAssertion, NAME as ASSERTION};

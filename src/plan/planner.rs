@@ -10,7 +10,7 @@ use super::expand::{Expanded, Expander, simulate, single};
 use super::model::{Blocks, Plan, Policy, RollbackClass, Stage, Step, Summary, TargetIdentity, Undo};
 use super::patterns::as_written;
 use super::steps::{Builder, Placed};
-use super::{allow, depends, digest, postpone};
+use super::{allow, depends, digest, postpone, temporary};
 use crate::catalog::{Catalog, apply::apply};
 use crate::sql::Statement;
 
@@ -138,30 +138,42 @@ impl Walk<'_> {
     }
 
     fn ordered(&self, move_drops: bool) -> Result<Ordered, PlanError> {
-        let mut ordered = Ordered { steps: Vec::new(), notes: Vec::new(), reached: self.catalog.clone(), moved: false, broken: false };
+        let mut ordered = Ordered {
+            steps: Vec::new(),
+            notes: Vec::new(),
+            reached: self.catalog.clone(),
+            moved: false,
+            broken: false,
+        };
         let mut late: Vec<Placed> = Vec::new();
         let mut created = Created::default();
         let mut unforeseen = false;
+        let spans = temporary::spans(self.authored, self.catalog);
         for (position, authored) in self.authored.iter().enumerate() {
             authored.settings.enter(&mut ordered.reached);
             let before = ordered.reached.clone();
             let own_session = !authored.settings.is_empty();
             let expander = Expander { policy: self.policy, created: &created, own_session };
-            let drafts = match expander.change(&mut ordered.reached, authored.statement) {
-                Ok(drafts) => drafts,
-                // What code before it made is not known here: the server has the last word.
-                Err(refusal) if unforeseen => {
-                    ordered.notes.push(format!(
-                        "statement {}: whether the server takes it depends on what came before and cannot be \
+            let span = spans.get(position).copied().flatten();
+            let drafts = if span.is_some() {
+                expander.as_written(&mut ordered.reached, authored.statement)
+            } else {
+                match expander.change(&mut ordered.reached, authored.statement) {
+                    Ok(drafts) => drafts,
+                    // What code before it made is not known here: the server has the last word.
+                    Err(refusal) if unforeseen => {
+                        ordered.notes.push(format!(
+                            "statement {}: whether the server takes it depends on what came before and cannot be \
                          foretold ({})",
-                        authored.origin.statement + 1,
-                        refusal.message
-                    ));
-                    expander.as_written(&mut ordered.reached, authored.statement)
-                }
-                Err(refusal) => {
-                    let statement = usize::try_from(authored.origin.statement).unwrap_or(0);
-                    return Err(PlanError::Refused { statement, refusal });
+                            authored.origin.statement + 1,
+                            refusal.message
+                        ));
+                        expander.as_written(&mut ordered.reached, authored.statement)
+                    }
+                    Err(refusal) => {
+                        let statement = usize::try_from(authored.origin.statement).unwrap_or(0);
+                        return Err(PlanError::Refused { statement, refusal });
+                    }
                 }
             };
             unforeseen |= apply(&mut before.clone(), authored.statement).is_err();
@@ -182,12 +194,21 @@ impl Walk<'_> {
                 pattern: expanded.pattern,
                 origin: authored.origin.clone(),
                 settings: authored.settings.clone(),
+                span,
             });
             let later: Vec<&Statement> =
                 self.authored.iter().skip(position + 1).map(|authored| authored.statement).collect();
-            let (waiting, now): (Vec<Placed>, Vec<Placed>) =
-                placed.partition(|placed| move_drops && waits(&placed.draft, authored.statement, &later));
-            if !waiting.is_empty() && !later.is_empty() {
+            let mut passed = !later.is_empty();
+            let (mut waiting, mut now): (Vec<Placed>, Vec<Placed>) = (Vec::new(), Vec::new());
+            for placed in placed {
+                if move_drops && waits(&placed.draft, authored.statement, &later, &before) {
+                    waiting.push(placed);
+                } else {
+                    passed |= !waiting.is_empty();
+                    now.push(placed);
+                }
+            }
+            if !waiting.is_empty() && passed {
                 ordered.reached = before.clone();
                 ordered.broken |= now.iter().any(|placed| simulate(&mut ordered.reached, &placed.draft).is_none());
                 ordered.moved = true;
@@ -219,8 +240,8 @@ fn outside_transactions(expanded: &Expanded, catalog: &Catalog) -> bool {
 }
 
 /// Whether the draft is a drop that can wait for the end.
-fn waits(draft: &Draft, statement: &Statement, later: &[&Statement]) -> bool {
-    draft.late && matches!(draft.work, Work::Sql(_)) && postpone::can_wait(statement, later)
+fn waits(draft: &Draft, statement: &Statement, later: &[&Statement], catalog: &Catalog) -> bool {
+    draft.late && matches!(draft.work, Work::Sql(_)) && postpone::can_wait(statement, later, catalog)
 }
 
 fn summary(statements: usize, steps: &[Step]) -> Summary {

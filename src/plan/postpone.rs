@@ -1,8 +1,9 @@
 //! Whether a drop can wait for the end of the plan.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AlterTableType, Node};
+use pg_query::protobuf::{AlterTableType, Node, ObjectType};
 
+use crate::catalog::Catalog;
 use crate::sql::{Statement, render};
 
 /// Whether no later statement of the author mentions what the drop removes, in a way that the drop's place
@@ -11,7 +12,14 @@ use crate::sql::{Statement, render};
 /// For a column, statements on the same table that do not mention the column are harmless when they are
 /// `ALTER TABLE`, `CREATE INDEX` or a comment; everything that may mean "all columns" (queries, views, inserts,
 /// `LIKE`) is not. What cannot be read (code in strings) counts as a mention when it holds the name anywhere.
-pub(super) fn can_wait(dropped: &Statement, later: &[&Statement]) -> bool {
+///
+/// Nothing waits behind a change of rows: what is still there (a unique index, a foreign key, a column that may not
+/// be null) could refuse it, also by way of triggers and cascades. An index does not wait behind a change of its
+/// table either: a change of type may not suit it.
+pub(super) fn can_wait(dropped: &Statement, later: &[&Statement], catalog: &Catalog) -> bool {
+    if later.iter().any(|statement| changes_rows(&statement.node)) {
+        return false;
+    }
     match &dropped.node {
         NodeEnum::AlterTableStmt(alter) => {
             let Some(table) = alter.relation.as_ref().map(|range| range.relname.as_str()) else {
@@ -26,13 +34,37 @@ pub(super) fn can_wait(dropped: &Statement, later: &[&Statement]) -> bool {
         }
         NodeEnum::DropStmt(drop) => {
             let names: Vec<String> = drop.objects.iter().filter_map(last_name).collect();
+            let is_index = drop.remove_type() == ObjectType::ObjectIndex;
+            let tables = if is_index { indexed(catalog, &names) } else { Vec::new() };
             names.len() == drop.objects.len()
                 && later.iter().all(|statement| {
-                    !unreadable(&statement.node) && !names.iter().any(|name| mentions(&statement.node, name))
+                    let node = &statement.node;
+                    let beside = matches!(node, NodeEnum::IndexStmt(_) | NodeEnum::CommentStmt(_));
+                    !unreadable(node)
+                        && !names.iter().any(|name| mentions(node, name))
+                        && (beside || !tables.iter().any(|table| mentions(node, table)))
                 })
         }
         _ => false,
     }
+}
+
+/// Tables of the indexes of these names, whatever their schema.
+fn indexed(catalog: &Catalog, names: &[String]) -> Vec<String> {
+    let indexes = catalog.relations.iter().filter(|(name, _)| names.contains(&name.name));
+    indexes.filter_map(|(_, relation)| Some(relation.index.as_ref()?.table.name.clone())).collect()
+}
+
+fn changes_rows(node: &NodeEnum) -> bool {
+    matches!(
+        node,
+        NodeEnum::InsertStmt(_)
+            | NodeEnum::UpdateStmt(_)
+            | NodeEnum::DeleteStmt(_)
+            | NodeEnum::MergeStmt(_)
+            | NodeEnum::TruncateStmt(_)
+            | NodeEnum::CopyStmt(_)
+    )
 }
 
 fn dropped_column(command: &Node) -> Option<&str> {
@@ -88,7 +120,7 @@ mod tests {
 
     fn waits(text: &str) -> bool {
         let statements = parse(text).unwrap();
-        can_wait(&statements[0], &statements[1..].iter().collect::<Vec<_>>())
+        can_wait(&statements[0], &statements[1..].iter().collect::<Vec<_>>(), &Catalog::default())
     }
 
     #[test]
@@ -104,7 +136,9 @@ mod tests {
             ("ALTER TABLE t DROP COLUMN c; CREATE VIEW v AS SELECT * FROM t", false),
             ("ALTER TABLE t DROP COLUMN c; INSERT INTO t VALUES (1)", false),
             ("ALTER TABLE t DROP COLUMN c; ALTER TABLE t RENAME TO u", false),
-            ("ALTER TABLE t DROP COLUMN c; INSERT INTO u VALUES (1)", true),
+            ("ALTER TABLE t DROP COLUMN c; INSERT INTO u VALUES (1)", false),
+            ("DROP INDEX i; CREATE INDEX j ON t (b)", true),
+            ("DROP TABLE child; DELETE FROM parent", false),
             ("ALTER TABLE t DROP COLUMN c; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'select c from t'", false),
         ] {
             assert_eq!(waits(text), expected, "{text}");

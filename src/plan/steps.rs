@@ -26,6 +26,8 @@ pub(super) struct Placed {
     pub origin: Origin,
     /// Settings that hold for it.
     pub settings: Settings,
+    /// Number of the span of statements that share its transaction, if it is in one.
+    pub span: Option<usize>,
 }
 
 /// Statements that become one step.
@@ -75,7 +77,8 @@ impl<'a> Builder<'a> {
 
     /// Adds a draft, to the step before it where they belong together.
     pub fn push(&mut self, placed: Placed) {
-        if self.group.as_ref().is_some_and(|group| group.first.settings != placed.settings) {
+        let apart = |group: &Group| group.first.settings != placed.settings || group.first.span != placed.span;
+        if self.group.as_ref().is_some_and(apart) {
             self.flush();
         }
         self.catalog.server = self.server.clone();
@@ -96,7 +99,9 @@ impl<'a> Builder<'a> {
         let quiet = self.quiet(&placed, &texts);
         let joins = self.group.as_ref().is_some_and(|group| {
             let both_quiet = quiet && group.quiet && group.first.draft.stage == placed.draft.stage;
-            both_quiet || (parts_of_one(&group.first, &placed) && !self.heavy(&texts) && !group_heavy(group, self))
+            placed.span.is_some()
+                || both_quiet
+                || (parts_of_one(&group.first, &placed) && !self.heavy(&texts) && !group_heavy(group, self))
         });
         if !joins {
             self.flush();

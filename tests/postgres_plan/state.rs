@@ -87,7 +87,8 @@ fn plain(relation: &mut Relation, all: &str) {
         }
     }
     // No list of privileges, and a list of all that the owner has anyway, are the same.
-    let owner = format!("{0}={1}/{0}", relation.owner, if relation.kind == RelationKind::Sequence { "rwU" } else { all });
+    let owner =
+        format!("{0}={1}/{0}", relation.owner, if relation.kind == RelationKind::Sequence { "rwU" } else { all });
     relation.privileges.retain(|item| *item != owner);
     relation.constraints.sort_by(|a, b| a.name.cmp(&b.name));
     relation.triggers.sort_by(|a, b| a.name.cmp(&b.name));

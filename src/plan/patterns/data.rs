@@ -88,9 +88,11 @@ fn mentions(update: &UpdateStmt) -> Option<(Mentions, Mentions)> {
 
 /// Whether a trigger fires once for the author's one statement: it would fire for every batch.
 fn counts_statements(table: Rel<'_>, leaves: &[Rel<'_>]) -> bool {
-    leaves.iter().chain([&table]).flat_map(|part| &part.relation.triggers).any(|trigger| {
-        trigger.on_update && !trigger.for_each_row && trigger.enabled != 'D'
-    })
+    leaves
+        .iter()
+        .chain([&table])
+        .flat_map(|part| &part.relation.triggers)
+        .any(|trigger| trigger.on_update && !trigger.for_each_row && trigger.enabled != 'D')
 }
 
 fn assignments(update: &UpdateStmt) -> Option<Vec<Assignment>> {

@@ -45,9 +45,34 @@ pub(super) fn alter_type<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, name: &str,
     for member in members(work, root, recurse) {
         change_in(work, member, name, new, &to);
     }
-    if column.data_type.sql != to.sql {
-        let message = format!("applications that know the old type of {}.\"{name}\" may fail", root.name);
+    if column.data_type.sql != to.sql && !widens(&column.data_type, &to) {
+        let message =
+            format!("applications that know the old type of {}.{} may fail", root.name, crate::sql::quote::ident(name));
         work.impact.hazard(HazardId::BreaksClients, Some(root.name), message);
+    }
+}
+
+/// Whether every value of the one type is a value of the other, read and compared alike: clients that know the old
+/// type go on.
+fn widens(from: &DataType, to: &DataType) -> bool {
+    let builtin = |data_type: &DataType| data_type.name.schema == "pg_catalog";
+    if from.array != to.array || !builtin(from) || !builtin(to) {
+        return false;
+    }
+    let unlimited = to.modifier < 0;
+    match (from.name.name.as_str(), to.name.name.as_str()) {
+        ("int2", "int4" | "int8") | ("int4", "int8") | ("float4", "float8") | ("varchar", "text") => true,
+        ("text", "varchar") => unlimited,
+        ("int2" | "int4" | "int8", "numeric") => unlimited,
+        ("varchar", "varchar") | ("timestamp", "timestamp") | ("timestamptz", "timestamptz") => {
+            unlimited || (from.modifier >= 0 && to.modifier >= from.modifier)
+        }
+        // Precision above, scale in the low bits: the scale is shown.
+        ("numeric", "numeric") => {
+            unlimited
+                || (from.modifier >= 0 && to.modifier >= from.modifier && from.modifier & 0x7FF == to.modifier & 0x7FF)
+        }
+        _ => false,
     }
 }
 
@@ -181,7 +206,8 @@ fn plain_computes(work: &mut Work<'_, '_>, column: &Column, to: &DataType) -> bo
 }
 
 fn may_fail(work: &mut Work<'_, '_>, column: &Column, to: &DataType) {
-    let message = format!("the statement fails if a value of \"{}\" does not fit {}", column.name, to.sql);
+    let message =
+        format!("the statement fails if a value of {} does not fit {}", crate::sql::quote::ident(&column.name), to.sql);
     work.impact.hazard(HazardId::MayFail, None, message);
 }
 

@@ -118,11 +118,16 @@ fn drop_attribute<'a>(work: &mut Work<'_, 'a>, of: &Name, tables: &[Rel<'a>], na
         for member in work.resolver.tree(*table) {
             drop_column::drop_from(work, member, name, true);
         }
-        let message = format!("the values of {}.\"{name}\" are lost", table.name);
+        let message = format!("the values of {}.{} are lost", table.name, crate::sql::quote::ident(name));
         work.impact.hazard(HazardId::DataLoss, Some(table.name), message);
     }
     for (rel, column) in work.resolver.columns_of_type(of) {
-        let message = format!("the values of \"{name}\" within {}.\"{}\" are lost", rel.name, column.name);
+        let message = format!(
+            "the values of {} within {}.{} are lost",
+            crate::sql::quote::ident(name),
+            rel.name,
+            crate::sql::quote::ident(&column.name)
+        );
         work.impact.hazard(HazardId::DataLoss, Some(rel.name), message);
     }
 }

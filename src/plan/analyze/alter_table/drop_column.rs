@@ -49,9 +49,9 @@ pub(super) fn drop_column<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, command: &
             drop_from(work, member, name, cascade);
         }
     }
-    let message = format!("the values of {}.\"{name}\" are lost", root.name);
+    let message = format!("the values of {}.{} are lost", root.name, crate::sql::quote::ident(name));
     work.impact.hazard(HazardId::DataLoss, Some(root.name), message);
-    let message = format!("applications that use {}.\"{name}\" fail", root.name);
+    let message = format!("applications that use {}.{} fail", root.name, crate::sql::quote::ident(name));
     work.impact.hazard(HazardId::BreaksClients, Some(root.name), message);
 }
 

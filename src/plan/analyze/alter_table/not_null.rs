@@ -20,7 +20,8 @@ pub(super) fn require<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, name: &str) {
         && proven(work.now(rel), &Condition::NotNull(name.to_owned()), work.resolver.catalog);
     if !proven {
         work.verify(rel);
-        let message = format!("the statement fails if a row of {} has NULL in \"{name}\"", rel.name);
+        let message =
+            format!("the statement fails if a row of {} has NULL in {}", rel.name, crate::sql::quote::ident(name));
         work.impact.hazard(HazardId::MayFail, Some(rel.name), message);
     }
     let relation = work.change(rel);
@@ -88,7 +89,7 @@ pub(super) fn drop<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, name: &str, recur
         }
     }
     if not_null {
-        let message = format!("readers of {} may meet NULL in \"{name}\"", root.name);
+        let message = format!("readers of {} may meet NULL in {}", root.name, crate::sql::quote::ident(name));
         work.impact.hazard(HazardId::BreaksClients, Some(root.name), message);
     }
 }

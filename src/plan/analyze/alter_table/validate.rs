@@ -31,7 +31,8 @@ pub(super) fn validate<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, name: &str, r
         }
     }
     if !constraint.validated {
-        let message = format!("the statement fails if a row of {} violates \"{name}\"", root.name);
+        let message =
+            format!("the statement fails if a row of {} violates {}", root.name, crate::sql::quote::ident(name));
         work.impact.hazard(HazardId::MayFail, Some(root.name), message);
     }
 }
