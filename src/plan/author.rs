@@ -6,6 +6,7 @@ use pg_query::protobuf::{TransactionStmt, TransactionStmtKind, VariableSetKind, 
 
 use super::model::Origin;
 use super::planner::PlanError;
+use super::postpone::changes_rows;
 use crate::catalog::Catalog;
 use crate::sql::{Statement, render};
 
@@ -110,8 +111,8 @@ pub(super) fn read<'a>(
             NodeEnum::LockStmt(_) => {
                 notes.push(format!("statement {}: LOCK is left out, every step takes its own locks", index + 1));
             }
-            NodeEnum::ConstraintsSetStmt(_) => {
-                notes.push(format!("statement {}: SET CONSTRAINTS is left out, it ends with its step", index + 1));
+            NodeEnum::ConstraintsSetStmt(_) if !changes_follow(statements, index) => {
+                notes.push(format!("statement {}: SET CONSTRAINTS is left out, no change of rows follows", index + 1));
             }
             NodeEnum::DiscardStmt(_) => settings = Settings::default(),
             NodeEnum::VariableSetStmt(set) => variable(set, index, catalog, &mut settings, &mut notes)?,
@@ -129,6 +130,10 @@ pub(super) fn read<'a>(
         notes.push("BEGIN and COMMIT around the whole are left out: the plan decides the transactions".to_owned());
     }
     Ok((list, notes))
+}
+
+fn changes_follow(statements: &[Statement], index: usize) -> bool {
+    statements.iter().skip(index + 1).any(|statement| changes_rows(&statement.node))
 }
 
 fn position(of: usize) -> i64 {

@@ -55,7 +55,8 @@ fn indexed(catalog: &Catalog, names: &[String]) -> Vec<String> {
     indexes.filter_map(|(_, relation)| Some(relation.index.as_ref()?.table.name.clone())).collect()
 }
 
-fn changes_rows(node: &NodeEnum) -> bool {
+/// Whether it changes rows rather than the schema.
+pub(super) fn changes_rows(node: &NodeEnum) -> bool {
     matches!(
         node,
         NodeEnum::InsertStmt(_)

@@ -1,5 +1,7 @@
 //! From drafts to steps: locks, hazards, estimate, postcondition and undo, all read off the SQL and the catalog.
 
+use pg_query::NodeEnum;
+
 use super::action::{self, Run};
 use super::allow;
 use super::analyze::{Target, TransactionRule, analyze};
@@ -42,6 +44,8 @@ struct Group {
     created: Created,
     /// Whether nobody in use is touched, so that more of the kind may join.
     quiet: bool,
+    /// Whether it is nothing but rows that the author gives.
+    rows: bool,
 }
 
 /// Makes the steps of a plan one after another.
@@ -99,7 +103,9 @@ impl<'a> Builder<'a> {
         let quiet = self.quiet(&placed, &texts);
         let joins = self.group.as_ref().is_some_and(|group| {
             let both_quiet = quiet && group.quiet && group.first.draft.stage == placed.draft.stage;
+            let rows = group.rows && group.texts.len() < MOST_INSERTS && inserts(&placed, &texts);
             placed.span.is_some()
+                || rows
                 || both_quiet
                 || (parts_of_one(&group.first, &placed) && !self.heavy(&texts) && !group_heavy(group, self))
         });
@@ -120,6 +126,7 @@ impl<'a> Builder<'a> {
                 before: self.catalog.clone(),
                 created: self.created.clone(),
                 quiet,
+                rows: true,
                 first: placed.clone(),
             },
         };
@@ -131,10 +138,12 @@ impl<'a> Builder<'a> {
         }
         self.created.observe(&before, &self.catalog, group.run.statements.iter().map(|statement| &statement.node));
         group.end = placed.origin.end;
+        let rows = inserts(&placed, &texts);
         group.texts.extend(texts);
         group.slugs.push(placed.draft.slug);
         group.descriptions.push(placed.draft.description.clone());
         group.quiet &= quiet;
+        group.rows &= rows;
         self.group = Some(group);
     }
 
@@ -143,7 +152,7 @@ impl<'a> Builder<'a> {
         let Some(group) = self.group.take() else {
             return;
         };
-        let Group { first, end, texts, slugs, descriptions, run, before, created, quiet } = group;
+        let Group { first, end, texts, slugs, descriptions, run, before, created, quiet, rows: _ } = group;
         let done = undo::Done {
             before: &before,
             after: &self.catalog,
@@ -309,6 +318,21 @@ impl<'a> Builder<'a> {
 
 fn group_heavy(group: &Group, builder: &Builder<'_>) -> bool {
     heavy(&group.run.impact, &group.before, &group.created, builder.policy)
+}
+
+/// Statements of given rows in one step at most: it has to stay short.
+const MOST_INSERTS: usize = 500;
+
+/// Whether it is nothing but rows that the author gives.
+fn inserts(placed: &Placed, texts: &[String]) -> bool {
+    let values = |text: &String| match single(text).map(|statement| statement.node) {
+        Some(NodeEnum::InsertStmt(insert)) => match insert.select_stmt.as_ref().and_then(|node| node.node.as_ref()) {
+            Some(NodeEnum::SelectStmt(select)) => !select.values_lists.is_empty(),
+            _ => false,
+        },
+        _ => false,
+    };
+    placed.pattern == as_written::NAME && placed.draft.slug == "insert" && texts.iter().all(values)
 }
 
 /// Whether both are plain parts of the same statement of the author.

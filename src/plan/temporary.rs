@@ -1,11 +1,13 @@
-//! Temporary tables belong to a session, and a run may go on in another one: everything from the statement that makes
-//! one to the last that names it runs in one transaction.
+//! Statements that need one transaction. Temporary tables belong to a session, and a run may go on in another one:
+//! everything from the statement that makes one to the last that names it stays together. So does what follows
+//! `SET CONSTRAINTS`, to the last change of rows.
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::RangeVar;
 
 use super::analyze::{TransactionRule, analyze};
 use super::author::Authored;
+use super::postpone::changes_rows;
 use crate::catalog::Catalog;
 use crate::sql::render;
 
@@ -15,9 +17,7 @@ pub(super) fn spans(authored: &[Authored<'_>], catalog: &Catalog) -> Vec<Option<
     let mut spans: Vec<Option<usize>> = vec![None; authored.len()];
     let mut open: Option<(usize, usize)> = None;
     for (at, statement) in authored.iter().enumerate() {
-        if let Some(name) = created(&statement.statement.node) {
-            let names = |node: &NodeEnum| render::strings(node).iter().any(|text| text.contains(name));
-            let last = authored.iter().rposition(|other| names(&other.statement.node)).unwrap_or(at);
+        if let Some(last) = last_of_span(authored, at, &statement.statement.node) {
             open = match open {
                 Some((start, end)) if at <= end => Some((start, end.max(last))),
                 _ if last > at => Some((at, last)),
@@ -33,6 +33,16 @@ pub(super) fn spans(authored: &[Authored<'_>], catalog: &Catalog) -> Vec<Option<
         span.is_none() || analyze(authored[at].statement, catalog).transaction != TransactionRule::Forbidden
     };
     if spans.iter().enumerate().all(fits) { spans } else { vec![None; authored.len()] }
+}
+
+/// The last statement that needs the transaction of the one at `at`; `None` when that needs no company.
+fn last_of_span(authored: &[Authored<'_>], at: usize, node: &NodeEnum) -> Option<usize> {
+    let last = |wanted: &dyn Fn(&NodeEnum) -> bool| authored.iter().rposition(|other| wanted(&other.statement.node));
+    if matches!(node, NodeEnum::ConstraintsSetStmt(_)) {
+        return last(&changes_rows).filter(|last| *last > at);
+    }
+    let name = created(node)?;
+    Some(last(&|node| render::strings(node).iter().any(|text| text.contains(name))).unwrap_or(at))
 }
 
 /// The name of the temporary relation that the statement makes.
@@ -69,6 +79,17 @@ mod tests {
             [None, Some(1), Some(1), Some(1), None]
         );
         assert_eq!(spans_of("CREATE TEMP TABLE x (); CREATE TABLE b ()"), [None, None]);
+    }
+
+    #[test]
+    fn deferred_constraints_hold_to_the_last_change_of_rows() {
+        assert_eq!(
+            spans_of(
+                "SET CONSTRAINTS ALL DEFERRED; INSERT INTO a VALUES (1); CREATE TABLE c (); DELETE FROM b; CREATE TABLE d ()"
+            ),
+            [Some(0), Some(0), Some(0), Some(0), None]
+        );
+        assert_eq!(spans_of("SET CONSTRAINTS ALL DEFERRED; CREATE TABLE c ()"), [None]);
     }
 
     #[test]

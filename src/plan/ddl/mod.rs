@@ -149,7 +149,9 @@ pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip) -> 
     relation::drops(&ends, &mut script);
     relation::creates(&ends, &mut script);
     for (name, old, new) in ends.changed() {
-        if !skip.relation(name) {
+        if skip.relation(name) {
+            relation::release_functions(&ends, name, old, &mut script);
+        } else {
             relation::change(&ends, name, old, new, &mut script);
         }
     }

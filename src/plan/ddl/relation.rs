@@ -197,6 +197,19 @@ pub(super) fn comment(kind: &str, what: &str, text: Option<&str>) -> String {
     format!("COMMENT ON {kind} {what} IS {text}")
 }
 
+/// Triggers that keep a function that goes, on a relation that something else removes later.
+pub(super) fn release_functions(ends: &Ends<'_>, name: &Name, old: &Relation, script: &mut Script) {
+    let known = |catalog: &crate::catalog::Catalog, function: &Name| {
+        catalog.functions.iter().any(|known| known.name == *function)
+    };
+    for trigger in old.triggers.iter().filter(|trigger| !trigger.from_parent) {
+        if known(ends.from, &trigger.function) && !known(ends.to, &trigger.function) {
+            script
+                .add(Phase::DropAttached, format!("DROP TRIGGER IF EXISTS {} ON {name}", quote::ident(&trigger.name)));
+        }
+    }
+}
+
 fn triggers(name: &Name, old: Option<&Relation>, new: &Relation, script: &mut Script) {
     let known = old.map_or(&[][..], |old| &old.triggers);
     for trigger in known.iter().filter(|trigger| !trigger.from_parent) {

@@ -33,6 +33,8 @@ pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
             script.gap(format!("aggregate {} has to be created again by hand", function.name));
             continue;
         }
+        // Bodies may name what only comes back later.
+        script.add(Phase::CreateRoutine, "SET LOCAL check_function_bodies = off");
         let phase = if function.references.is_empty() { Phase::CreateRoutine } else { Phase::LateRoutine };
         script.add(phase, function.definition.trim_end().to_owned());
     }

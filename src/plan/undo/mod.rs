@@ -65,7 +65,13 @@ pub(super) fn of_statements(done: &Done<'_>) -> Undo {
     let (mut lost, mut gaps) = (script.lost.clone(), script.gaps.clone());
     let statements = script.statements();
     for statement in done.statements {
+        let known = lost.len();
         data::lost(done, statement, &mut lost);
+        for at in (known..lost.len()).rev() {
+            if lost[..at].contains(&lost[at]) {
+                lost.remove(at);
+            }
+        }
         gaps.extend(outside(&statement.node));
     }
     if done.statements.iter().any(|statement| retypes(&statement.node)) {
@@ -130,8 +136,13 @@ fn actions(done: &Done<'_>, statements: &[String]) -> Option<Vec<UndoAction>> {
         };
         let mut at = before;
         for work in drafts {
-            let Work::Sql(texts) = work else {
-                continue;
+            let texts = match work {
+                Work::Sql(texts) => texts,
+                Work::Backfill(backfill) => {
+                    actions.push(UndoAction { action: Action::Backfill(backfill), postcondition: action::recorded() });
+                    continue;
+                }
+                Work::Check(_) => continue,
             };
             let run = Run::of(&texts, &mut at)?;
             let (action, postcondition) = action::sql(texts, &run);
