@@ -90,9 +90,19 @@ pub(super) fn anonymous(body: &str) -> String {
 /// declares them.
 pub(super) fn as_function(body: &str) -> String {
     let body = plain_types(body);
-    let semicolon = if ends_in_semicolon(&body) { "" } else { ";" };
-    let wrapped = format!("DECLARE {TRIGGER_VARIABLES} BEGIN\n{body}{semicolon}\nEND");
+    let (options, body) = compiler_options(&body);
+    let semicolon = if ends_in_semicolon(body) { "" } else { ";" };
+    let wrapped = format!("{options}\nDECLARE {TRIGGER_VARIABLES} BEGIN\n{body}{semicolon}\nEND");
     format!("CREATE FUNCTION f() RETURNS record LANGUAGE plpgsql AS {}", quote::literal(&wrapped))
+}
+
+/// The lines `#variable_conflict ...` and the like that may stand before the first block, and the rest.
+fn compiler_options(body: &str) -> (&str, &str) {
+    let mut rest = body;
+    while let Some(line) = Some(rest.trim_start()).filter(|text| text.starts_with('#')) {
+        rest = line.split_once('\n').map_or("", |(_, rest)| rest);
+    }
+    body.split_at(body.len() - rest.len())
 }
 
 fn without_row_types(definition: &str, body: &str) -> String {
@@ -166,6 +176,7 @@ mod tests {
             "begin new.a := 5; return new; end",
             "begin if tg_op = 'DELETE' then return old; end if; return new; end; -- done",
             "<<outer>> declare x int; begin x := tg_argv[0]; return null; end outer",
+            "\n #variable_conflict use_column\n#print_strict_params on\nbegin return new; end",
         ] {
             assert!(pg_query::parse_plpgsql(&as_function(body)).is_ok(), "{body}");
         }
