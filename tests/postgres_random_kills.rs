@@ -8,7 +8,7 @@
 
 mod run_support;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use run_support::application::{Application, Met, random};
 use run_support::binary::{Ended, Program};
@@ -52,12 +52,15 @@ async fn random_kills_lose_and_repeat_nothing() {
             let program = Program::new(&database.url(), "random", form.change);
             database.client.batch_execute(&format!("{RESET}; {}", form.setup)).await.unwrap();
             let before = State::of(&database.client).await.schema;
+            let began = Instant::now();
             assert_eq!(program.run("apply", None).code, Some(0), "{at}");
+            // Kills are spread over the time that the whole takes.
+            let whole = u64::try_from(began.elapsed().as_millis()).unwrap();
             let (end, ledger) = (State::of(&database.client).await.schema, ledger(&database).await);
             database.client.batch_execute(&format!("{RESET}; {}", form.setup)).await.unwrap();
 
             let load = Application::start(&database.url(), 100, 2, Duration::from_millis(2), None).await;
-            let (killed, ended) = killed_until_done(&program, "apply", &mut state, 500);
+            let (killed, ended) = killed_until_done(&program, "apply", &mut state, whole);
             kills += killed;
             let forth = load.stop().await;
             assert_eq!(ended.code, Some(0), "{at}: {}", ended.stderr);
@@ -73,7 +76,7 @@ async fn random_kills_lose_and_repeat_nothing() {
             let class = rows[0].rollback.as_ref().unwrap().class.to_string();
             if class != "ForwardOnly" {
                 let load = Application::start(&database.url(), 100, 2, Duration::from_millis(2), None).await;
-                let (killed, ended) = killed_until_done(&program, "rollback", &mut state, 300);
+                let (killed, ended) = killed_until_done(&program, "rollback", &mut state, whole);
                 kills += killed;
                 let back = load.stop().await;
                 assert_eq!(ended.code, Some(0), "{at}, rollback: {}", ended.stderr);

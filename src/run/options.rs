@@ -122,7 +122,7 @@ pub struct Holds {
     pub wal_bytes_per_second: Option<i64>,
     /// Whether it waits while others wait for a lock on the table.
     pub lock_waiters: bool,
-    /// Dead rows for each live one, over which the table is vacuumed; over four times as many it waits.
+    /// Dead rows for each live one, over which the table is vacuumed; over twice as many it waits.
     pub dead_ratio: Option<f64>,
     /// A query; it waits while that gives one row with true.
     pub query: Option<String>,
@@ -138,7 +138,7 @@ impl Default for Holds {
             archive_segments: Some(42),
             wal_bytes_per_second: None,
             lock_waiters: true,
-            dead_ratio: Some(0.25),
+            dead_ratio: Some(0.5),
             query: None,
         }
     }

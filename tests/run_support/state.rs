@@ -74,6 +74,9 @@ fn plain(relation: &mut Relation) {
     relation.stats = Statistics::default();
     relation.columns.sort_by(|a, b| a.name.cmp(&b.name));
     for constraint in &mut relation.constraints {
+        // A primary key makes inherited not-null constraints of a partition its own too, and the server has no
+        // statement that takes that back.
+        constraint.local |= constraint.inherited > 0;
         // Of keys it only says where they were made.
         if !matches!(constraint.kind, ConstraintKind::Check { .. } | ConstraintKind::NotNull) {
             constraint.no_inherit = true;

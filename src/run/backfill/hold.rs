@@ -189,12 +189,12 @@ fn judge(signs: &Signs, limits: &Holds, table: &str) -> Option<String> {
     if signs.lock_waiters > 0 && limits.lock_waiters {
         return Some(format!("{} sessions wait for a lock on {table}", signs.lock_waiters));
     }
-    let dead = signs.dead_ratio.zip(limits.dead_ratio).filter(|(seen, limit)| signs.vacuumed && *seen > limit * 4.0);
+    let dead = signs.dead_ratio.zip(limits.dead_ratio).filter(|(seen, limit)| signs.vacuumed && *seen > limit * 2.0);
     if let Some((seen, limit)) = dead {
         return Some(format!(
             "{table} has {seen:.1} dead rows for each live one, more than {:.1}, and vacuum cannot remove them: look for \
              old transactions, prepared ones and replication slots",
-            limit * 4.0
+            limit * 2.0
         ));
     }
     signs.query.then(|| "the given query says so".to_owned())
