@@ -73,6 +73,10 @@ pub fn position(text: &str, offset: usize) -> (usize, usize) {
 fn syntax_error(text: &str, error: &pg_query::Error) -> SyntaxError {
     let message = match error {
         pg_query::Error::Parse(message) => message.clone(),
+        // The tree is handed over in a form that holds a hundred levels.
+        pg_query::Error::Decode(_) => {
+            "the statement is nested too deeply, break it up (a chain of operators counts a level each)".to_owned()
+        }
         pg_query::Error::Conversion(_) => "the text contains a NUL byte".to_owned(),
         other => other.to_string(),
     };

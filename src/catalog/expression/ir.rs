@@ -33,9 +33,6 @@ pub(crate) enum Kind {
         arg: Box<Expr>,
         implicit: bool,
     },
-    /// Relabelling of a domain or the like that the server never prints.
-    #[allow(dead_code)]
-    Hidden(Box<Expr>),
     Op {
         name: String,
         left: Option<Box<Expr>>,

@@ -114,7 +114,7 @@ fn member(cx: &Analysis<'_>, scope: &Scope<'_>, name: &[String], operation: &AEx
 fn cx_free(item: &Expr) -> bool {
     match &item.kind {
         Kind::Const(_) => true,
-        Kind::Cast { arg, .. } | Kind::Hidden(arg) => cx_free(arg),
+        Kind::Cast { arg, .. } => cx_free(arg),
         Kind::Call { args, .. } | Kind::Special { args, .. } | Kind::Row { args, .. } | Kind::Array(args) => {
             args.iter().all(cx_free)
         }

@@ -12,7 +12,7 @@ pub(crate) fn expression(expr: &Expr) -> String {
 pub(crate) fn bare(expr: &Expr) -> String {
     match &expr.kind {
         Kind::Const(value) => constant(value, expr.data_type.as_ref(), false),
-        Kind::Cast { arg, .. } | Kind::Hidden(arg) => match &arg.kind {
+        Kind::Cast { arg, .. } => match &arg.kind {
             // The cast of a number is carried out before the bound is stored.
             Kind::Const(value) => constant(value, expr.data_type.as_ref(), false),
             _ => bare(arg),
@@ -31,7 +31,7 @@ pub(crate) fn looks_like_function(expr: &Expr) -> bool {
     match &expr.kind {
         Kind::Call { .. } | Kind::Special { .. } | Kind::Syntax { .. } => true,
         Kind::Name(text) => text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'),
-        Kind::Cast { implicit: true, arg } | Kind::Hidden(arg) => looks_like_function(arg),
+        Kind::Cast { implicit: true, arg } => looks_like_function(arg),
         _ => false,
     }
 }
@@ -41,7 +41,6 @@ fn print(expr: &Expr, show_implicit: bool) -> String {
         Kind::Name(text) => text.clone(),
         Kind::Raw(text) => text.clone(),
         Kind::Const(value) => constant(value, expr.data_type.as_ref(), true),
-        Kind::Hidden(arg) => print(arg, show_implicit),
         Kind::Cast { arg, implicit } if *implicit && !show_implicit => print(arg, show_implicit),
         Kind::Cast { arg, .. } => cast(arg, expr.data_type.as_ref()),
         Kind::Op { name, left: Some(left), right } => {

@@ -31,9 +31,6 @@ pub(crate) struct Item {
     pub(crate) open: bool,
     /// Only qualified names reach it (`old`, `new`, `excluded`).
     pub(crate) qualified_only: bool,
-    /// Columns merged by `USING`: a bare name means the left side's.
-    #[allow(dead_code)]
-    pub(crate) merged: Vec<String>,
 }
 
 impl Item {

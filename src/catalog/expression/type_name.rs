@@ -68,15 +68,6 @@ fn modifier_text(node: &Node) -> Option<String> {
     }
 }
 
-/// The type of those name parts.
-#[allow(dead_code)]
-pub(crate) fn named(catalog: &Catalog, parts: &[String]) -> Option<Type> {
-    let names = parts
-        .iter()
-        .map(|part| Node { node: Some(node::Node::String(pg_query::protobuf::String { sval: part.clone() })) });
-    resolve(catalog, &TypeName { names: names.collect(), typemod: -1, ..TypeName::default() })
-}
-
 /// The name as text for messages.
 pub(crate) fn spelled(type_name: &TypeName) -> String {
     strings(&type_name.names).iter().map(|part| quote::ident(part)).collect::<Vec<_>>().join(".")

@@ -7,7 +7,9 @@ use std::rc::Rc;
 
 use pg_query::protobuf::RangeVar;
 
-use crate::catalog::{Catalog, Column, ColumnReference, Constraint, ConstraintKind, Name, Relation, TypeKind};
+use crate::catalog::{
+    Catalog, Column, ColumnReference, Constraint, ConstraintKind, Name, Relation, RelationKind, TypeKind,
+};
 
 /// A relation with its name.
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +168,14 @@ impl<'a> Resolver<'a> {
             }
         }
         all
+    }
+
+    /// The relation and its partitions at every level; children by inheritance are none.
+    pub fn partitions(&self, root: Rel<'a>) -> Vec<Rel<'a>> {
+        match root.relation.kind {
+            RelationKind::PartitionedTable => self.tree(root),
+            _ => vec![root],
+        }
     }
 
     /// Everything below the relation, without itself.

@@ -17,7 +17,7 @@ pub(super) fn create_sequence(statement: &CreateSeqStmt, resolver: &Resolver<'_>
     let mut impact = Impact::none();
     let Some(name) = &statement.sequence else { return impact };
     if name.relpersistence == "u" {
-        since::require(&mut impact, resolver, Feature::UnloggedSequence);
+        since::require_option(&mut impact, resolver, Feature::UnloggedSequence);
     }
     require_schema(&mut impact, resolver, &name.schemaname);
     let created = resolver.creation_name(&name.schemaname, &name.relname);

@@ -90,10 +90,19 @@ impl Feature {
 
 /// Says 42601 when the server is older than the feature.
 pub(super) fn require(impact: &mut Impact, resolver: &Resolver<'_>, feature: Feature) {
+    require_as(impact, resolver, feature, "42601");
+}
+
+/// Says 0A000 when the server is older than the feature, but its grammar knows the words.
+pub(super) fn require_option(impact: &mut Impact, resolver: &Resolver<'_>, feature: Feature) {
+    require_as(impact, resolver, feature, "0A000");
+}
+
+fn require_as(impact: &mut Impact, resolver: &Resolver<'_>, feature: Feature, sqlstate: &str) {
     let (major, syntax) = feature.since();
     if resolver.major() < major {
         impact.refuse(
-            "42601",
+            sqlstate,
             format!("{syntax} needs PostgreSQL {major}; the server is {}", resolver.major()),
             format!("Leave it out, or upgrade the server to PostgreSQL {major} first."),
         );

@@ -5,7 +5,7 @@ use pg_query::protobuf::{ConstrType, Node, node};
 use super::super::edit::{Edit, Outcome, fail};
 use super::super::{index, names};
 use super::not_null::{self, Request};
-use super::{Wished, basic, change, put};
+use super::{Wished, basic, put};
 use crate::catalog::expression::strings;
 use crate::catalog::{Constraint, ConstraintKind, Name};
 use crate::sql::quote;
@@ -192,10 +192,4 @@ pub(super) fn primary_key(edit: &Edit<'_>, table: &Name) -> Option<Vec<String>> 
     let constraints = &edit.relations.get(table)?.constraints;
     let primary = constraints.iter().find(|constraint| constraint.kind == ConstraintKind::PrimaryKey)?;
     Some(primary.columns.clone())
-}
-
-/// A constraint goes by another name, and its index with it.
-#[allow(dead_code)]
-pub(in super::super) fn rename_index(edit: &mut Edit<'_>, table: &Name, constraint: &str, index: &Name) -> Outcome {
-    change(edit, table, constraint, |found| found.index = Some(index.clone()))
 }

@@ -127,11 +127,29 @@ pub(super) fn add_column<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, spec: &Spec
         work.impact.refuse("42P16", message, "Add the column without identity, or use a sequence as its default.");
     }
     let filling = filling(work, root, column, &parts, data_type.as_ref());
-    for member in tree {
+    for member in receiving(work, root, &column.colname) {
         work.lock(member);
         add_to(work, member, column, &parts, data_type.as_ref(), &filling);
     }
     inline_constraints(work, root, spec, checks_foreign_keys);
+}
+
+/// The tree that gets the column: a child that has one of that name merges it, and what is below is left alone.
+fn receiving<'a>(work: &Work<'_, 'a>, root: Rel<'a>, column: &str) -> Vec<Rel<'a>> {
+    let mut all = vec![root];
+    let mut next = 0;
+    while let Some(current) = all.get(next).copied() {
+        next += 1;
+        if current != root && work.column(current, column).is_some() {
+            continue;
+        }
+        for child in work.resolver.children(current.name) {
+            if !all.contains(child) {
+                all.push(*child);
+            }
+        }
+    }
+    all
 }
 
 /// Mistakes that the server finds when it takes the definition apart.
@@ -167,6 +185,7 @@ pub(super) fn refuse_missing_type(work: &mut Work<'_, '_>, name: &pg_query::prot
     if matches!(work.resolver.type_named(name), TypeLookup::Missing)
         && let Some(shown) = crate::plan::analyze::names::Qualified::from_type(name)
     {
+        crate::plan::analyze::refusal::require_schema(&mut work.impact, work.resolver, shown.schema);
         missing_object(&mut work.impact, "type", &shown.shown());
     }
 }

@@ -41,18 +41,24 @@ pub(super) fn drop_column<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, command: &
         let message = "cannot drop column from only the partitioned table when partitions exist";
         work.impact.refuse("42P16", message, "Leave out ONLY.");
     }
-    // Children are locked with ONLY too: the column becomes their own.
-    for member in work.resolver.tree(root) {
-        work.lock(member);
-        if member == root || (recurse && goes_in_child(member, name)) {
-            refuse_partition_key(work, member, name, "drop");
-            drop_from(work, member, name, cascade);
-        }
-    }
+    drop_below(work, root, name, cascade, recurse);
     let message = format!("the values of {}.{} are lost", root.name, crate::sql::quote::ident(name));
     work.impact.hazard(HazardId::DataLoss, Some(root.name), message);
     let message = format!("applications that use {}.{} fail", root.name, crate::sql::quote::ident(name));
     work.impact.hazard(HazardId::BreaksClients, Some(root.name), message);
+}
+
+/// Direct children are locked with ONLY too: the column becomes their own, and what is below is left alone.
+fn drop_below<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, name: &str, cascade: bool, recurse: bool) {
+    work.lock(table);
+    refuse_partition_key(work, table, name, "drop");
+    drop_from(work, table, name, cascade);
+    for child in work.resolver.children(table.name) {
+        work.lock(*child);
+        if recurse && goes_in_child(*child, name) && work.column(*child, name).is_some() {
+            drop_below(work, *child, name, cascade, recurse);
+        }
+    }
 }
 
 /// A child keeps a column that it defines itself, or has from another parent.
@@ -87,14 +93,11 @@ pub(super) fn drop_from<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, name: &str,
 
 /// Views, policies, triggers, functions, generated columns and publications that use it.
 fn dependents<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, name: &str, cascade: bool, what: &str) {
-    // Up to 14 a generated column silently went with the column it is computed from.
-    let found: Vec<Dependent<'a>> = work
-        .dependents(table, name)
-        .into_iter()
-        .filter(|dependent| work.major() >= 15 || !matches!(dependent, Dependent::GeneratedColumn(..)))
-        .collect();
-    if !cascade && !found.is_empty() {
-        let shown: Vec<String> = found.iter().map(Dependent::describe).collect();
+    let found: Vec<Dependent<'a>> = work.dependents(table, name);
+    // Up to 14 a generated column silently goes with the column it is computed from.
+    let silent = |dependent: &Dependent<'a>| matches!(dependent, Dependent::GeneratedColumn(..)) && work.major() < 15;
+    let shown: Vec<String> = found.iter().filter(|found| !silent(found)).map(Dependent::describe).collect();
+    if !cascade && !shown.is_empty() {
         refusal::dependents(&mut work.impact, what, &shown);
     }
     for dependent in found {

@@ -55,22 +55,31 @@ fn inherited_copies<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, constraint: &Con
         let message = "cannot remove constraint from only the partitioned table when partitions exist";
         work.impact.refuse("42P16", message, "Leave out ONLY.");
     }
-    for member in work.resolver.descendants(root) {
-        work.lock(member);
+    disinherit(work, root, &constraint.name, recurse);
+}
+
+/// With ONLY, and where a child keeps its copy, what is below is left alone.
+fn disinherit<'a>(work: &mut Work<'_, 'a>, parent: Rel<'a>, constraint: &str, recurse: bool) {
+    for child in work.resolver.children(parent.name) {
+        work.lock(*child);
+        let goes = child.relation.constraint(constraint).is_none_or(|own| own.inherited <= 1 && !own.local);
+        if recurse && goes {
+            disinherit(work, *child, constraint, recurse);
+        }
     }
 }
 
 /// The triggers of both sides go. `explicit`: dropped by name, not because something it needs goes.
 pub(super) fn foreign_key<'a>(work: &mut Work<'_, 'a>, child: Rel<'a>, constraint: &Constraint, explicit: bool) {
     let ConstraintKind::ForeignKey { references, .. } = &constraint.kind else { return };
-    for member in work.resolver.tree(child) {
+    for member in work.resolver.partitions(child) {
         lock_foreign(work, child, member, "it has the dropped foreign key");
     }
     let Some(parent) = work.resolver.get(references) else { return };
     if explicit {
         lock_foreign(work, child, parent, "a dropped foreign key refers to it");
     }
-    for member in work.resolver.tree(parent) {
+    for member in work.resolver.partitions(parent) {
         // Up to 14 only the leaves of a referenced partitioned table have triggers.
         let partitioned = member.relation.kind == RelationKind::PartitionedTable;
         if work.major() >= 15 || !partitioned {

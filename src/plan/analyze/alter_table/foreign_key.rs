@@ -42,7 +42,7 @@ pub(super) fn add<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, spec: &Spec<'_>, r
         }
     };
     refuse_kinds(work, root, parent, spec, recurse);
-    for member in work.resolver.tree(parent) {
+    for member in work.resolver.partitions(parent) {
         work.lock_with(member, LockMode::ShareRowExclusive);
     }
     let referenced = referenced_columns(work, parent, spec);
@@ -97,7 +97,7 @@ fn check_rows<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, parent: Rel<'a>, spec
 }
 
 fn adopt<'a>(work: &mut Work<'_, 'a>, parent: Rel<'a>) {
-    for member in work.resolver.tree(parent) {
+    for member in work.resolver.partitions(parent) {
         work.lock_with(member, LockMode::AccessExclusive);
     }
 }

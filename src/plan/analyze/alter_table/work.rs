@@ -260,7 +260,7 @@ impl<'r, 'a> Work<'r, 'a> {
     /// values in its columns, it does not read the referenced one.
     fn finish_check(&mut self, check: &ForeignKeyCheck<'a>) {
         let child = check.child;
-        let parents = self.resolver.tree(check.parent);
+        let parents = self.resolver.partitions(check.parent);
         if child.relation.stats.empty {
             return;
         }

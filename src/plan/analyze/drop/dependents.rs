@@ -1,5 +1,7 @@
 //! What depends on an object, and how strongly (`pg_depend`, read from the catalog's references).
 
+use std::collections::BTreeSet;
+
 use pg_query::NodeEnum;
 
 use super::object::Object;
@@ -401,6 +403,12 @@ fn of_extension(extension: &str, resolver: &Resolver<'_>, found: &mut Dependents
     found.extend(types.map(|(name, _)| (Object::Type(name.clone()), Strength::Silent)));
     let functions = catalog.functions.iter().enumerate().filter(|(_, function)| member(&function.extension));
     found.extend(functions.map(|(at, _)| (Object::Function(at), Strength::Silent)));
+    // Wrappers are not in the catalog: an extension that is named like one may own any of the servers.
+    if extension.contains("fdw") || extension == "dblink" {
+        let servers: BTreeSet<&String> =
+            catalog.relations.values().filter_map(|relation| Some(&relation.foreign.as_ref()?.server)).collect();
+        found.extend(servers.into_iter().map(|server| (Object::Server(server.clone()), Strength::Cascade)));
+    }
     // An extension of a language is named like it.
     found.push((Object::Language(extension.to_owned()), Strength::Silent));
 }

@@ -8,7 +8,7 @@ mod read;
 mod value;
 
 pub use read::{Reader, hash_bound};
-pub use value::Value;
+pub use value::{Kind, Value, Zone};
 
 use std::cmp::Ordering;
 

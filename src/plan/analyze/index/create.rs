@@ -4,6 +4,8 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::IndexStmt;
 
 use super::matching::matches;
+use crate::catalog::builtin::default_operator_class;
+use crate::catalog::types::base_type;
 use crate::catalog::{Name, RelationKind};
 use crate::plan::analyze::names::Qualified;
 use crate::plan::analyze::objects::is_system_column;
@@ -12,6 +14,7 @@ use crate::plan::analyze::refusal::{
 };
 use crate::plan::analyze::resolve::{Lookup, Rel};
 use crate::plan::analyze::since::{self, Feature};
+use crate::plan::analyze::volatile::evaluate;
 use crate::plan::analyze::{Impact, Resolver, TransactionRule, effects};
 use crate::plan::lock::LockMode;
 use crate::plan::model::HazardId;
@@ -81,6 +84,17 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
     if !method.is_empty() && !ACCESS_METHODS.contains(&method) && only_built_in {
         missing_object(impact, "access method", method);
     }
+    let expressions = elements(statement).filter_map(|element| element.expr.as_deref());
+    for expression in expressions.chain(statement.where_clause.as_deref()) {
+        if evaluate(expression, resolver).mutable {
+            impact.refuse(
+                "42P17",
+                "functions in index expressions and predicates must be marked IMMUTABLE",
+                "Use immutable functions only; a trigger can keep the value in a column of its own.",
+            );
+        }
+    }
+    refuse_without_class(impact, statement, resolver, table);
     for element in elements(statement) {
         if !element.name.is_empty()
             && table.relation.column(&element.name).is_none()
@@ -121,6 +135,34 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
             ),
             "Add the column to the index, or make the index unique on each partition only.",
         );
+    }
+}
+
+/// 42704 for a column of a built-in type that the access method has no operators for.
+fn refuse_without_class(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'_>, table: Rel<'_>) {
+    let method = if statement.access_method.is_empty() { "btree" } else { statement.access_method.as_str() };
+    // Extensions bring operator classes, which the catalog does not hold.
+    let only_built_in = resolver.catalog.extensions.keys().all(|extension| extension == "plpgsql");
+    let certain = matches!(method, "btree" | "hash") || only_built_in;
+    if !ACCESS_METHODS.contains(&method) || !certain {
+        return;
+    }
+    let keys = statement.index_params.iter().filter_map(|node| match &node.node {
+        Some(NodeEnum::IndexElem(element)) if element.opclass.is_empty() => Some(element),
+        _ => None,
+    });
+    for element in keys {
+        let Some(column) = table.relation.column(&element.name) else { continue };
+        let data_type = base_type(&column.data_type, resolver.catalog);
+        // Arrays, and types of users, have the classes of their kind.
+        let plain = data_type.name.schema == "pg_catalog" && !data_type.array;
+        if plain && default_operator_class(method, &data_type.name.name, resolver.major()).is_none() {
+            impact.refuse(
+                "42704",
+                format!("data type {} has no default operator class for access method \"{method}\"", data_type.sql),
+                "Name an operator class, index an expression of another type, or use another access method.",
+            );
+        }
     }
 }
 

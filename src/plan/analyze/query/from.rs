@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{ColumnRef, CommonTableExpr, JoinExpr, JoinType, Node, RangeVar, SelectStmt, SetOperation};
+use pg_query::protobuf::{ColumnRef, JoinExpr, JoinType, Node, RangeVar, SelectStmt, SetOperation};
 
 use super::conditions::{self, Column, Condition, Fact, columns_of, facts};
 use super::{Depth, Reader};
@@ -71,13 +71,6 @@ impl Level<'_> {
     pub fn is_never(&self) -> bool {
         self.conditions.iter().any(|condition| condition.fact == Fact::Never && condition.only.is_none())
     }
-}
-
-/// Names that a query sees around it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Scope {
-    /// Common table expressions, with how often each was used.
-    pub tables: Vec<(CommonTableExpr, usize)>,
 }
 
 /// Which relations of FROM a locking clause locks.

@@ -5,6 +5,9 @@ use std::cmp::Ordering;
 use pg_query::NodeEnum;
 use pg_query::protobuf::a_const;
 
+use crate::plan::analyze::implication::{Kind, Value, Zone};
+use crate::plan::analyze::names::strings;
+
 /// A constant.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::plan::analyze) enum Literal {
@@ -16,6 +19,8 @@ pub(in crate::plan::analyze) enum Literal {
     Boolean(bool),
     /// Text, dates, and whatever else is written as a string.
     Text(String),
+    /// A string cast to `date` or `timestamp`: against a point in time it is only known while the statement runs.
+    Local(String),
 }
 
 impl Literal {
@@ -30,7 +35,14 @@ impl Literal {
                 a_const::Val::Sval(value) => Some(Self::Text(value.sval.clone())),
                 a_const::Val::Bsval(_) => None,
             },
-            NodeEnum::TypeCast(cast) => Self::of(cast.arg.as_ref()?.node.as_ref()?),
+            NodeEnum::TypeCast(cast) => {
+                let inner = Self::of(cast.arg.as_ref()?.node.as_ref()?)?;
+                let to = cast.type_name.as_ref().map_or_else(Vec::new, |name| strings(&name.names));
+                match (inner, to.last()) {
+                    (Self::Text(text), Some(&("date" | "timestamp"))) => Some(Self::Local(text)),
+                    (inner, _) => Some(inner),
+                }
+            }
             NodeEnum::CollateClause(clause) => Self::of(clause.arg.as_ref()?.node.as_ref()?),
             // The parser leaves the sign of a negative number to an operator.
             NodeEnum::AExpr(e) if e.lexpr.is_none() && super::conditions::operator(e) == Some("-") => {
@@ -92,7 +104,19 @@ impl Literal {
 
     fn text(&self) -> Option<&str> {
         match self {
-            Self::Text(text) => Some(text),
+            Self::Text(text) | Self::Local(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Microseconds since 1970 of a point in time; of NULL, NULL.
+    pub(super) fn in_time(&self, zone: &Zone) -> Option<Self> {
+        match self {
+            Self::Null => Some(Self::Null),
+            Self::Text(text) => match Value::read(text, Kind::TimestampTz, zone)? {
+                Value::Moment(micros) => Some(Self::Number(i128::from(micros))),
+                _ => None,
+            },
             _ => None,
         }
     }

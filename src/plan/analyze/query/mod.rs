@@ -6,6 +6,7 @@
 mod access;
 mod change;
 mod columns;
+mod common_tables;
 mod conditions;
 mod from;
 mod functions;
@@ -34,7 +35,7 @@ pub(super) use target::has_replica_identity;
 
 use super::walk::{self, Parts};
 use super::{Impact, Resolver};
-use from::Scope;
+use common_tables::Scope;
 
 /// How far the server takes a query. Each step includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,6 +8,7 @@ use pg_query::protobuf::{Node, PartitionBoundSpec, PartitionRangeDatumKind};
 use super::hash::belongs;
 use super::literal::Literal;
 use crate::catalog::{Relation, RelationKind};
+use crate::plan::analyze::implication::Zone;
 use crate::plan::analyze::resolve::{Rel, Resolver};
 use crate::sql::quote;
 
@@ -68,6 +69,26 @@ impl Bound {
                 _ => Self::Unknown,
             },
             _ => Self::Unknown,
+        }
+    }
+
+    /// The bound of a key of points in time, as numbers.
+    fn in_time(self, zone: &Zone) -> Self {
+        let end = |end: End| match end {
+            End::Open => Some(End::Open),
+            End::At(literal) => literal.in_time(zone).map(End::At),
+        };
+        match self {
+            Self::Range(lower, upper) => match (end(lower), end(upper)) {
+                (Some(lower), Some(upper)) => Self::Range(lower, upper),
+                _ => Self::Unknown,
+            },
+            Self::List(values) => {
+                values.iter().map(|value| value.in_time(zone)).collect::<Option<_>>().map_or(Self::Unknown, Self::List)
+            }
+            // The hash of a number is another one.
+            Self::Hash(..) => Self::Unknown,
+            other => other,
         }
     }
 
@@ -167,6 +188,22 @@ pub(super) enum Allowed {
     Between(Option<(Literal, bool)>, Option<(Literal, bool)>),
 }
 
+impl Allowed {
+    /// The same for points in time, as numbers; `None` when one cannot be read.
+    fn in_time(self, zone: &Zone) -> Option<Self> {
+        let end = |end: Option<(Literal, bool)>| match end {
+            Some((literal, included)) => literal.in_time(zone).map(|literal| Some((literal, included))),
+            None => Some(None),
+        };
+        Some(match self {
+            Self::Values(values) => {
+                Self::Values(values.iter().map(|value| value.in_time(zone)).collect::<Option<_>>()?)
+            }
+            Self::Between(lower, upper) => Self::Between(end(lower)?, end(upper)?),
+        })
+    }
+}
+
 /// Members of a partition tree that may hold rows of which `allowed` is true, the root first. `allowed` answers
 /// for a column of the tree; no answer means any value.
 pub(super) fn surviving<'a>(
@@ -174,13 +211,13 @@ pub(super) fn surviving<'a>(
     root: Rel<'a>,
     allowed: &dyn Fn(&str) -> Option<Allowed>,
 ) -> Vec<Rel<'a>> {
+    if root.relation.kind != RelationKind::PartitionedTable {
+        // By inheritance a table may come from several parents; nothing is ruled out.
+        return resolver.tree(root);
+    }
     let mut all = vec![root];
     for child in survivors_of(resolver, root, allowed) {
-        if child.relation.kind == RelationKind::PartitionedTable {
-            all.extend(surviving(resolver, child, allowed));
-        } else {
-            all.push(child);
-        }
+        all.extend(surviving(resolver, child, allowed));
     }
     all
 }
@@ -201,7 +238,15 @@ fn survivors_of<'a>(
     let Some(column) = parent.relation.column(column).filter(|_| is_plain) else { return every() };
     let Some(allowed) = allowed(&column.name) else { return every() };
     let type_name = column.data_type.name.name.as_str();
-    let bounds: Vec<(Rel<'a>, Bound)> = children.iter().map(|child| (*child, bound_of(child.relation))).collect();
+    let bounds = children.iter().map(|child| (*child, bound_of(child.relation)));
+    // Points in time are compared as numbers, read in the session's zone.
+    let (type_name, allowed, bounds): (&str, Allowed, Vec<(Rel<'a>, Bound)>) = if type_name == "timestamptz" {
+        let zone = Zone::named(&resolver.catalog.server.time_zone);
+        let Some(allowed) = allowed.in_time(&zone) else { return every() };
+        ("int8", allowed, bounds.map(|(child, bound)| (child, bound.in_time(&zone))).collect())
+    } else {
+        (type_name, allowed, bounds.collect())
+    };
     let mut kept: Vec<Rel<'a>> = bounds
         .iter()
         .filter(|(_, bound)| *bound != Bound::Default && bound.may_hold(&allowed, type_name))
@@ -295,5 +340,8 @@ pub(super) fn routed<'a>(
     root: Rel<'a>,
     value: &dyn Fn(&str) -> Option<Literal>,
 ) -> Vec<Rel<'a>> {
+    if root.relation.kind != RelationKind::PartitionedTable {
+        return vec![root];
+    }
     surviving(resolver, root, &|column| value(column).map(|value| Allowed::Values(vec![value])))
 }

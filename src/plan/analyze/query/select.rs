@@ -1,16 +1,15 @@
-//! SELECT: its level, subqueries and common table expressions, and what is read.
+//! SELECT: its level, subqueries and expressions, and what is read.
 
 use std::collections::BTreeSet;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    CaseExpr, CommonTableExpr, CteMaterialize, LimitOption, LockClauseStrength, Node, SelectStmt, SetOperation,
-    SubLink, SubLinkType, WithClause,
+    CaseExpr, LimitOption, LockClauseStrength, Node, SelectStmt, SetOperation, SubLink, SubLinkType,
 };
 
 use super::access::{head_wins, index_only_wins, is_read_in_full, single_rows};
 use super::conditions::{self, Fact, allowed};
-use super::from::{Level, Locked, Scope, Source};
+use super::from::{Level, Locked, Source};
 use super::literal::Literal;
 use super::partitions::surviving;
 use super::{Depth, Reader, functions};
@@ -78,6 +77,13 @@ impl<'a> Reader<'_, 'a> {
             } else {
                 vec![member.rel]
             };
+            // The planner opens what a partitioned table is itself a partition of, for its bound.
+            let relation = member.rel.relation;
+            if member.inherit && relation.kind == RelationKind::PartitionedTable && relation.partition_bound.is_some() {
+                for above in self.resolver.ancestors(member.rel) {
+                    self.impact.lock(above.name.clone(), LockMode::AccessShare);
+                }
+            }
             for relation in survivors {
                 self.impact.lock(relation.name.clone(), member.mode);
                 if self.depth < Depth::Run || !reads {
@@ -179,80 +185,6 @@ impl<'a> Reader<'_, 'a> {
             && self.has_ordered_index(member.rel, &column)
             && head_wins(member.rel.relation, limit)
     }
-
-    // Common table expressions.
-
-    pub(super) fn enter_common_tables(&mut self, with: Option<&WithClause>) -> bool {
-        let Some(with) = with else { return false };
-        let tables = with.ctes.iter().filter_map(|node| match &node.node {
-            Some(NodeEnum::CommonTableExpr(table)) => Some(((**table).clone(), 0)),
-            _ => None,
-        });
-        self.scopes.push(Scope { tables: tables.collect() });
-        // Those that change data are run whether used or not.
-        let changing: Vec<String> = self
-            .scopes
-            .last()
-            .map(|scope| scope.tables.iter().filter(|(t, _)| changes_data(t)).map(|(t, _)| t.ctename.clone()).collect())
-            .unwrap_or_default();
-        for name in changing {
-            self.use_common_table(&name);
-        }
-        true
-    }
-
-    /// Queries that nobody used are rewritten, but neither planned nor run.
-    pub(super) fn leave_common_tables(&mut self) {
-        let unused: Vec<CommonTableExpr> = self
-            .scopes
-            .last()
-            .map(|scope| scope.tables.iter().filter(|(_, used)| *used == 0).map(|(table, _)| table.clone()).collect())
-            .unwrap_or_default();
-        let depth = self.depth.min(Depth::Rewrite);
-        for table in unused {
-            if let Some(query) = table.ctequery.as_ref().and_then(|query| query.node.as_ref()) {
-                self.at(depth, |reader| reader.read(query));
-            }
-        }
-        self.scopes.pop();
-    }
-
-    /// Reads the common table expression of that name; false when there is none. One that was merged into the
-    /// query that named it first is read in full when it is named again.
-    pub(super) fn use_common_table(&mut self, name: &str) -> bool {
-        let Some(table) = self.common_table(name) else { return false };
-        table.1 += 1;
-        let first_or_merged = table.1 == 1 || (table.1 == 2 && can_be_inlined(&table.0));
-        let query = table.0.ctequery.clone();
-        if let Some(query) = query.as_ref().and_then(|query| query.node.as_ref())
-            && first_or_merged
-        {
-            self.read(query);
-        }
-        true
-    }
-
-    /// The query of a common table expression that the planner merges into the only query that names it, with
-    /// its column names.
-    pub(super) fn inlined_common_table(&mut self, name: &str) -> Option<(SelectStmt, Vec<String>)> {
-        let table = self.common_table(name)?;
-        if table.1 > 0 || !can_be_inlined(&table.0) {
-            return None;
-        }
-        table.1 += 1;
-        let names = strings(&table.0.aliascolnames).into_iter().map(str::to_owned).collect();
-        match table.0.ctequery.as_ref()?.node.as_ref()? {
-            NodeEnum::SelectStmt(select) => Some(((**select).clone(), names)),
-            _ => None,
-        }
-    }
-
-    fn common_table(&mut self, name: &str) -> Option<&mut (CommonTableExpr, usize)> {
-        let tables = self.scopes.iter_mut().rev().flat_map(|scope| &mut scope.tables);
-        tables.into_iter().find(|(table, _)| table.ctename == name)
-    }
-
-    // Expressions.
 
     pub(super) fn in_expressions(&mut self, nodes: &[Node]) {
         for node in nodes.iter().filter_map(|node| node.node.as_ref()) {
@@ -442,21 +374,4 @@ fn extreme_column(target: &NodeEnum, level: &Level<'_>) -> Option<String> {
 
 fn is_zero(limit: Option<&Node>) -> bool {
     limit.and_then(|node| node.node.as_ref()).and_then(Literal::of) == Some(Literal::Number(0))
-}
-
-/// A plain SELECT that does not say MATERIALIZED and does not name itself.
-fn can_be_inlined(table: &CommonTableExpr) -> bool {
-    let Some(NodeEnum::SelectStmt(select)) = table.ctequery.as_ref().and_then(|query| query.node.as_ref()) else {
-        return false;
-    };
-    table.ctematerialized != CteMaterialize::Always as i32
-        && select.op == SetOperation::SetopNone as i32
-        && !table.cterecursive
-}
-
-fn changes_data(table: &CommonTableExpr) -> bool {
-    matches!(
-        table.ctequery.as_ref().and_then(|query| query.node.as_ref()),
-        Some(NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) | NodeEnum::MergeStmt(_))
-    )
 }

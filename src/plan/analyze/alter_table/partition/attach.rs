@@ -28,6 +28,11 @@ pub(in crate::plan::analyze::alter_table) fn attach<'a>(
         missing_relation(&mut work.impact, Qualified::from_range(name));
         return;
     };
+    if !partition.relation.kind.is_table() && partition.relation.kind != RelationKind::ForeignTable {
+        let message = format!("\"{}\" is no table: it cannot be a partition", partition.name.name);
+        work.impact.refuse("42809", message, "Only tables and foreign tables can be partitions.");
+        return;
+    }
     for ancestor in work.resolver.ancestors(table) {
         work.lock_with(ancestor, LockMode::AccessShare);
     }

@@ -1,0 +1,104 @@
+//! The classifier against real servers: each statement of `tests/fixtures/claims/statements` runs in a transaction that is
+//! rolled back, and its locks, new files and full reads, as a second session and the server's own statistics see
+//! them, must be what was claimed beforehand.
+//!
+//! A part of the statements is picked by `WESLEY_CLAIMS_ONLY`, a piece of their text or
+//! the name of a family.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod compare;
+mod databases;
+mod measure;
+mod statements;
+
+use compare::Fault;
+use databases::Databases;
+use statements::Case;
+use wesley::plan::analyze::{Impact, analyze};
+use wesley::sql;
+
+/// Of a thousand statements so many are claimed exactly. What a query reads in full depends on the rows, and what
+/// another server or the session has is not in the catalog.
+const EXACT: usize = 960;
+
+fn majors() -> Vec<i32> {
+    let majors = std::env::var("WESLEY_TEST_MAJORS").unwrap_or_else(|_| "14,15,16,17,18".to_owned());
+    majors.split(',').map(|major| major.trim().parse().unwrap()).collect()
+}
+
+/// What was found on one major.
+#[derive(Default)]
+struct Figures {
+    statements: usize,
+    exact: usize,
+    unsound: usize,
+    inexact: usize,
+    unforetold: usize,
+}
+
+async fn judge(major: i32, cases: &[Case]) -> Figures {
+    let mut databases = Databases::start(major, include_str!("../fixtures/claims/schema.sql")).await;
+    let mut figures = Figures::default();
+    for case in cases {
+        let Some(prepared) = databases.prepare(&case.setup).await else { continue };
+        let claim = match sql::parse(&case.sql) {
+            Ok(statements) => match statements.as_slice() {
+                [statement] => analyze(statement, &prepared.catalog),
+                _ => panic!("not one statement: {}", case.sql),
+            },
+            Err(error) => {
+                let mut claim = Impact::none();
+                claim.refuse("42601", error.to_string(), "");
+                claim
+            }
+        };
+        let facts = measure::measure(&prepared, &case.sql).await;
+        let found = compare::deviations(&case.sql, &facts, &claim, &prepared.catalog);
+        let found: Vec<_> = found.into_iter().filter(|(_, deviation)| !case.excuses(deviation)).collect();
+        figures.statements += 1;
+        let has = |fault| usize::from(found.iter().any(|(other, _)| *other == fault));
+        figures.exact += usize::from(found.is_empty());
+        figures.unsound += has(Fault::Unsound);
+        figures.inexact += has(Fault::Inexact);
+        figures.unforetold += has(Fault::Unforetold);
+        for (fault, deviation) in found {
+            let after =
+                if case.setup.is_empty() { String::new() } else { format!(" (after {})", case.setup.join("; ")) };
+            println!("{major} {fault:?} {}: {}{after}: {deviation}", case.family, case.sql);
+        }
+    }
+    databases.stop().await;
+    figures
+}
+
+#[test]
+fn claims_are_what_the_server_does() {
+    let only = std::env::var("WESLEY_CLAIMS_ONLY").unwrap_or_default();
+    let cases: Vec<Case> =
+        statements::all().into_iter().filter(|case| case.sql.contains(&only) || case.family == only).collect();
+    let cases = &cases;
+    let all: Vec<(i32, Figures)> = std::thread::scope(|scope| {
+        let run = |major| {
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                (major, runtime.block_on(judge(major, cases)))
+            })
+        };
+        let running: Vec<_> = majors().into_iter().map(run).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for (major, figures) in &all {
+        let Figures { statements, exact, unsound, inexact, unforetold } = figures;
+        println!(
+            "PostgreSQL {major}: {statements} statements, {exact} exact; {unsound} unsound, {inexact} claim too much, \
+             {unforetold} refusals not foretold"
+        );
+    }
+    let unsound: usize = all.iter().map(|(_, figures)| figures.unsound).sum();
+    assert_eq!(unsound, 0, "claims below what the servers did: see above");
+    for (major, figures) in &all {
+        let share = figures.exact * 1000 / figures.statements.max(1);
+        assert!(share >= EXACT, "PostgreSQL {major}: {share} of a thousand claims are exact, {EXACT} wanted");
+    }
+}
