@@ -77,6 +77,7 @@ fn placed(check: &Assertion, stage: Stage, origin: &Origin) -> Placed {
         pattern: NAME,
         origin: origin.clone(),
         settings: Settings::default(),
+        span: None,
     }
 }
 
