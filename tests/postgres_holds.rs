@@ -95,7 +95,10 @@ async fn a_table_is_vacuumed_in_between_so_that_it_does_not_double() {
     database.client.batch_execute("VACUUM ANALYZE t").await.unwrap();
     let before: i64 = database.ask("SELECT pg_relation_size('t')").await;
     // An index has the column: every new version goes to another page.
-    assert_eq!(database.apply("v", &fill()).await.ending, Ok(Ending::Done));
+    let every = std::time::Duration::from_millis(100);
+    let holds = Holds { dead_ratio: Some(0.25), every, ..Holds::default() };
+    let options = Options { holds, ..Options::default() };
+    assert_eq!(database.apply_with("v", &fill(), &options, &()).await.ending, Ok(Ending::Done));
     let (after, vacuums): (i64, i64) = (
         database.ask("SELECT pg_relation_size('t')").await,
         database.ask("SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 't'").await,
