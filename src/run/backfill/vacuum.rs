@@ -16,9 +16,12 @@ pub(super) const FEWEST: i64 = 50_000;
 pub(super) fn is_due(signs: &Signs, limits: &Holds, rows: (i64, Option<i64>), vacuumed_at: i64) -> bool {
     let Some((dead, limit)) = signs.dead_ratio.zip(limits.dead_ratio) else { return false };
     let since = rows.0 - vacuumed_at;
+    let total = rows.1.unwrap_or(since).max(1);
+    // Room that is made at the end is not used by the backfill any more.
+    let ends = rows.1.is_some_and(|total| total - rows.0 < total / 5);
     #[allow(clippy::cast_precision_loss)]
-    let share = since as f64 / rows.1.unwrap_or(since).max(1) as f64;
-    dead > limit && since >= FEWEST && share >= limit
+    let share = since as f64 / total as f64;
+    dead > limit && since >= FEWEST && share >= limit && !ends
 }
 
 /// Vacuums. Where it cannot (no right to, a lock that is held), the next time may be better. The end of the table is
@@ -51,6 +54,7 @@ mod tests {
             (0.3, 300_000, 200_000, false),
             (0.3, 600_000, 300_000, true),
             (0.9, 1_000, 0, false),
+            (0.9, 900_000, 300_000, false),
         ] {
             assert_eq!(is_due(&signs(dead), &limits, (rows, Some(1_000_000)), vacuumed_at), due, "{dead} {rows}");
         }
