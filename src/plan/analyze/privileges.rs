@@ -71,16 +71,18 @@ fn target(impact: &mut Impact, resolver: &Resolver<'_>, statement: &GrantStmt, k
 /// What may be granted on a relation (`ACL_ALL_RIGHTS_RELATION`, `..._SEQUENCE` in acl.h).
 fn privileges<'a>(impact: &mut Impact, resolver: &Resolver<'a>, statement: &GrantStmt, found: Rel<'a>) {
     let on_sequence = found.relation.kind == RelationKind::Sequence;
+    // GRANT ON TABLE takes a sequence too: what it cannot have is ignored with a warning.
+    let as_table = statement.objtype == ObjectType::ObjectTable as i32;
     for node in &statement.privileges {
         let Some(NodeEnum::AccessPriv(privilege)) = &node.node else { continue };
         let name = privilege.priv_name.to_ascii_lowercase();
         let valid = match name.as_str() {
             "" | "select" | "update" => true,
             "usage" => on_sequence,
-            "insert" | "delete" | "truncate" | "references" | "trigger" => !on_sequence,
+            "insert" | "delete" | "truncate" | "references" | "trigger" => !on_sequence || as_table,
             "maintain" => {
                 since::require(impact, resolver, Feature::MaintainPrivilege);
-                !on_sequence
+                !on_sequence || as_table
             }
             _ => false,
         };

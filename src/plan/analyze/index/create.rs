@@ -86,7 +86,15 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
     }
     let expressions = elements(statement).filter_map(|element| element.expr.as_deref());
     for expression in expressions.chain(statement.where_clause.as_deref()) {
-        if evaluate(expression, resolver).mutable {
+        let found = evaluate(expression, resolver);
+        if let Some(function) = &found.missing_function {
+            impact.refuse(
+                "42883",
+                format!("function {function} does not exist"),
+                "Create the function first, or check its name and schema.",
+            );
+        }
+        if found.mutable {
             impact.refuse(
                 "42P17",
                 "functions in index expressions and predicates must be marked IMMUTABLE",
@@ -94,6 +102,14 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
             );
         }
     }
+    if let Some(element) = elements(statement).find(|element| is_system_column(&element.name)) {
+        impact.refuse(
+            "0A000",
+            format!("index creation on system columns is not supported: \"{}\"", element.name),
+            "Index a column of your own.",
+        );
+    }
+    refuse_method_limits(impact, statement);
     refuse_without_class(impact, statement, resolver, table);
     for element in elements(statement) {
         if !element.name.is_empty()
@@ -134,6 +150,25 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
                 table.name.name
             ),
             "Add the column to the index, or make the index unique on each partition only.",
+        );
+    }
+}
+
+/// 0A000 for what hash, GIN, SP-GiST, GiST and BRIN indexes cannot be (`amcanunique`, `amcanmulticol`).
+fn refuse_method_limits(impact: &mut Impact, statement: &IndexStmt) {
+    let method = statement.access_method.as_str();
+    if matches!(method, "hash" | "gin" | "gist" | "spgist" | "brin") && statement.unique {
+        impact.refuse(
+            "0A000",
+            format!("access method \"{method}\" does not support unique indexes"),
+            "Use a btree index for uniqueness.",
+        );
+    }
+    if matches!(method, "hash" | "spgist") && statement.index_params.len() > 1 {
+        impact.refuse(
+            "0A000",
+            format!("access method \"{method}\" does not support multicolumn indexes"),
+            "Index one column, or use a btree index.",
         );
     }
 }

@@ -17,13 +17,37 @@ pub(super) fn run(source: &str, block: &mut Block<'_, '_>) {
 /// Goes through the tree; `certain` while the statements run in any case.
 fn visit(value: &Value, certain: bool, block: &mut Block<'_, '_>) {
     match value {
-        Value::Array(items) => items.iter().for_each(|item| visit(item, certain, block)),
+        Value::Array(items) => {
+            let mut certain = certain;
+            for item in items {
+                visit(item, certain, block);
+                // What stands behind RETURN is never reached.
+                if item.get("PLpgSQL_stmt_return").is_some() {
+                    break;
+                }
+                certain &= !may_leave(item);
+            }
+        }
         Value::Object(fields) => {
             for (key, inner) in in_order(fields) {
                 named(key, inner, certain, block);
             }
         }
         _ => {}
+    }
+}
+
+/// Whether the code may end or jump within this part, so that what stands behind it need not run.
+fn may_leave(part: &Value) -> bool {
+    match part {
+        Value::Array(items) => items.iter().any(may_leave),
+        Value::Object(fields) => fields.iter().any(|(key, inner)| match key.as_str() {
+            "PLpgSQL_stmt_return" | "PLpgSQL_stmt_exit" => true,
+            // ERROR in elog.h; below it RAISE only tells something.
+            "PLpgSQL_stmt_raise" => inner.get("elog_level").and_then(Value::as_i64).is_none_or(|level| level >= 21),
+            _ => may_leave(inner),
+        }),
+        _ => false,
     }
 }
 
