@@ -11,6 +11,7 @@ use std::time::Duration;
 use run_support::end_majors;
 use run_support::plans::*;
 use run_support::server::Server;
+use tokio_postgres::error::SqlState;
 use wesley::plan::{Plan, Stage};
 use wesley::run::connect::Settings;
 use wesley::run::{BackfillOptions, Ending, Observer, Options, Progress, Reason, Request, RunOutcome, apply, rollback};
@@ -149,7 +150,13 @@ async fn a_standby_promoted_in_the_place_of_the_primary_is_gone_on_with() {
             let mut primary = primary.lock().unwrap();
             if midway && primary.is_running() {
                 primary.stop("QUIT");
-                tokio::task::block_in_place(|| runtime.block_on(admin.batch_execute("SELECT pg_promote()"))).unwrap();
+                let promote = async {
+                    // What is replayed meanwhile may cancel it.
+                    while let Err(error) = admin.batch_execute("SELECT pg_promote()").await {
+                        assert_eq!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE), "{error}");
+                    }
+                };
+                tokio::task::block_in_place(|| runtime.block_on(promote));
             }
         };
         let outcome = run(&url, &small(), &fail_over).await;

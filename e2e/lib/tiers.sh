@@ -42,7 +42,7 @@ tier_postgres() {
 	# shellcheck disable=SC1091
 	. "$PG_HOME/env"
 	export WESLEY_TEST_POSTGRES=${WESLEY_TEST_POSTGRES:-14,15,16,17,18}
-	cargo_test "${targets[@]}"
+	cargo_test --no-fail-fast "${targets[@]}"
 }
 
 tier_cluster() {
