@@ -9,7 +9,7 @@ failed=0
 
 # expect yes|no ACCOUNT VERB RESOURCE[/SUBRESOURCE] [NAMESPACE]
 expect() {
-	local answer part= where=(--namespace "${5:-$NS}")
+	local answer part='' where=(--namespace "${5:-$NS}")
 	# To can-i, what stands behind a slash is a name.
 	[[ $4 != */* ]] || part=${4#*/}
 	answer=$(kube auth can-i "$3" "${4%%/*}" --subresource="$part" --as "$2" "${where[@]}" 2>/dev/null || true)
