@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod cli;
 pub mod controller;
 pub mod exit;
+pub mod inspect;
 pub mod plan;
 pub mod report;
 pub mod run;

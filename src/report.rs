@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::inspect::activity::Activity;
 use crate::plan::{RollbackClass, Stage};
 
 /// The termination message.
@@ -47,6 +48,9 @@ pub struct Report {
     /// What a rollback at this moment would be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackState>,
+    /// What is known of the activity of the database, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Activity>,
 }
 
 /// What a runner was asked to do.
@@ -58,7 +62,7 @@ pub enum RunAction {
     Execute,
     /// Run the recorded undo.
     Rollback,
-    /// Read ledger and catalog only.
+    /// Change nothing that is the application's: read the ledger of a Migration, or sample the activity of a Database.
     Inspect,
 }
 

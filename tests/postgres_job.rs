@@ -120,6 +120,22 @@ impl Cluster {
         (report.exit_code, report)
     }
 
+    /// Samples the activity; the exit code and the report.
+    fn sample(&self) -> (i32, Report) {
+        let report = self.path("report");
+        let folder = self.path("database").display().to_string();
+        let output = Command::new(env!("CARGO_BIN_EXE_wesley"))
+            .args(["run", "inspect", "--sample", "--namespace", "shop", "--database-dir", &folder])
+            .args(["--report", &report.display().to_string()])
+            .env("WESLEY_DATABASE_TLS_MODE", "Disable")
+            .output()
+            .unwrap();
+        let text = std::fs::read(&report).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        assert!(text.len() < 2048);
+        let report: Report = serde_json::from_slice(&text).unwrap();
+        (report.exit_code, report)
+    }
+
     fn states(&self, plan: &str) -> Vec<String> {
         let objects = self.objects.lock().unwrap();
         let steps = objects[plan]["status"]["steps"].as_array().cloned().unwrap_or_default();
@@ -212,4 +228,64 @@ async fn bad_input_has_a_reason_a_place_and_no_values() {
         assert!(!report.message.contains("canary"), "{}", report.message);
     }
     database.drop().await;
+}
+
+/// A sample of the activity, as the Job of a Database takes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn activity_is_kept_by_the_hour() {
+    for major in end_majors() {
+        let database = Database::create("job_sample", major, "CREATE TABLE t (id int)").await;
+        let cluster = Cluster::new(&database, SQL).await;
+        let (code, first) = cluster.sample();
+        assert_eq!((code, first.reason.as_str()), (0, "Inspected"), "{first:?}");
+        let activity = first.activity.unwrap();
+        assert_eq!((activity.reason.as_str(), activity.hours_measured), ("TooFewSamples", 0));
+        // As if the first reading were a quarter of an hour old and had seen nothing.
+        database
+            .client
+            .batch_execute(
+                "update wesley.activity_reading set taken_at = taken_at - 900, transactions = 0, rows_changed = 0",
+            )
+            .await
+            .unwrap();
+        database.client.batch_execute("insert into t select generate_series(1, 1000)").await.unwrap();
+        counted(&database, 1_000).await;
+        assert_eq!(cluster.sample().0, 0);
+        let seconds: i64 = database.ask("select sum(seconds)::bigint from wesley.activity").await;
+        let transactions: i64 = database.ask("select sum(transactions)::bigint from wesley.activity").await;
+        let changed: i64 = database.ask("select sum(rows_changed)::bigint from wesley.activity").await;
+        assert!(seconds >= 900 && transactions > 0 && changed >= 1_000, "{seconds} {transactions} {changed}");
+        // A server that counts anew has nothing to say about the time before.
+        database
+            .client
+            .batch_execute("update wesley.activity_reading set transactions = transactions + 1000000")
+            .await
+            .unwrap();
+        assert_eq!(cluster.sample().0, 0);
+        let again: i64 = database.ask("select sum(seconds)::bigint from wesley.activity").await;
+        assert_eq!(again, seconds);
+        // What is older than six weeks goes, what is known of a week gives quiet hours.
+        database.client.batch_execute("insert into wesley.activity select h, 3600, case when (h % 24) between 1 and 4 then 10 else 5000 end, 0
+                 from (select extract(epoch from now())::bigint / 3600 - n as h from generate_series(2, 2000) n) hours on conflict do nothing").await.unwrap();
+        let activity = cluster.sample().1.activity.unwrap();
+        assert_eq!((activity.reason.as_str(), activity.quiet[0].cron.as_str()), ("QuietHours", "0 1 * * *"));
+        let kept: i64 = database.ask("select count(*) from wesley.activity").await;
+        assert!(kept <= 1_010, "{kept}");
+        let refused = Command::new(env!("CARGO_BIN_EXE_wesley"))
+            .args(["run", "execute", "--sample", "--namespace", "shop", "--database-dir", "/"])
+            .output()
+            .unwrap();
+        assert_eq!(refused.status.code(), Some(2));
+        database.drop().await;
+    }
+}
+
+/// Waits until the server's statistics show that many inserted rows: sessions tell them a little later.
+async fn counted(database: &Database, rows: i64) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let counted = "select tup_inserted from pg_stat_database where datname = current_database()";
+    while database.ask::<i64>(counted).await < rows {
+        assert!(std::time::Instant::now() < deadline, "the server does not count");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::Condition;
 use super::job_template::JobTemplate;
 use super::reference::{LocalRef, PortSource, SecretKeyRef, SecretSource, TextSource};
+use crate::inspect::activity::Activity;
 use crate::plan::HazardId;
 
 /// Where the database is, and what may happen in it.
@@ -47,6 +48,9 @@ pub struct DatabaseSpec {
     /// Patience of Migrations, unless they say otherwise themselves.
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// What is looked at from time to time, without a Migration.
+    #[serde(default)]
+    pub inspection: Inspection,
     /// Overrides of the pods of Jobs that work on this database.
     #[serde(default)]
     pub job_template: JobTemplate,
@@ -203,6 +207,45 @@ pub struct Timeouts {
     pub run_seconds: Option<i32>,
 }
 
+/// What is looked at from time to time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Inspection {
+    /// Seconds between two Jobs that sample the activity of the database; never when absent. Quiet hours are suggested
+    /// after a week of samples that are at most an hour apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 300, max = 86_400))]
+    pub interval_seconds: Option<i32>,
+}
+
+/// Jobs that sample the activity.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InspectionRecord {
+    /// Number of the last one.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub number: i32,
+    /// The Job that runs now. Written before it is created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub job: Option<String>,
+    /// When the last one was decided on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_time: Option<Time>,
+    /// When the last one ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_time: Option<Time>,
+    /// How it ended, one word; explained in `docs/reasons.md`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub reason: Option<String>,
+    /// How it ended, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}
+
 /// What the last Jobs found out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -240,6 +283,12 @@ pub struct DatabaseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub queue: Vec<LocalRef>,
+    /// Jobs that sample the activity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inspection: Option<InspectionRecord>,
+    /// What they found: activity by the hour of the week, and suggested quiet hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Activity>,
 }
 
 /// Physical identity of a database: a restored or moved one differs.

@@ -155,6 +155,14 @@ pub enum Reason {
     /// No Job has tried yet.
     NotContacted,
 
+    // Sampled activity.
+    /// Quiet hours were found.
+    QuietHours,
+    /// Not enough hours of the week were measured.
+    TooFewSamples,
+    /// No hour is much quieter than the mean one.
+    NoQuietHours,
+
     // ValidationWindow.
     /// The window is open.
     WindowOpen,

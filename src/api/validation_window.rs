@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
+use crate::inspect::activity::QuietPeriod;
 
 /// When validation may run.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -224,6 +225,32 @@ pub struct ValidationWindowStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["migration"]))]
     pub queue: Vec<QueueEntry>,
+    /// Quiet hours of the Databases that use it, from their sampled activity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<Suggestion>,
+}
+
+/// Hours in which all Databases of a window are quiet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Suggestion {
+    /// Databases whose activity is known.
+    #[schemars(range(min = 0))]
+    pub databases: i32,
+    /// Databases that use the window.
+    #[schemars(range(min = 0))]
+    pub databases_total: i32,
+    /// Whether there are such hours, one word; explained in `docs/reasons.md`.
+    #[schemars(length(min = 1, max = 64))]
+    pub reason: String,
+    /// The same for people.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+    /// The hours, the longest first; transactions and rows are summed up over the Databases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "atomic"))]
+    pub quiet: Vec<QuietPeriod>,
 }
 
 /// A Migration that waits for a window.

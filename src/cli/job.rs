@@ -22,11 +22,14 @@ pub(super) struct JobArgs {
     #[arg(long)]
     namespace: String,
     /// Name of the Migration.
-    #[arg(long)]
-    migration: String,
+    #[arg(long, required_unless_present = "sample", requires = "uid")]
+    migration: Option<String>,
     /// Its uid.
     #[arg(long)]
-    uid: String,
+    uid: Option<String>,
+    /// For `inspect`: samples the activity of the database instead of reading the ledger of a Migration.
+    #[arg(long, conflicts_with = "migration")]
+    sample: bool,
     /// Its metadata.generation.
     #[arg(long, default_value_t = 0)]
     generation: i64,
@@ -126,6 +129,9 @@ fn guards(file: Option<&std::path::Path>) -> Result<Option<Guards>, Failure> {
 }
 
 fn task(args: &JobArgs) -> Result<Task, Failure> {
+    if args.sample && !matches!(args.action, Action::Inspect) {
+        return Err(Failure::new(Exit::Usage, "--sample belongs to `wesley run inspect`"));
+    }
     let interrupt = interrupt_on_signals()
         .map_err(|error| Failure::new(Exit::Defect, format!("cannot listen for signals: {error}")))?;
     let defaults = Options::default();
@@ -153,8 +159,8 @@ fn task(args: &JobArgs) -> Result<Task, Failure> {
             Action::Inspect => RunAction::Inspect,
         },
         namespace: args.namespace.clone(),
-        migration: args.migration.clone(),
-        uid: args.uid.clone(),
+        migration: args.migration.clone().unwrap_or_default(),
+        uid: args.uid.clone().unwrap_or_default(),
         generation: args.generation,
         source: args.source.clone(),
         checks: args.checks.clone(),

@@ -133,6 +133,16 @@ impl Context {
         })
     }
 
+    /// Databases of the store that pass.
+    pub fn databases(&self, pass: impl Fn(&Database) -> bool) -> Vec<Database> {
+        self.stores
+            .databases
+            .state_filter(|found| found.0.as_ref().is_ok_and(&pass))
+            .iter()
+            .filter_map(|found| found.0.as_ref().ok().cloned())
+            .collect()
+    }
+
     /// Migrations of the store that pass.
     pub fn migrations(&self, pass: impl Fn(&Migration) -> bool) -> Vec<Migration> {
         self.stores

@@ -24,6 +24,6 @@ mod scope;
 mod simulation;
 mod validation_window;
 mod wake;
-mod windows;
+pub(crate) mod windows;
 
 pub use run::run;

@@ -43,6 +43,11 @@ pub fn job(migration: &str, uid: &str, action: RunAction, subject: &str, number:
     format!("{}-{action_name}-{hash}", stem(migration))
 }
 
+/// Name of a Job that samples the activity of a Database.
+pub fn sample_job(database: &str, uid: &str, number: i32) -> String {
+    format!("{}-sample-{}", stem(database), short_hash(&[uid, "sample", &number.to_string()]))
+}
+
 /// Name of the ConfigMap that holds inline SQL.
 pub fn sql_config_map(migration: &str, uid: &str, source_digest: &str) -> String {
     format!("{}-sql-{}", stem(migration), short_hash(&[uid, source_digest]))

@@ -139,7 +139,8 @@ impl Scope {
                 wake::migration_changed(&waker, migration);
             }
         });
-        let jobs = watch.kind("Job", ours, writers.jobs);
+        let waker = context.clone();
+        let jobs = watch.kind("Job", ours, writers.jobs).inspect_ok(move |job| wake::job_changed(&waker, job));
         let plans = watch.kind("MigrationPlan", all(), writers.plans);
         let waker = context.clone();
         let databases = watch.kind("Database", all(), writers.databases);

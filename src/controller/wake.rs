@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
+use k8s_openapi::api::batch::v1::Job;
+use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
 
 use super::context::{Context, Guarded};
 use super::rivals::is_exclusive;
@@ -44,6 +46,14 @@ fn needs(migration: &Migration, other: &Migration) -> bool {
 pub fn database_changed(context: &Context, database: &Guarded<Database>) {
     let (name, namespace) = (database.name_any(), database.namespace());
     send(context, |migration| migration.metadata.namespace == namespace && migration.spec.database_ref.name == name);
+}
+
+/// A Job changed: where a Database made it, that is looked at.
+pub fn job_changed(context: &Context, job: &PartialObjectMeta<Job>) {
+    let Some(namespace) = job.namespace() else { return };
+    for owner in job.owner_references().iter().filter(|owner| owner.kind == Database::kind(&())) {
+        let _ = context.nudges.databases.send(ObjectRef::new(&owner.name).within(&namespace));
+    }
 }
 
 /// A ValidationWindow appeared, changed or went: those who are not at rest are looked at.

@@ -26,6 +26,7 @@ mod queue;
 mod restore_point;
 mod retry;
 mod rollback;
+mod sample;
 mod session;
 mod sqlstate;
 mod status;

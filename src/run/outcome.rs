@@ -174,6 +174,7 @@ impl RunOutcome {
             sqlstate: failure.and_then(|error| error.sqlstate.clone()),
             rows_done: self.rows_done,
             rollback: self.rollback.clone(),
+            activity: None,
         }
     }
 }

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::database::DatabaseIdentity;
+use super::sampling::Next;
+use crate::api::database::{DatabaseIdentity, InspectionRecord};
 use crate::api::migration_status::LastRun;
 use crate::api::reference::LocalRef;
 use crate::api::{ConditionStatus, ConditionType, Database, DatabaseStatus, Migration, Reason};
@@ -57,10 +58,11 @@ fn word(reason: &str) -> Word {
     }
 }
 
-/// The status of a Database, from the Migrations that refer to it.
+/// The status of a Database, from the Migrations that refer to it and the Jobs that sample it.
 pub fn decide<'a>(
     database: &Database,
     migrations: impl Iterator<Item = &'a Migration> + Clone,
+    sampling: &Next,
     now: Timestamp,
 ) -> DatabaseStatus {
     let generation = database.metadata.generation.unwrap_or_default();
@@ -69,10 +71,10 @@ pub fn decide<'a>(
     // What was found out before the spec changed is not about this one; the first has had no other.
     let created = database.metadata.creation_timestamp.clone().filter(|_| generation <= 1);
     let since = before.observed_since.clone().filter(|_| same).or(created).unwrap_or_else(|| Time(whole_seconds(now)));
-    let counts = |run: &LastRun| run.finished_time.0 >= since.0;
     let contacts = migrations.clone().filter_map(|migration| migration.status.as_ref()?.last_run.as_ref());
-    let contacts = contacts.filter(|run| counts(run) && word(&run.reason) != Word::Silent);
-    let last = contacts.max_by_key(|run| (run.finished_time.0, run.number));
+    let contacts = contacts.map(Contact::of_run).chain(sampling.record.as_ref().and_then(Contact::of_sample));
+    let contacts = contacts.filter(|contact| contact.time >= since.0 && word(contact.reason) != Word::Silent);
+    let last = contacts.max_by_key(|contact| (contact.time, contact.number));
     let running = migrations
         .clone()
         .find(|migration| migration.status.as_ref().and_then(|status| status.run.as_ref()).is_some_and(is_exclusive));
@@ -81,7 +83,7 @@ pub fn decide<'a>(
     queue.sort_by_key(|migration| seniority(migration));
     let identity = newest_target(migrations).or_else(|| before.identity.clone());
     let mut conditions = Conditions::new(&before.conditions, generation, now);
-    verdict(&mut conditions, last);
+    verdict(&mut conditions, last.as_ref());
     DatabaseStatus {
         observed_generation: Some(generation),
         observed_since: Some(since),
@@ -89,7 +91,8 @@ pub fn decide<'a>(
         server_version: identity.as_ref().map(|identity| version(identity.server_version)),
         identity,
         last_contact_time: last
-            .map(|run| run.finished_time.clone())
+            .as_ref()
+            .map(|contact| Time(contact.time))
             .or_else(|| before.last_contact_time.filter(|_| same)),
         running,
         waiting: i32::try_from(queue.len()).unwrap_or(i32::MAX),
@@ -98,17 +101,42 @@ pub fn decide<'a>(
             .take(QUEUE_MAX)
             .filter_map(|migration| Some(LocalRef { name: migration.metadata.name.clone()? }))
             .collect(),
+        inspection: sampling.record.clone(),
+        activity: sampling.activity.clone(),
     }
 }
 
-fn verdict(conditions: &mut Conditions<'_>, last: Option<&LastRun>) {
+/// The end of a Job that tried to reach the database.
+struct Contact<'a> {
+    time: Timestamp,
+    number: i32,
+    reason: &'a str,
+    message: &'a str,
+}
+
+impl<'a> Contact<'a> {
+    fn of_run(run: &'a LastRun) -> Self {
+        Self { time: run.finished_time.0, number: run.number, reason: &run.reason, message: &run.message }
+    }
+
+    fn of_sample(record: &'a InspectionRecord) -> Option<Self> {
+        Some(Self {
+            time: record.finished_time.as_ref()?.0,
+            number: record.number,
+            reason: record.reason.as_deref()?,
+            message: record.message.as_deref().unwrap_or_default(),
+        })
+    }
+}
+
+fn verdict(conditions: &mut Conditions<'_>, last: Option<&Contact<'_>>) {
     use ConditionStatus::{False, True, Unknown};
     let Some(last) = last else {
         let message = "no Job has tried to reach the database yet; the first Migration does";
         conditions.set(ConditionType::Ready, True, Reason::NotContacted, message);
         return conditions.set(ConditionType::Reachable, Unknown, Reason::NotContacted, message);
     };
-    let kind = match word(&last.reason) {
+    let kind = match word(last.reason) {
         Word::NotNow => ConditionType::Reconciling,
         Word::NotThus => ConditionType::Stalled,
         Word::Reached | Word::Silent => {
@@ -117,9 +145,9 @@ fn verdict(conditions: &mut Conditions<'_>, last: Option<&LastRun>) {
             return conditions.set(ConditionType::Reachable, True, Reason::Connected, message);
         }
     };
-    conditions.set_word(ConditionType::Ready, False, &last.reason, &last.message);
-    conditions.set_word(ConditionType::Reachable, False, &last.reason, &last.message);
-    conditions.set_word(kind, True, &last.reason, &last.message);
+    conditions.set_word(ConditionType::Ready, False, last.reason, last.message);
+    conditions.set_word(ConditionType::Reachable, False, last.reason, last.message);
+    conditions.set_word(kind, True, last.reason, last.message);
 }
 
 fn newest_target<'a>(migrations: impl Iterator<Item = &'a Migration>) -> Option<DatabaseIdentity> {
@@ -163,7 +191,7 @@ mod tests {
 
     #[test]
     fn nothing_is_claimed_before_a_job_has_tried() {
-        let status = decide(&fresh(), [].iter(), at(100));
+        let status = decide(&fresh(), [].iter(), &Next::default(), at(100));
         assert_eq!(find(&status.conditions, ConditionType::Reachable).unwrap().status, ConditionStatus::Unknown);
         assert!(is_true(&status.conditions, ConditionType::Ready), "a Database must not hold up what refers to it");
     }
@@ -176,14 +204,14 @@ mod tests {
             (11, "TlsFailed", ConditionType::Stalled),
         ] {
             let migration = ended(code, reason);
-            let status = decide(&fresh(), [&migration].into_iter(), at(100));
+            let status = decide(&fresh(), [&migration].into_iter(), &Next::default(), at(100));
             assert_eq!(find(&status.conditions, ConditionType::Ready).unwrap().reason, reason);
             assert!(is_true(&status.conditions, kind), "{reason}");
             assert!(status.last_contact_time.is_some());
         }
-        let status = decide(&fresh(), [&ended(10, "SyntaxError")].into_iter(), at(100));
+        let status = decide(&fresh(), [&ended(10, "SyntaxError")].into_iter(), &Next::default(), at(100));
         assert_eq!(find(&status.conditions, ConditionType::Reachable).unwrap().status, ConditionStatus::Unknown);
-        let status = decide(&fresh(), [&ended(12, "HazardNotAllowed")].into_iter(), at(100));
+        let status = decide(&fresh(), [&ended(12, "HazardNotAllowed")].into_iter(), &Next::default(), at(100));
         assert!(is_true(&status.conditions, ConditionType::Reachable), "planning had to read the catalog");
     }
 
@@ -200,7 +228,7 @@ mod tests {
         let mut world = World::new();
         world.turn().planned("a");
         let all = [busy("second", 20), busy("first", 10), world.observed.migration];
-        let status = decide(&fresh(), all.iter(), at(100));
+        let status = decide(&fresh(), all.iter(), &Next::default(), at(100));
         assert_eq!((status.running.as_deref(), status.waiting), (Some("orders"), 2));
         assert_eq!(status.queue.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["first", "second"]);
     }
@@ -209,7 +237,7 @@ mod tests {
     fn identity_comes_from_the_plan() {
         let mut world = World::new();
         world.turn().planned("orders-a");
-        let status = decide(&fresh(), [&world.observed.migration].into_iter(), at(100));
+        let status = decide(&fresh(), [&world.observed.migration].into_iter(), &Next::default(), at(100));
         assert_eq!(status.server_version.as_deref(), Some("18.4"));
         assert_eq!(status.identity.unwrap().database, "shop");
     }
@@ -218,12 +246,12 @@ mod tests {
     fn a_changed_spec_forgets_what_was_found_out_before() {
         let migration = ended(12, "AuthenticationFailed");
         let mut database = fresh();
-        database.status = Some(decide(&database, [&migration].into_iter(), at(100)));
+        database.status = Some(decide(&database, [&migration].into_iter(), &Next::default(), at(100)));
         database.metadata.generation = Some(2);
         let later = migration.status.as_ref().unwrap().last_run.as_ref().unwrap().finished_time.0.as_second() + 10;
-        let status = decide(&database, [&migration].into_iter(), at(later));
+        let status = decide(&database, [&migration].into_iter(), &Next::default(), at(later));
         assert_eq!(find(&status.conditions, ConditionType::Reachable).unwrap().status, ConditionStatus::Unknown);
         database.status = Some(status.clone());
-        assert_eq!(decide(&database, [&migration].into_iter(), at(later + 50)), status, "a fixpoint");
+        assert_eq!(decide(&database, [&migration].into_iter(), &Next::default(), at(later + 50)), status, "a fixpoint");
     }
 }

@@ -4,6 +4,7 @@
 //! with `wesley run`: arguments for what to do, environment for what is public, files for what is secret.
 
 mod pod;
+mod sample;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use k8s_openapi::api::batch::v1::{
 use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
+
+pub use sample::sample_job;
 
 use super::migration::inputs::allowed_hazards;
 use super::migration::observed::SourceMount;
@@ -70,21 +73,39 @@ pub struct Request<'a> {
 
 /// The Job.
 pub fn job(request: &Request<'_>) -> Job {
-    let template = &request.database.spec.job_template;
-    let mut labels = template.labels.clone();
-    labels.extend(labels_of(request));
-    let annotations = Some(template.annotations.clone()).filter(|annotations| !annotations.is_empty());
     let deadline = match request.run.action {
         RunAction::Plan | RunAction::Inspect => READING_SECONDS,
         RunAction::Execute | RunAction::Rollback => timeouts(request).run_seconds.unwrap_or(CHANGING_SECONDS),
     };
+    let work = pod::Work {
+        database: request.database,
+        runner: request.runner,
+        arguments: arguments(request),
+        volumes: volumes::volumes(request),
+        token: true,
+    };
+    made(request.run.job.clone(), owner(request.migration), labels_of(request), deadline, work)
+}
+
+/// A Job of that name.
+fn made(
+    name: String,
+    owner: OwnerReference,
+    own_labels: BTreeMap<String, String>,
+    deadline: i32,
+    work: pod::Work<'_>,
+) -> Job {
+    let template = &work.database.spec.job_template;
+    let mut labels = template.labels.clone();
+    labels.extend(own_labels);
+    let annotations = Some(template.annotations.clone()).filter(|annotations| !annotations.is_empty());
     Job {
         metadata: ObjectMeta {
-            name: Some(request.run.job.clone()),
-            namespace: request.migration.metadata.namespace.clone(),
+            name: Some(name),
+            namespace: work.database.metadata.namespace.clone(),
             labels: Some(labels.clone()),
             annotations: annotations.clone(),
-            owner_references: Some(vec![owner(request.migration)]),
+            owner_references: Some(vec![owner]),
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
@@ -98,7 +119,7 @@ pub fn job(request: &Request<'_>) -> Job {
             pod_failure_policy: Some(failure_policy()),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta { labels: Some(labels), annotations, ..ObjectMeta::default() }),
-                spec: Some(pod::spec(request)),
+                spec: Some(pod::spec(work)),
             },
             ..JobSpec::default()
         }),

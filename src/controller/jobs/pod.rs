@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EnvVar, LocalObjectReference, PodSecurityContext, PodSpec, ResourceRequirements,
-    SeccompProfile, SecurityContext, Toleration,
+    SeccompProfile, SecurityContext, Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::{Request, arguments, volumes};
+use super::{Runner, volumes};
+use crate::api::Database;
 use crate::api::job_template::{Amounts, JobTemplate};
 use crate::api::reference::TextSource;
 use crate::controller::names;
@@ -22,13 +23,27 @@ const USER: i64 = 65_532;
 /// Time from the signal to the kill: enough to cancel a statement and to write a report.
 const GRACE_SECONDS: i64 = 60;
 
-pub(super) fn spec(request: &Request<'_>) -> PodSpec {
-    let template = &request.database.spec.job_template;
-    let (volumes, mounts) = volumes::volumes(request);
+/// What is particular about a pod.
+pub(super) struct Work<'a> {
+    /// The database that it works on.
+    pub database: &'a Database,
+    /// Image.
+    pub runner: &'a Runner,
+    /// Arguments of `wesley`.
+    pub arguments: Vec<String>,
+    /// What is mounted, and where.
+    pub volumes: (Vec<Volume>, Vec<VolumeMount>),
+    /// Whether it may talk to the API server: to create the MigrationPlan and report progress in it; it can do nothing
+    /// else.
+    pub token: bool,
+}
+
+pub(super) fn spec(work: Work<'_>) -> PodSpec {
+    let template = &work.database.spec.job_template;
+    let (volumes, mounts) = work.volumes;
     PodSpec {
         service_account_name: Some(names::RUNNER_ACCOUNT.to_owned()),
-        // The token is for creating the MigrationPlan and reporting progress in it; it can do nothing else.
-        automount_service_account_token: Some(true),
+        automount_service_account_token: Some(work.token),
         enable_service_links: Some(false),
         restart_policy: Some("Never".to_owned()),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
@@ -43,10 +58,10 @@ pub(super) fn spec(request: &Request<'_>) -> PodSpec {
         }),
         containers: vec![Container {
             name: CONTAINER.to_owned(),
-            image: Some(request.runner.image.clone()),
-            image_pull_policy: Some(request.runner.pull_policy.clone()),
-            args: Some(arguments(request)),
-            env: Some(environment(request)),
+            image: Some(work.runner.image.clone()),
+            image_pull_policy: Some(work.runner.pull_policy.clone()),
+            args: Some(work.arguments),
+            env: Some(environment(work.database)),
             volume_mounts: Some(mounts),
             resources: Some(resources(template)),
             // Logs are no substitute: they are not made for status.
@@ -70,11 +85,11 @@ pub(super) fn spec(request: &Request<'_>) -> PodSpec {
 }
 
 /// What is public of the connection, and which files are expected.
-fn environment(request: &Request<'_>) -> Vec<EnvVar> {
-    let connection = &request.database.spec.connection;
+fn environment(database: &Database) -> Vec<EnvVar> {
+    let connection = &database.spec.connection;
     let value = |source: &Option<TextSource>| source.as_ref().and_then(|source| source.value.clone());
     let port = connection.port.as_ref().and_then(|port| port.value).map(|port| port.to_string());
-    let secrets: Vec<String> = volumes::secret_files(&request.database.spec)
+    let secrets: Vec<String> = volumes::secret_files(&database.spec)
         .iter()
         .map(|file| format!("{}={}/{}", file.path, file.secret, file.key))
         .collect();
@@ -83,7 +98,7 @@ fn environment(request: &Request<'_>) -> Vec<EnvVar> {
         ("PORT", port),
         ("DBNAME", value(&connection.dbname)),
         ("USER", value(&connection.user)),
-        ("TLS_MODE", Some(request.database.spec.tls.mode.to_string())),
+        ("TLS_MODE", Some(database.spec.tls.mode.to_string())),
         ("SECRETS", Some(secrets.join(",")).filter(|secrets| !secrets.is_empty())),
     ]
     .into_iter()

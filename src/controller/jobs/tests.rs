@@ -65,6 +65,22 @@ fn the_pod_is_restricted() {
 }
 
 #[test]
+fn a_sample_needs_the_database_and_nothing_of_the_cluster() {
+    let mut database = database();
+    database.metadata.namespace = Some("team".to_owned());
+    database.metadata.uid = Some("uid-2".to_owned());
+    database.spec.connection.password = Some(SecretSource { secret_key_ref: secret("shop-db", "password") });
+    let runner = Runner { image: "wesley:1".to_owned(), pull_policy: "Never".to_owned() };
+    let job = serde_json::to_value(sample_job(&database, "shop-sample-1", &runner)).unwrap();
+    let pod = job.pointer("/spec/template/spec").unwrap();
+    assert_eq!(pod["automountServiceAccountToken"], json!(false));
+    assert_eq!(arguments_of(&job)[..3], ["run", "inspect", "--sample"]);
+    assert_eq!(pod["volumes"].as_array().unwrap().len(), 2, "temporary files and the connection: {pod}");
+    assert_eq!(job.pointer("/metadata/ownerReferences/0/kind"), Some(&json!("Database")));
+    assert!(job["metadata"]["labels"].get("wesley.dev/migration").is_none());
+}
+
+#[test]
 fn what_the_runner_is_told_when_it_plans() {
     let mut world = World::new();
     world.observed.migration.spec.allow_hazards = vec![crate::plan::HazardId::DataLoss];

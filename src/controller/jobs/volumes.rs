@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{CHECKS_KEY, GUARDS_KEY, Request, SQL_KEY, checks, guards, sql_config_map_name};
-use crate::api::DatabaseSpec;
 use crate::api::reference::SecretKeyRef;
+use crate::api::{Database, DatabaseSpec};
 use crate::controller::migration::observed::SourceMount;
 use crate::report::RunAction;
 
@@ -69,14 +69,15 @@ pub(super) fn secret_files(spec: &DatabaseSpec) -> Vec<SecretFile> {
     .collect()
 }
 
-pub(super) fn volumes(request: &Request<'_>) -> (Vec<Volume>, Vec<VolumeMount>) {
+/// A place for temporary files, and the secret parts of the connection.
+pub(super) fn connection(database: &Database) -> (Vec<Volume>, Vec<VolumeMount>) {
     let mut volumes = vec![Volume {
         name: "tmp".to_owned(),
         empty_dir: Some(EmptyDirVolumeSource { size_limit: Some(Quantity("64Mi".to_owned())), medium: None }),
         ..Volume::default()
     }];
     let mut mounts = vec![mount("tmp", "/tmp", false)];
-    let secrets = secret_files(&request.database.spec);
+    let secrets = secret_files(&database.spec);
     if !secrets.is_empty() {
         let sources = secrets.into_iter().map(|file| VolumeProjection {
             secret: Some(SecretProjection {
@@ -90,6 +91,12 @@ pub(super) fn volumes(request: &Request<'_>) -> (Vec<Volume>, Vec<VolumeMount>) 
         volumes.push(projected("database", sources.collect()));
         mounts.push(mount("database", DATABASE_FOLDER, true));
     }
+    (volumes, mounts)
+}
+
+/// The same for the run of a Migration, with what it is told in files.
+pub(super) fn volumes(request: &Request<'_>) -> (Vec<Volume>, Vec<VolumeMount>) {
+    let (mut volumes, mut mounts) = connection(request.database);
     if request.run.action == RunAction::Plan
         && let Some((digest, source)) = request.source
     {

@@ -125,10 +125,16 @@ async fn create_job(context: &Context, observed: &Observed, migration: &Migratio
         _ => None,
     };
     let request = jobs::Request { migration, database, run, plan, source, guards, runner: &context.runner };
-    let key = (namespace.clone(), run.job.clone());
     let made = make(context, &namespace, &request).await;
+    remember_refusal(context, &namespace, &run.job, &made);
+    made
+}
+
+/// Keeps why the API server does not create a Job, until it does.
+pub fn remember_refusal(context: &Context, namespace: &str, job: &str, made: &Result<()>) {
+    let key = (namespace.to_owned(), job.to_owned());
     if let Ok(mut refusals) = context.refusals.lock() {
-        match &made {
+        match made {
             Err(Error::Kube { source, .. }) if is_refusal(source) => {
                 refusals.insert(key, answer(source));
             }
@@ -138,7 +144,15 @@ async fn create_job(context: &Context, observed: &Observed, migration: &Migratio
             Err(_) => {}
         }
     }
-    made
+}
+
+/// Creates a Job. Whose it is that exists already, the next look tells.
+///
+/// # Errors
+/// The API server's.
+pub async fn create_job_once(context: &Context, namespace: &str, job: &Job) -> Result<()> {
+    let jobs: Api<Job> = Api::namespaced(context.client.clone(), namespace);
+    exists_is_fine(bounded("create the Job", jobs.create(&PostParams::default(), job)).await.map(|_| ()))
 }
 
 async fn make(context: &Context, namespace: &str, request: &jobs::Request<'_>) -> Result<()> {
@@ -157,10 +171,7 @@ async fn make(context: &Context, namespace: &str, request: &jobs::Request<'_>) -
         let made = bounded("create a ConfigMap for the Job", maps.create(&PostParams::default(), &map)).await;
         exists_is_fine(made.map(|_| ()))?;
     }
-    let jobs: Api<Job> = Api::namespaced(context.client.clone(), namespace);
-    let job = jobs::job(request);
-    // Whose Job it is that exists already, the next look tells.
-    exists_is_fine(bounded("create the Job", jobs.create(&PostParams::default(), &job)).await.map(|_| ()))
+    create_job_once(context, namespace, &jobs::job(request)).await
 }
 
 /// Whether the API server will say the same again.

@@ -25,7 +25,7 @@ pub fn end(pods: &[Pod], job_reason: Option<&str>) -> End {
     };
     let message = state.message.as_deref().filter(|message| !message.is_empty());
     let report = message.and_then(|message| serde_json::from_str::<Report>(message).ok());
-    let report = report.filter(|report| report.v == 1);
+    let report = report.filter(|report| report.v == 1).map(Box::new);
     let cause = match (job_reason, state.reason.as_deref()) {
         (_, Some("OOMKilled")) => Some(EndCause::OutOfMemory),
         (Some("DeadlineExceeded"), _) => Some(EndCause::DeadlineExceeded),

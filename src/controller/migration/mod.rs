@@ -19,5 +19,6 @@ mod status;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub use observe::window_name;
+pub use apply::{create_job_once, remember_refusal};
+pub use observe::{job_state, window_name};
 pub use reconcile::reconcile;

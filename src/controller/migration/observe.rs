@@ -10,7 +10,7 @@ use super::dependencies::{self, Dependencies};
 use super::observed::{JobState, Observed, PlanFacts, SourceMount, SourceState, Window, WindowState};
 use super::{job_end, observed};
 use crate::api::migration_plan::StepState;
-use crate::api::migration_status::{ExecutionState, RunRecord};
+use crate::api::migration_status::ExecutionState;
 use crate::api::reference::ConfigMapRef;
 use crate::api::{Database, Migration, MigrationPlan, Reason};
 use crate::controller::context::Context;
@@ -32,7 +32,7 @@ pub async fn observe(context: &Context, migration: Migration, now: Timestamp) ->
     let status = migration.status.clone().unwrap_or_default();
     let database = context.database(&namespace, &migration.spec.database_ref.name);
     let (job, refusal) = match &status.run {
-        Some(run) => job_state(context, &namespace, &migration, run).await?,
+        Some(run) => job_state(context, &namespace, migration.metadata.uid.as_deref(), &run.job).await?,
         None => (JobState::None, None),
     };
     let state = status.execution.as_ref().map(|execution| execution.state);
@@ -78,19 +78,22 @@ pub async fn observe(context: &Context, migration: Migration, now: Timestamp) ->
     })
 }
 
-async fn job_state(
+/// The Job of that name, made for the object with that uid; and why the API server does not create it, if so.
+///
+/// # Errors
+/// The API server's.
+pub async fn job_state(
     context: &Context,
     namespace: &str,
-    migration: &Migration,
-    run: &RunRecord,
+    uid: Option<&str>,
+    name: &str,
 ) -> Result<(JobState, Option<String>)> {
     let api: Api<Job> = Api::namespaced(context.client.clone(), namespace);
-    let Some(job) = bounded("get the Job", api.get_opt(&run.job)).await? else {
-        let key = (namespace.to_owned(), run.job.clone());
+    let Some(job) = bounded("get the Job", api.get_opt(name)).await? else {
+        let key = (namespace.to_owned(), name.to_owned());
         let refusal = context.refusals.lock().ok().and_then(|refusals| refusals.get(&key).cloned());
         return Ok((refusal.clone().map_or(JobState::Absent, JobState::Refused), refusal));
     };
-    let uid = migration.metadata.uid.as_deref();
     let owned =
         job.owner_references().iter().any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid);
     if !owned {
@@ -102,7 +105,7 @@ async fn job_state(
     };
     let ended = condition("Complete").or_else(|| condition("Failed"));
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
-    let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={}", run.job));
+    let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}"));
     let pods = bounded("list the Job's pods", pods.list(&of_job)).await?.items;
     let state = match ended {
         Some(condition) => JobState::Ended(job_end::end(&pods, condition.reason.as_deref())),

@@ -154,7 +154,7 @@ pub struct End {
     /// Exit code of the runner.
     pub exit_code: Option<i32>,
     /// What the runner said at its end.
-    pub report: Option<Report>,
+    pub report: Option<Box<Report>>,
     /// What else is known.
     pub cause: Option<EndCause>,
 }

@@ -157,7 +157,7 @@ fn closing(draft: &Draft<'_>, run: &RunRecord) -> Option<Timestamp> {
 /// Records how a run ended.
 fn end(draft: &mut Draft<'_>, run: &RunRecord, end: &End) {
     let (reason, message) = describe(run, end);
-    let report = end.report.as_ref();
+    let report = end.report.as_deref();
     draft.status.run = None;
     draft.status.last_run = Some(LastRun {
         job: run.job.clone(),

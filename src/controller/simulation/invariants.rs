@@ -7,7 +7,7 @@ use super::ledger::State as RunState;
 use super::server::State;
 use super::store::{Change, key};
 use crate::api::validation_window::Overrun;
-use crate::api::{ConditionType, Migration, Phase, ValidationWindow};
+use crate::api::{ConditionType, Database, Migration, Phase, ValidationWindow};
 use crate::controller::conditions::{find, is_true};
 use crate::controller::migration::window_name;
 use crate::controller::phase::phase;
@@ -30,6 +30,10 @@ pub fn changed(state: &mut State, change: &Change, now: Timestamp) {
             .violations
             .push(format!("{now} a literal is in {} {}", change.resource, change.object["metadata"]["name"]));
     }
+    if change.resource == "databases" && change.kind != "DELETED" {
+        let wrong = database(state, &change.object);
+        state.violations.extend(wrong.into_iter().map(|what| format!("{now} {what}")));
+    }
     if change.resource != "migrations" || change.kind == "DELETED" || change.object["status"].is_null() {
         return;
     }
@@ -38,6 +42,27 @@ pub fn changed(state: &mut State, change: &Change, now: Timestamp) {
     wrong.extend(truth(state, &migration));
     let name = migration.metadata.name.unwrap_or_default();
     state.violations.extend(wrong.into_iter().map(|what| format!("{now} {name}: {what}")));
+}
+
+/// What the status of a Database may claim.
+fn database(state: &State, object: &Value) -> Vec<String> {
+    let database: Database = serde_json::from_value(object.clone()).unwrap();
+    let Some(status) = database.status else { return Vec::new() };
+    let mut wrong = Vec::new();
+    for condition in &status.conditions {
+        if Some(condition.observed_generation) != status.observed_generation {
+            wrong.push(format!(
+                "{} of a Database is about generation {}",
+                condition.kind, condition.observed_generation
+            ));
+        }
+    }
+    let name = database.metadata.name.unwrap_or_default();
+    let measured = state.ledgers.get(&name).map_or(0, |ledger| ledger.hours_measured);
+    if status.activity.is_some_and(|activity| activity.hours_measured > measured) {
+        wrong.push(format!("the Database {name} tells of activity that the ledger does not have"));
+    }
+    wrong
 }
 
 /// What a status must be in itself.
@@ -105,11 +130,11 @@ fn truth(state: &State, migration: &Migration) -> Vec<String> {
 /// A pod of a Job is about to begin.
 pub fn pod_begins(state: &mut State, job: &Value) {
     let label = |name: &str| job["metadata"]["labels"][name].as_str().unwrap().to_owned();
-    let (migration, database, action) =
-        (label("wesley.dev/migration"), label("wesley.dev/database"), label("wesley.dev/action"));
+    let action = label("wesley.dev/action");
     if action != "Execute" && action != "Rollback" {
         return;
     }
+    let (migration, database) = (label("wesley.dev/migration"), label("wesley.dev/database"));
     let namespace = job["metadata"]["namespace"].as_str().unwrap().to_owned();
     let mut wrong = Vec::new();
     // Another Job on the same database whose pod runs.

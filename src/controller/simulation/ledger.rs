@@ -42,6 +42,8 @@ pub struct Ledger {
     pub history: Vec<Executed>,
     /// The Job that holds the database.
     pub holder: Option<String>,
+    /// Hours of activity that were measured.
+    pub hours_measured: i32,
 }
 
 impl Run {

@@ -106,6 +106,11 @@ fn quiet(cron: &str, seconds: i32, overrun: &str) -> (&'static str, &'static str
     ("validationwindows", "quiet", json!({"schedules": [schedule], "maxConcurrent": 1, "overrun": overrun}))
 }
 
+/// What is said of the Jobs that sample the Database.
+fn sampling(state: &State) -> Value {
+    state.store.get(&at("databases", "shop")).map_or(Value::Null, |shop| shop["status"]["inspection"].clone())
+}
+
 fn succeeded(state: &State) -> bool {
     phase(state, "orders") == "Succeeded"
 }
@@ -321,6 +326,25 @@ pub fn scenarios() -> Vec<Scenario> {
             vec![shop(), orders("expand switch contract", &json!({"contract": {"policy": "Manual"}}))],
             vec![act(|state| phase(state, "orders") == "Observing", |state| annotate(state, "wesley.dev/contract"))],
             succeeded,
+        ),
+        scenario(
+            "a database that is sampled",
+            vec![
+                ("databases", "shop", {
+                    let mut sampled = database();
+                    sampled["inspection"] = json!({"intervalSeconds": 300});
+                    sampled
+                }),
+                orders("expand backfill switch", &json!({})),
+            ],
+            vec![act(
+                |state| sampling(state)["number"].as_i64() >= Some(2) && sampling(state)["job"].is_null(),
+                |state| edit(state, "databases", "shop", |object| object["spec"]["inspection"] = json!({})),
+            )],
+            |state| {
+                let measured = state.store.get(&at("databases", "shop")).unwrap()["status"]["activity"].clone();
+                succeeded(state) && sampling(state)["job"].is_null() && measured["hoursMeasured"].as_i64() > Some(0)
+            },
         ),
         scenario(
             "what it needs comes late",

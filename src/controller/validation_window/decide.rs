@@ -4,10 +4,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::migration_status::Phase;
-use crate::api::validation_window::QueueEntry;
-use crate::api::{ConditionStatus, ConditionType, Migration, Reason, ValidationWindow, ValidationWindowStatus};
-use crate::controller::conditions::{Conditions, find};
+use crate::api::validation_window::{QueueEntry, Suggestion};
+use crate::api::{
+    ConditionStatus, ConditionType, Database, Migration, Reason, ValidationWindow, ValidationWindowStatus,
+};
+use crate::controller::conditions::{Conditions, find, shorten};
 use crate::controller::windows::{Calendar, Opening};
+use crate::inspect::activity::{Activity, QuietPeriod, common};
 
 /// Entries of the queue that are shown.
 const QUEUE_MAX: usize = 100;
@@ -16,6 +19,7 @@ const QUEUE_MAX: usize = 100;
 pub fn decide<'a>(
     window: &ValidationWindow,
     migrations: impl Iterator<Item = &'a Migration> + Clone,
+    databases: &[Database],
     now: Timestamp,
 ) -> (ValidationWindowStatus, Option<Timestamp>) {
     use ConditionStatus::{False, True};
@@ -80,8 +84,42 @@ pub fn decide<'a>(
                 .map_or(0, |plan| plan.validation_seconds),
         })
         .collect();
+    status.suggestion = suggestion(window, databases);
     status.conditions = conditions.finish();
     (status, wake)
+}
+
+/// Hours in which all Databases that use the window are quiet; nothing while none of them is sampled. `databases` are
+/// those of the namespace.
+fn suggestion(window: &ValidationWindow, databases: &[Database]) -> Option<Suggestion> {
+    let name = window.metadata.name.as_deref();
+    let uses = |database: &&Database| match (&database.spec.policy.default_window_ref, &window.spec.database_selector) {
+        (Some(reference), _) => Some(reference.name.as_str()) == name,
+        (None, Some(selector)) => selector.matches(database.metadata.labels.as_ref()),
+        (None, None) => true,
+    };
+    let used: Vec<&Database> = databases.iter().filter(uses).collect();
+    let known: Vec<(&Database, &Activity)> =
+        used.iter().filter_map(|database| Some((*database, database.status.as_ref()?.activity.as_ref()?))).collect();
+    if known.is_empty() {
+        return None;
+    }
+    let told = |reason: &str, message: String, quiet: Vec<QuietPeriod>| {
+        let (databases, databases_total) = (count(known.len()), count(used.len()));
+        Some(Suggestion { databases, databases_total, reason: reason.to_owned(), message: shorten(&message), quiet })
+    };
+    let lacks = known.iter().filter(|(_, activity)| activity.quiet.is_empty());
+    if let Some((database, activity)) = lacks.min_by_key(|(database, _)| &database.metadata.name) {
+        let name = database.metadata.name.as_deref().unwrap_or_default();
+        return told(&activity.reason, format!("Database {name}: {}", activity.message), Vec::new());
+    }
+    let activities: Vec<&Activity> = known.iter().map(|(_, activity)| *activity).collect();
+    let quiet = common(&activities);
+    if quiet.is_empty() {
+        let message = "the Databases that use it have quiet hours, but none in common".to_owned();
+        return told(Reason::NoQuietHours.word(), message, quiet);
+    }
+    told(Reason::QuietHours.word(), "hours in which all of its sampled Databases are quiet".to_owned(), quiet)
 }
 
 /// Why it waits.
@@ -166,12 +204,12 @@ mod tests {
     fn open_shut_and_the_queue() {
         let migrations = [waiting("b", "2026-06-02T00:00:00Z"), waiting("a", "2026-06-03T00:00:00Z")];
         let now = "2026-06-10T01:00:00Z".parse().unwrap();
-        let (status, wake) = decide(&window("0 2 * * *"), migrations.iter(), now);
+        let (status, wake) = decide(&window("0 2 * * *"), migrations.iter(), &[], now);
         assert_eq!((status.open, wake), (false, Some("2026-06-10T02:00:00Z".parse().unwrap())));
         assert_eq!(status.queue.iter().map(|entry| entry.migration.as_str()).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!((status.waiting, status.running), (2, 0));
         assert_eq!((status.queue[0].reason.as_str(), status.queue[0].estimated_seconds), ("NeverOpens", 120));
-        let (status, wake) = decide(&window("0 1 * * *"), migrations.iter(), now);
+        let (status, wake) = decide(&window("0 1 * * *"), migrations.iter(), &[], now);
         assert_eq!((status.open, wake), (true, Some("2026-06-10T02:00:00Z".parse().unwrap())));
         assert!(is_true(&status.conditions, ConditionType::Open));
     }
@@ -180,7 +218,7 @@ mod tests {
     fn a_window_that_cannot_open_is_stalled() {
         let now = "2026-06-10T01:00:00Z".parse().unwrap();
         for (cron, reason) in [("0 25 * * *", "ScheduleInvalid"), ("0 0 30 2 *", "NeverOpens")] {
-            let (status, wake) = decide(&window(cron), [].iter(), now);
+            let (status, wake) = decide(&window(cron), [].iter(), &[], now);
             assert_eq!(find(&status.conditions, ConditionType::Stalled).unwrap().reason, reason);
             assert!(!status.open && wake.is_none());
         }
@@ -190,8 +228,40 @@ mod tests {
     fn the_status_is_a_fixpoint() {
         let mut window = window("0 2 * * *");
         let now: Timestamp = "2026-06-10T01:00:00Z".parse().unwrap();
-        let (status, _) = decide(&window, [].iter(), now);
+        let (status, _) = decide(&window, [].iter(), &[], now);
         window.status = Some(status.clone());
-        assert_eq!(decide(&window, [].iter(), "2026-06-10T01:30:00Z".parse().unwrap()).0, status);
+        assert_eq!(decide(&window, [].iter(), &[], "2026-06-10T01:30:00Z".parse().unwrap()).0, status);
+    }
+
+    #[test]
+    fn hours_are_suggested_in_which_all_databases_of_the_window_are_quiet() {
+        use crate::controller::migration::tests::world::database;
+        let now = "2026-06-10T01:00:00Z".parse().unwrap();
+        let sampled = |name: &str, crons: &[&str]| {
+            let mut database = database();
+            database.metadata.name = Some(name.to_owned());
+            let quiet = crons.iter().map(|cron| QuietPeriod {
+                cron: (*cron).to_owned(),
+                duration_seconds: 7_200,
+                transactions_per_hour: 5,
+                rows_changed_per_hour: 0,
+                percent_of_mean: 2,
+            });
+            let quiet: Vec<QuietPeriod> = quiet.collect();
+            let reason = if quiet.is_empty() { "TooFewSamples" } else { "QuietHours" }.to_owned();
+            let activity = Activity { quiet, reason, ..Activity::default() };
+            database.status.get_or_insert_default().activity = Some(activity);
+            database
+        };
+        let window = window("0 2 * * *");
+        let told = |databases: &[Database]| decide(&window, [].iter(), databases, now).0.suggestion;
+        assert_eq!(told(&[database()]), None, "nothing is sampled");
+        let both = told(&[sampled("a", &["0 1 * * *"]), sampled("b", &["0 2 * * *"]), database()]).unwrap();
+        assert_eq!((both.databases, both.databases_total, both.reason.as_str()), (2, 3, "QuietHours"));
+        assert_eq!((both.quiet[0].cron.as_str(), both.quiet[0].transactions_per_hour), ("0 2 * * *", 10));
+        let few = told(&[sampled("a", &["0 1 * * *"]), sampled("b", &[])]).unwrap();
+        assert!(few.reason == "TooFewSamples" && few.message.contains("Database b"), "{few:?}");
+        let apart = told(&[sampled("a", &["0 1 * * *"]), sampled("b", &["0 9 * * *"])]).unwrap();
+        assert_eq!((apart.reason.as_str(), apart.quiet.len()), ("NoQuietHours", 0));
     }
 }

@@ -35,8 +35,9 @@ pub async fn reconcile(guarded: Arc<Guarded<ValidationWindow>>, context: Arc<Con
     let (name, namespace) = (window.name_any(), window.namespace().ok_or(Error::Incomplete("namespace"))?);
     let migrations =
         context.migrations(|migration| migration.metadata.namespace.as_deref() == Some(namespace.as_str()));
+    let databases = context.databases(|database| database.metadata.namespace.as_deref() == Some(namespace.as_str()));
     let now = context.clock.now();
-    let (status, wake) = decide::decide(window, migrations.iter(), now);
+    let (status, wake) = decide::decide(window, migrations.iter(), &databases, now);
     let again = wake
         .map_or(LOOK_MAX, |wake| (wake.duration_since(now).unsigned_abs() + Duration::from_millis(50)).min(LOOK_MAX));
     if window.status.as_ref() == Some(&status) || window.metadata.deletion_timestamp.is_some() {

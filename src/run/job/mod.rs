@@ -27,7 +27,7 @@ pub struct Task {
     pub action: RunAction,
     /// Namespace of the Migration.
     pub namespace: String,
-    /// Name of the Migration.
+    /// Name of the Migration; empty where a Database is inspected.
     pub migration: String,
     /// Its uid.
     pub uid: String,
@@ -74,7 +74,7 @@ pub async fn run(task: &Task) -> Report {
         RunAction::Rollback => undo(task).await.unwrap_or_else(|error| failure(task, &error)),
         RunAction::Inspect => {
             let inspected = tokio::select! {
-                inspected = inspect(task) => inspected,
+                inspected = inspect_or_sample(task) => inspected,
                 () = interrupt.cancelled() => Err(super::context::interrupted()),
             };
             inspected.unwrap_or_else(|error| failure(task, &error))
@@ -107,6 +107,7 @@ fn report(task: &Task, reason: Reason, message: &str) -> Report {
         sqlstate: None,
         rows_done: 0,
         rollback: None,
+        activity: None,
     }
 }
 
@@ -189,6 +190,16 @@ async fn wanted_plan(task: &Task) -> Result<MigrationPlan, RunError> {
         ));
     }
     Ok(object)
+}
+
+async fn inspect_or_sample(task: &Task) -> Result<Report, RunError> {
+    if !task.migration.is_empty() {
+        return inspect(task).await;
+    }
+    let settings = database::settings(&task.database)?.with_application_name("wesley/sample");
+    let client = connect(&settings).await?;
+    let activity = super::sample::sample(&client).await.map_err(outside)?;
+    Ok(Report { activity: Some(activity), ..report(task, Reason::Inspected, "") })
 }
 
 async fn inspect(task: &Task) -> Result<Report, RunError> {

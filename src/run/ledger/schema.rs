@@ -6,7 +6,7 @@ use crate::run::error::{Fault, Reason, RunError};
 use crate::run::preflight;
 
 /// In order; each is run once, in one transaction with its number. Never edit one that was released: add another.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "\
 CREATE TABLE wesley.runs (
     name text PRIMARY KEY,
@@ -71,6 +71,23 @@ COMMENT ON TABLE wesley.cursors IS 'Where a backfill is; moved in the transactio
 ALTER TABLE wesley.runs ADD COLUMN restore_point text, ADD COLUMN restore_lsn text;
 COMMENT ON COLUMN wesley.runs.restore_point IS 'Name of the restore point made before the first step without a \
 complete way back.';",
+    "\
+CREATE TABLE wesley.activity (
+    hour bigint PRIMARY KEY,
+    seconds bigint NOT NULL,
+    transactions bigint NOT NULL,
+    rows_changed bigint NOT NULL
+);
+COMMENT ON TABLE wesley.activity IS 'What happened in each hour (hours since 1970, UTC) of the last six weeks, and how \
+many seconds of it were measured.';
+CREATE TABLE wesley.activity_reading (
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    taken_at bigint NOT NULL,
+    transactions bigint NOT NULL,
+    rows_changed bigint NOT NULL,
+    stats_reset bigint NOT NULL
+);
+COMMENT ON TABLE wesley.activity_reading IS 'The last reading of pg_stat_database; times in seconds since 1970.';",
 ];
 
 /// Whether the ledger exists here.
@@ -83,6 +100,16 @@ pub(in crate::run) async fn exists(client: &Client) -> Result<bool, tokio_postgr
         )
         .await?
         .try_get(0)
+}
+
+/// Whether the ledger is there and has the version that this program writes.
+pub(in crate::run) async fn is_current(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    if !exists(client).await? {
+        return Ok(false);
+    }
+    let version: i32 =
+        client.query_one("SELECT coalesce(max(version), 0) FROM wesley.ledger_versions", &[]).await?.try_get(0)?;
+    Ok(usize::try_from(version).is_ok_and(|version| version == MIGRATIONS.len()))
 }
 
 /// Creates the ledger or brings it up to date. Call with the advisory lock held.

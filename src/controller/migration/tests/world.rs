@@ -43,6 +43,7 @@ pub fn database() -> Database {
         tls: Default::default(),
         policy: Default::default(),
         timeouts: Default::default(),
+        inspection: Default::default(),
         job_template: Default::default(),
     };
     Database::new("shop", spec)
@@ -219,9 +220,10 @@ impl World {
             sqlstate: None,
             rows_done: 0,
             rollback: None,
+            activity: None,
         };
         change(&mut report);
-        self.ends(End { exit_code: Some(exit_code), report: Some(report), cause: None })
+        self.ends(End { exit_code: Some(exit_code), report: Some(Box::new(report)), cause: None })
     }
 
     /// The deleted Job is gone, its pods with it.
