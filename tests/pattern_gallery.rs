@@ -29,6 +29,10 @@ CREATE TABLE order_lines (order_id int NOT NULL CONSTRAINT order_lines_order REF
 CREATE TABLE events (id bigint NOT NULL, day date NOT NULL, customer_id bigint) PARTITION BY RANGE (day);
 CREATE TABLE events_2025 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 CREATE TABLE events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TABLE events_new (id bigint NOT NULL, day date NOT NULL, customer_id bigint);
+CREATE INDEX events_id ON events (id);
+CREATE MATERIALIZED VIEW sales AS SELECT customer_id, count(*) AS orders FROM orders GROUP BY customer_id;
+CREATE UNIQUE INDEX sales_customer ON sales (customer_id);
 CREATE TYPE mood AS ENUM ('sad', 'ok');
 ";
 
@@ -122,10 +126,51 @@ const PAGES: &[Page] = &[
         majors: &[18],
     },
     Page {
+        file: "attach-partition",
+        title: "Attach a partition",
+        text: "Indexes, keys and foreign keys that the partition lacks, and a check equal to its bound, come first, \
+               while reads and writes go on: attaching then reads nothing. A default partition gets a check that \
+               excludes the bound. The checks go again at the end.",
+        change: "ALTER TABLE events ATTACH PARTITION events_new FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')",
+        majors: &[18],
+    },
+    Page {
+        file: "replace-key",
+        title: "Another primary key",
+        text: "In one statement with the drop of the old one: the index of the new key is built first, and the two \
+               change places in one short transaction.",
+        change: "ALTER TABLE customers DROP CONSTRAINT customers_pkey, ADD PRIMARY KEY (email)",
+        majors: &[18],
+    },
+    Page {
+        file: "refresh",
+        title: "Refresh of a materialized view",
+        text: "With a unique index over plain columns of all rows the server can fill the view beside its readers.",
+        change: "REFRESH MATERIALIZED VIEW sales",
+        majors: &[18],
+    },
+    Page {
+        file: "rename-table",
+        title: "Rename of a table",
+        text: "A view keeps the old name alive, in the transaction of the rename, and goes in a contract step. Through it \
+               the old name takes reads and writes of rows, but no `TRUNCATE`, no `COPY ... FROM` and no foreign key. \
+               Before 15 a view looks with the rights of its owner: tables with row security get none.",
+        change: "ALTER TABLE order_lines RENAME TO order_items",
+        majors: &[18],
+    },
+    Page {
         file: "rename",
-        title: "Rename",
-        text: "A rename is instant for the server and breaks every client that knows the old name.",
+        title: "Rename of a column",
+        text: "A rename is instant for the server and breaks every client that knows the old name. There is no form that \
+               keeps both: add a column, fill it, have the application write both, and drop the old one later.",
         change: "ALTER TABLE orders RENAME COLUMN note TO remark",
+        majors: &[18],
+    },
+    Page {
+        file: "exclusion",
+        title: "Exclusion constraint",
+        text: "The server has no form of it that lets others go on. The plan says what it costs and the way round.",
+        change: "ALTER TABLE events_new ADD CONSTRAINT events_new_days EXCLUDE USING btree (day WITH =)",
         majors: &[18],
     },
 ];

@@ -10,6 +10,25 @@ test_targets() {
 # cargo_test ARGUMENT...: output is shown as it comes.
 cargo_test() { cargo test --locked --manifest-path "$REPO_DIR/Cargo.toml" "$@"; }
 
+# cargo_test_twice ARGUMENT...: a test that fails among others runs once more, alone, and only the second failure
+# counts: these tests share two processors with servers and a cluster. Both are shown, and what passed only then
+# is named.
+cargo_test_twice() {
+	local out failed
+	out=$(mktemp)
+	if cargo_test --no-fail-fast "$@" 2>&1 | tee "$out"; then
+		rm -f "$out"
+		return 0
+	fi
+	# Names stand alone, indented, below the last `failures:` of each target.
+	mapfile -t failed < <(sed -nE 's/^    ([A-Za-z0-9_]+(::[A-Za-z0-9_]+)*)$/\1/p' "$out" | sort -u)
+	rm -f "$out"
+	((${#failed[@]})) || return 1
+	log "once more, alone: ${failed[*]}"
+	RUST_TEST_THREADS=1 cargo_test --no-fail-fast "$@" -- --exact "${failed[@]}" || return 1
+	warn "passed only when run alone: ${failed[*]}"
+}
+
 tier_unit() {
 	local name targets=(--lib --bins)
 	need_rust
@@ -42,7 +61,7 @@ tier_postgres() {
 	# shellcheck disable=SC1091
 	. "$PG_HOME/env"
 	export WESLEY_TEST_POSTGRES=${WESLEY_TEST_POSTGRES:-14,15,16,17,18}
-	cargo_test --no-fail-fast "${targets[@]}"
+	cargo_test_twice "${targets[@]}"
 }
 
 tier_cluster() {
@@ -69,7 +88,7 @@ tier_cluster() {
 		build_tests "${targets[@]}"
 		remove_test_namespaces true
 		# Tests of a target wait for the cluster most of the time, so more of them run than there are processors.
-		RUST_TEST_THREADS=${WESLEY_TEST_THREADS:-8} cargo_test --no-fail-fast "${targets[@]}" || failed=1
+		RUST_TEST_THREADS=${WESLEY_TEST_THREADS:-8} cargo_test_twice "${targets[@]}" || failed=1
 	fi
 	for script in "${scenarios[@]}"; do
 		log "scenario $(basename "$script" .sh)"

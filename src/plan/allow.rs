@@ -6,7 +6,7 @@ use super::analyze::Impact;
 use super::created::Created;
 use super::expand::{heavy, size};
 use super::model::{Action, Blocks, Hazard, HazardId, Policy, Step, Undo};
-use crate::catalog::{Catalog, Name};
+use crate::catalog::{Catalog, Name, RelationKind};
 
 /// Dangers that grow with the size of a table: below the limit they are none.
 fn by_size(id: HazardId) -> bool {
@@ -44,7 +44,7 @@ fn matters(hazard: &Hazard, catalog: &Catalog, created: &Created, policy: &Polic
 pub(super) fn hazards(
     impact: &Impact,
     undo: &Undo,
-    before: &Catalog,
+    (before, after): (&Catalog, &Catalog),
     created: &Created,
     policy: &Policy,
 ) -> Vec<Hazard> {
@@ -64,8 +64,19 @@ pub(super) fn hazards(
         let message = format!("there is no way back: {}", irreversible.why);
         hazards.push(Hazard::new(HazardId::Irreversible, None, message));
     }
-    hazards.retain(|hazard| matters(hazard, before, created, policy));
+    hazards.retain(|hazard| matters(hazard, before, created, policy) && !stood_in_for(hazard, before, after));
     hazards
+}
+
+/// Whether clients find a view where the table was that the step renamed.
+fn stood_in_for(hazard: &Hazard, before: &Catalog, after: &Catalog) -> bool {
+    let Some(name) = hazard.relation.as_deref().and_then(|text| Name::from_str(text).ok()) else {
+        return false;
+    };
+    let kind = |catalog: &Catalog| catalog.relations.get(&name).map(|relation| relation.kind);
+    hazard.id == HazardId::BreaksClients
+        && kind(before).is_some_and(RelationKind::is_table)
+        && kind(after) == Some(RelationKind::View)
 }
 
 fn tells_of_blocking(id: HazardId) -> bool {

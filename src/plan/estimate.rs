@@ -7,7 +7,7 @@ use super::action::Run;
 use super::analyze::Target;
 use super::created::Created;
 use super::expand::size;
-use super::model::Estimate;
+use super::model::{Estimate, HazardId};
 use crate::catalog::{Catalog, Name};
 
 /// Bytes in a second for reading a table in full: slow network disk, and all of it in memory.
@@ -18,6 +18,9 @@ const REWRITE: (i64, i64) = (10 << 20, 400 << 20);
 const BUILD: (i64, i64) = (10 << 20, 300 << 20);
 /// Rows in a second for a backfill with its pauses.
 const BACKFILL: (i64, i64) = (2_000, 100_000);
+/// Bytes of WAL for a changed row besides the row itself: headers, and one entry in each of some indexes. Rows of
+/// 140 bytes with one index wrote 600 to 720 bytes each where every page was touched for the first time.
+const CHANGED_ROW: i64 = 300;
 
 /// What kind of work goes through the relations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,14 +69,36 @@ pub(super) fn estimate<'a>(
         Kind::Build => (bytes, BUILD, "building at 10 to 300 MiB/s of the table"),
         Kind::Backfill => (rows, BACKFILL, "2,000 to 100,000 rows/s"),
     };
+    let (wal_bytes_most, disk_bytes_most) = written(kind, rows, bytes);
     let counted = if known { "" } else { "; not all tables have statistics yet" };
     Estimate {
         rows,
         bytes,
         seconds_least: amount / fast,
         seconds_most: amount / slow + 1,
+        wal_bytes_most,
+        disk_bytes_most,
         basis: format!("sizes of the catalog, {rate}{counted}"),
     }
+}
+
+/// Most bytes of WAL, and of disk besides. A page that is changed for the first time after a checkpoint goes into the
+/// WAL whole (`full_page_writes`).
+fn written(kind: Kind, rows: i64, bytes: i64) -> (i64, i64) {
+    match kind {
+        Kind::Scan => (0, 0),
+        // The old file stays until the transaction ends.
+        Kind::Rewrite => (bytes, bytes),
+        // The index, and as much for sorting it. It is hardly ever larger than its table.
+        Kind::Build => (bytes, bytes.saturating_mul(2)),
+        // Each row once more, its page, and its index entries. The table is vacuumed in between.
+        Kind::Backfill => (bytes.saturating_mul(2).saturating_add(rows.saturating_mul(CHANGED_ROW)), bytes),
+    }
+}
+
+fn builds_index(run: &Run) -> bool {
+    run.impact.hazards.iter().any(|hazard| hazard.id == HazardId::IndexBuild)
+        || run.statements.iter().any(|statement| matches!(statement.node, pg_query::NodeEnum::IndexStmt(_)))
 }
 
 /// The estimate of statements that run one after another.
@@ -89,7 +114,7 @@ pub(super) fn of_run(run: &Run, before: &Catalog, created: &Created) -> Estimate
         (Kind::Rewrite, before.relations.keys().cloned().collect())
     } else if !rewrites.is_empty() {
         (Kind::Rewrite, rewrites)
-    } else if run.statements.iter().any(|statement| matches!(statement.node, pg_query::NodeEnum::IndexStmt(_))) {
+    } else if builds_index(run) {
         (Kind::Build, scans)
     } else {
         (Kind::Scan, scans)

@@ -8,7 +8,7 @@ use super::draft::{Draft, Piece, Work};
 use super::equivalent::equivalent;
 use super::model::Policy;
 use super::patterns::{self, Pattern};
-use crate::catalog::{Catalog, Name, apply::apply};
+use crate::catalog::{Catalog, Name, RelationKind, apply::apply};
 use crate::sql::{Statement, parse};
 
 /// Patterns inside patterns: a column with a unique constraint on a partitioned table goes three deep.
@@ -100,14 +100,18 @@ pub(super) fn size(catalog: &Catalog, relation: &Name) -> i64 {
 
 /// Whether others wait, for reading or writing, on work above the limit.
 pub(super) fn heavy(impact: &Impact, catalog: &Catalog, created: &Created, policy: &Policy) -> bool {
-    let blocks = impact.locks.iter().any(|(target, mode)| {
-        mode.blocks_writes()
-            && match target {
-                Target::Any => true,
-                Target::Relation(name) => !created.relation(name),
-            }
+    let blocks = impact.locks.iter().any(|(target, mode)| match target {
+        Target::Any => mode.blocks_writes(),
+        Target::Relation(name) if created.relation(name) => false,
+        // Nobody writes to a materialized view but the statement that refreshes it.
+        Target::Relation(name) if is_materialized_view(catalog, name) => mode.blocks_reads(),
+        Target::Relation(_) => mode.blocks_writes(),
     });
     blocks && work(impact, catalog, created) > policy.in_place_bytes
+}
+
+fn is_materialized_view(catalog: &Catalog, name: &Name) -> bool {
+    catalog.relations.get(name).is_some_and(|relation| relation.kind == RelationKind::MaterializedView)
 }
 
 /// Bytes that the statement reads or writes in full, as far as others can see them.

@@ -274,6 +274,12 @@ pub struct Estimate {
     pub seconds_least: i64,
     /// Most seconds.
     pub seconds_most: i64,
+    /// Most bytes of WAL that it writes: what standbys, slots and the archive have to take.
+    #[serde(default)]
+    pub wal_bytes_most: i64,
+    /// Most bytes of disk that it needs besides, sort files and dead rows included.
+    #[serde(default)]
+    pub disk_bytes_most: i64,
     /// What the figures are made from.
     #[serde(default)]
     pub basis: String,

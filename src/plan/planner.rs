@@ -10,7 +10,7 @@ use super::expand::{Expanded, Expander, simulate, single};
 use super::model::{Blocks, Plan, Policy, RollbackClass, Stage, Step, Summary, TargetIdentity, Undo};
 use super::patterns::as_written;
 use super::steps::{Builder, Placed};
-use super::{allow, depends, digest, postpone, temporary};
+use super::{allow, contention, depends, digest, postpone, temporary};
 use crate::catalog::{Catalog, apply::apply};
 use crate::sql::Statement;
 
@@ -76,6 +76,7 @@ pub fn plan_with_checks(
     notes.extend(placed.notes);
     notes.append(&mut builder.notes);
     notes.extend(allow::small_tables(&builder.steps, &builder.catalog, policy));
+    notes.extend(contention::notes(&builder.steps, catalog));
     let summary = summary(statements.len(), &builder.steps);
     let mut plan = Plan {
         digest: String::new(),

@@ -45,6 +45,15 @@ pub(super) fn can_wait(dropped: &Statement, later: &[&Statement], catalog: &Cata
                         && (beside || !tables.iter().any(|table| mentions(node, table)))
                 })
         }
+        // The view that keeps the old name alive: neither name may be meant by what follows.
+        NodeEnum::RenameStmt(rename) => {
+            let old = rename.relation.as_ref().map_or("", |range| range.relname.as_str());
+            later.iter().all(|statement| {
+                !unreadable(&statement.node)
+                    && !mentions(&statement.node, old)
+                    && !mentions(&statement.node, &rename.newname)
+            })
+        }
         _ => false,
     }
 }
@@ -140,6 +149,9 @@ mod tests {
             ("ALTER TABLE t DROP COLUMN c; INSERT INTO u VALUES (1)", false),
             ("DROP INDEX i; CREATE INDEX j ON t (b)", true),
             ("DROP TABLE child; DELETE FROM parent", false),
+            ("ALTER TABLE a RENAME TO b; ALTER TABLE c ADD COLUMN d int", true),
+            ("ALTER TABLE a RENAME TO b; ALTER TABLE b ADD COLUMN d int", false),
+            ("ALTER TABLE a RENAME TO b; CREATE TABLE a ()", false),
             ("ALTER TABLE t DROP COLUMN c; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'select c from t'", false),
         ] {
             assert_eq!(waits(text), expected, "{text}");

@@ -13,7 +13,7 @@ use super::expand::{heavy, single};
 use super::lock::LockMode;
 use super::model::{Action, Backfill, Blocks, Check, Empty, Hazard, Origin, Policy, Stage, Step, StepLock, Undo};
 use super::patterns::as_written;
-use super::undo;
+use super::{price, undo};
 use crate::catalog::{Catalog, Name};
 use crate::sql::quote;
 
@@ -308,7 +308,12 @@ impl<'a> Builder<'a> {
                 self.steps.len() + 1
             ));
         }
-        for hazard in allow::hazards(&run.impact, undo, before, created, self.policy) {
+        if heavy(&run.impact, before, created, self.policy)
+            && let Some(why) = run.statements.iter().find_map(|statement| price::no_safe_form(&statement.node))
+        {
+            self.notes.push(format!("step {}: others wait, in every form: {why}", self.steps.len() + 1));
+        }
+        for hazard in allow::hazards(&run.impact, undo, (before, &self.catalog), created, self.policy) {
             if !self.hazards.contains(&hazard) {
                 self.hazards.push(hazard);
             }

@@ -90,6 +90,20 @@ CREATE TABLE events_2b PARTITION OF events_2 DEFAULT;
 INSERT INTO events SELECT g, g % 20, 1 + g % 10, CASE WHEN g % 2 = 0 THEN 'a' ELSE 'b' END FROM generate_series(1, 300) g;
 ";
 
+/// A partitioned table with all that a partition has to have, and a table that is to become one.
+const ATTACH: &str = "
+CREATE TABLE customers (id bigint PRIMARY KEY);
+INSERT INTO customers SELECT generate_series(1, 10);
+CREATE TABLE events (id bigint NOT NULL, day int NOT NULL, customer_id bigint REFERENCES customers, kind text,
+  PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+CREATE INDEX ON events (lower(kind)) WHERE kind IS NOT NULL;
+CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (10);
+CREATE TABLE events_rest PARTITION OF events DEFAULT;
+INSERT INTO events SELECT g, g % 20, 1 + g % 10, 'k' FROM generate_series(1, 300) g;
+CREATE TABLE later (id bigint NOT NULL, day int NOT NULL, customer_id bigint, kind text);
+INSERT INTO later SELECT g, 20 + g % 10, 1 + g % 10, 'k' FROM generate_series(1, 300) g;
+";
+
 pub const CASES: &[Case] = &[
     // Columns
     case("col_nullable", SHOP, "ALTER TABLE orders ADD COLUMN x int", &["as-written"]),
@@ -208,6 +222,65 @@ pub const CASES: &[Case] = &[
          CREATE VIEW v AS SELECT * FROM a; COMMENT ON TABLE a IS 'said'; COMMIT",
         &["as-written"],
     ),
+    case(
+        "attach_range",
+        ATTACH,
+        "ALTER TABLE events ATTACH PARTITION later FOR VALUES FROM (20) TO (30)",
+        &["attach-partition", "unique", "index", "foreign-key"],
+    ),
+    case(
+        "attach_columns",
+        "CREATE TABLE p (a int NOT NULL, b text NOT NULL) PARTITION BY RANGE (a, b);
+         CREATE TABLE c (b text NOT NULL, a int NOT NULL); INSERT INTO c SELECT 'm', 1 + g % 2 FROM generate_series(1, 200) g",
+        "ALTER TABLE p ATTACH PARTITION c FOR VALUES FROM (1, 'a') TO (3, MAXVALUE)",
+        &["attach-partition"],
+    ),
+    case(
+        "attach_list",
+        r#"CREATE TABLE p (a int, "Kind" text) PARTITION BY LIST ("Kind"); CREATE TABLE rest PARTITION OF p DEFAULT;
+         INSERT INTO p SELECT g, 'z' FROM generate_series(1, 100) g;
+         CREATE TABLE c (a int, "Kind" text); INSERT INTO c SELECT g, 'it''s' FROM generate_series(1, 200) g; INSERT INTO c (a) VALUES (0)"#,
+        "ALTER TABLE p ATTACH PARTITION c FOR VALUES IN ('it''s', NULL)",
+        &["attach-partition"],
+    ),
+    case(
+        "attach_hash",
+        "CREATE TABLE p (a int PRIMARY KEY) PARTITION BY HASH (a); CREATE TABLE c (a int PRIMARY KEY);
+         CREATE TABLE p1 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+         INSERT INTO c SELECT g FROM generate_series(1, 300) g WHERE satisfies_hash_partition('p'::regclass, 2, 0, g)",
+        "ALTER TABLE p ATTACH PARTITION c FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+        &["attach-partition"],
+    ),
+    case(
+        "attach_small",
+        ATTACH,
+        "ALTER TABLE events ATTACH PARTITION later FOR VALUES FROM (20) TO (30)",
+        &["as-written"],
+    )
+    .small(),
+    case(
+        "replace_primary_key",
+        SHOP,
+        "ALTER TABLE orders DROP CONSTRAINT orders_pkey, ADD PRIMARY KEY (customer_id, id)",
+        &["replace-key", "not-null"],
+    ),
+    case("replace_unique", "CREATE TABLE t (a int CONSTRAINT k UNIQUE, b int); INSERT INTO t SELECT g, g FROM generate_series(1, 100) g",
+        "ALTER TABLE t ADD CONSTRAINT k2 UNIQUE (a, b) INCLUDE (b), DROP CONSTRAINT k", &["replace-key"]),
+    case(
+        "refresh",
+        "CREATE TABLE t (a int); INSERT INTO t SELECT g FROM generate_series(1, 100) g; CREATE MATERIALIZED VIEW m AS SELECT a FROM t;
+         CREATE UNIQUE INDEX ON m (a)",
+        "REFRESH MATERIALIZED VIEW m",
+        &["refresh"],
+    ),
+    case(
+        "rename_table",
+        "CREATE TABLE \"Old\" (a int PRIMARY KEY, \"B\" text); INSERT INTO \"Old\" SELECT g FROM generate_series(1, 100) g;
+         GRANT SELECT, INSERT ON \"Old\" TO PUBLIC; COMMENT ON TABLE \"Old\" IS 'said'; CREATE VIEW v AS SELECT a FROM \"Old\"",
+        "ALTER TABLE \"Old\" RENAME TO \"New\"; CREATE TABLE other (a int)",
+        &["rename"],
+    ),
+    case("rename_and_again", SHOP, "ALTER TABLE orders RENAME TO purchases; CREATE TABLE orders (a int)", &["rename"]),
     case("rename", SHOP, "ALTER TABLE orders RENAME TO purchases; ALTER TABLE purchases RENAME COLUMN note TO remark; \
         ALTER INDEX orders_customer RENAME TO purchases_customer", &["as-written"]),
     case(

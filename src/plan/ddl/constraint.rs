@@ -5,7 +5,9 @@ use crate::catalog::{Constraint, ConstraintKind, Name, Relation};
 use crate::sql::quote;
 
 pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Relation, script: &mut Script) {
-    for constraint in old.constraints.iter().filter(|constraint| own(constraint)) {
+    // A partition keeps what it had of its parent when it is detached.
+    let detached = old.partition_bound.is_some() && new.partition_bound.is_none();
+    for constraint in old.constraints.iter().filter(|constraint| own(constraint) || detached) {
         let kept = new.constraint(&constraint.name).is_some_and(|other| same(constraint, other));
         // A column that goes takes its constraints along.
         let with_column = constraint.columns.iter().any(|column| new.column(column).is_none());
@@ -16,8 +18,9 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
             continue;
         }
         let phase = match constraint.kind {
-            ConstraintKind::ForeignKey { .. } => Phase::DropForeignKey,
             ConstraintKind::Trigger => continue,
+            _ if !own(constraint) => Phase::DropLeft,
+            ConstraintKind::ForeignKey { .. } => Phase::DropForeignKey,
             // A primary key holds on to it.
             ConstraintKind::NotNull => Phase::DropNotNull,
             _ => Phase::DropConstraint,
@@ -26,7 +29,7 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
     }
     left_by_parent(ends, table, old, new, script);
     for constraint in new.constraints.iter().filter(|constraint| own(constraint)) {
-        let known = old.constraint(&constraint.name).filter(|known| own(known));
+        let known = old.constraint(&constraint.name).filter(|known| own(known) || detached);
         match known {
             _ if skipped(ends, table, constraint) => {}
             Some(known) if same(known, constraint) => {

@@ -14,6 +14,7 @@ pub(super) fn render(plan: &Plan) -> String {
     };
     row("Blocked", &words::blocked(plan));
     row("Takes", &[words::total(plan)]);
+    row("Costs", &words::costs(plan));
     row("Undo", &[words::way_back(plan)]);
     row("Waits for", &words::gates(plan));
     let hazards: Vec<String> =

@@ -53,6 +53,7 @@ fn first_screen(plan: &Plan, paint: &Paint) -> String {
     let calm = blocked.iter().all(|line| !line.contains("whole work"));
     row(&mut out, paint, "blocked", &blocked, |text| if calm { paint.good(text) } else { paint.bad(text) });
     row(&mut out, paint, "takes", &[words::total(plan)], str::to_owned);
+    row(&mut out, paint, "costs", &words::costs(plan), str::to_owned);
     row(&mut out, paint, "undo", &[words::way_back(plan)], |text| match plan.summary.rollback {
         RollbackClass::Lossless => paint.good(text),
         RollbackClass::Lossy => paint.caution(text),

@@ -111,6 +111,21 @@ pub(super) fn total(plan: &Plan) -> String {
     range(least, most)
 }
 
+/// What the whole writes besides; empty when that is next to nothing.
+pub(super) fn costs(plan: &Plan) -> Vec<String> {
+    let sum = |of: fn(&Estimate) -> i64| plan.steps.iter().map(|step| of(&step.estimate)).fold(0, i64::saturating_add);
+    let wal = sum(|estimate| estimate.wal_bytes_most);
+    let disk = plan.steps.iter().map(|step| step.estimate.disk_bytes_most).max().unwrap_or(0);
+    if wal == 0 && disk == 0 {
+        return Vec::new();
+    }
+    vec![format!(
+        "up to {} of WAL for standbys, slots and the archive; up to {} of disk at a time",
+        size(wal),
+        size(disk)
+    )]
+}
+
 /// How long a step takes, with what it goes through.
 pub(super) fn takes(estimate: &Estimate) -> String {
     if estimate.bytes == 0 {

@@ -3,6 +3,7 @@
 
 mod add_column;
 pub(super) mod as_written;
+mod attach_partition;
 mod check;
 mod column_type;
 mod data;
@@ -10,8 +11,11 @@ mod drop;
 mod enum_value;
 mod foreign_key;
 mod index;
+mod materialized_view;
 mod not_null;
 mod parts;
+mod rename;
+mod replace_key;
 mod split;
 mod unique;
 
@@ -33,6 +37,7 @@ pub(super) const ALL: &[Pattern] = &[
     Pattern { name: "drop-index", plan: index::drop },
     Pattern { name: "reindex", plan: index::reindex },
     Pattern { name: "drop", plan: drop::plan },
+    Pattern { name: "replace-key", plan: replace_key::plan },
     Pattern { name: "split", plan: split::plan },
     Pattern { name: "add-column", plan: add_column::plan },
     Pattern { name: "not-null", plan: not_null::plan },
@@ -40,5 +45,8 @@ pub(super) const ALL: &[Pattern] = &[
     Pattern { name: "foreign-key", plan: foreign_key::plan },
     Pattern { name: "check", plan: check::plan },
     Pattern { name: "column-type", plan: column_type::plan },
+    Pattern { name: "attach-partition", plan: attach_partition::plan },
+    Pattern { name: "refresh", plan: materialized_view::refresh },
+    Pattern { name: "rename", plan: rename::plan },
     Pattern { name: "data", plan: data::plan },
 ];

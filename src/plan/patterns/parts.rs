@@ -2,8 +2,8 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterTableCmd, AlterTableStmt, AlterTableType, ConstrType, Constraint, DropBehavior, IndexElem, Node, ObjectType,
-    RangeVar, SortByDir, SortByNulls, String as PgString,
+    AlterTableCmd, AlterTableStmt, AlterTableType, ConstrType, Constraint, DropBehavior, IndexElem, IndexStmt, Node,
+    ObjectType, RangeVar, SortByDir, SortByNulls, String as PgString,
 };
 
 use crate::catalog::{self, Name, Relation};
@@ -149,6 +149,36 @@ pub(super) fn index_column(column: &str) -> Node {
         nulls_ordering: SortByNulls::SortbyNullsDefault.into(),
         ..IndexElem::default()
     })))
+}
+
+/// The index behind a unique constraint or primary key, built concurrently. Its name is still to be given.
+pub(super) fn key_index(constraint: &Constraint, table: &Name) -> IndexStmt {
+    let columns = |list: &[Node]| names(list).iter().map(|column| index_column(column)).collect();
+    IndexStmt {
+        relation: Some(range(table, false)),
+        access_method: "btree".to_owned(),
+        table_space: constraint.indexspace.clone(),
+        index_params: columns(&constraint.keys),
+        index_including_params: columns(&constraint.including),
+        options: constraint.options.clone(),
+        unique: true,
+        nulls_not_distinct: constraint.nulls_not_distinct,
+        concurrent: true,
+        ..IndexStmt::default()
+    }
+}
+
+/// The same constraint under that name, on an index that is there.
+pub(super) fn using_index(constraint: &Constraint, name: &str, index: &Name) -> Constraint {
+    let mut using = constraint.clone();
+    name.clone_into(&mut using.conname);
+    using.indexname.clone_from(&index.name);
+    using.indexspace = String::new();
+    using.nulls_not_distinct = false;
+    using.keys.clear();
+    using.including.clear();
+    using.options.clear();
+    using
 }
 
 /// The constraint that `after` has and `before` has not, of the kind that `wanted` accepts.

@@ -55,22 +55,7 @@ fn single(context: &Context<'_>, alter: &Alter<'_>, constraint: &Constraint, pie
     let after = context.after()?.relations.get(table)?;
     let new = parts::new_constraint(alter.table.relation, after, is_key)?;
     let index = new.index.clone().unwrap_or_else(|| Name::new(&*table.schema, &*new.name));
-    let build = IndexStmt {
-        idxname: index.name.clone(),
-        relation: Some(parts::range(table, false)),
-        access_method: "btree".to_owned(),
-        table_space: constraint.indexspace.clone(),
-        index_params: parts::names(&constraint.keys).iter().map(|column| parts::index_column(column)).collect(),
-        index_including_params: parts::names(&constraint.including)
-            .iter()
-            .map(|column| parts::index_column(column))
-            .collect(),
-        options: constraint.options.clone(),
-        unique: true,
-        nulls_not_distinct: constraint.nulls_not_distinct,
-        concurrent: true,
-        ..IndexStmt::default()
-    };
+    let build = IndexStmt { idxname: index.name.clone(), ..parts::key_index(constraint, table) };
     pieces.push(
         Draft::sql(
             Stage::Expand,
@@ -80,14 +65,7 @@ fn single(context: &Context<'_>, alter: &Alter<'_>, constraint: &Constraint, pie
         )
         .into(),
     );
-    let mut using = constraint.clone();
-    using.conname.clone_from(&new.name);
-    using.indexname.clone_from(&index.name);
-    using.indexspace = String::new();
-    using.nulls_not_distinct = false;
-    using.keys.clear();
-    using.including.clear();
-    using.options.clear();
+    let using = parts::using_index(constraint, &new.name, &index);
     pieces.push(
         Draft::sql(
             Stage::Switch,
