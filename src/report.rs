@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::inspect::activity::Activity;
+use crate::inspect::statements::{Compared, Verdict};
 use crate::plan::{RollbackClass, Stage};
 
 /// The termination message.
@@ -51,6 +52,30 @@ pub struct Report {
     /// What is known of the activity of the database, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<Activity>,
+    /// What the observation after the change came to, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observation: Option<Observation>,
+}
+
+/// What an observation came to so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Observation {
+    /// When everything but the contract steps was done: seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
+    /// Absent while the time is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// Statements that were compared.
+    #[serde(default)]
+    pub compared: i32,
+    /// Those that became slower by the most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub worst: Vec<Compared>,
+    /// Why nothing was compared.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// What a runner was asked to do.

@@ -289,3 +289,79 @@ async fn counted(database: &Database, rows: i64) {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
 }
+
+/// A server that counts statements, and a database in it, as the role that Migrations run as.
+async fn counting_server(major: u16) -> (run_support::server::Server, tokio_postgres::Client) {
+    let server = run_support::server::Server::start(major, "shared_preload_libraries = 'pg_stat_statements'").await;
+    let admin = server.admin("postgres").await;
+    admin.batch_execute("CREATE ROLE run_owner LOGIN; GRANT pg_read_all_stats TO run_owner").await.unwrap();
+    admin.batch_execute("CREATE DATABASE shop OWNER run_owner").await.unwrap();
+    let client = server.admin("shop").await;
+    client.batch_execute("CREATE SCHEMA stats; CREATE EXTENSION pg_stat_statements SCHEMA stats").await.unwrap();
+    client
+        .batch_execute("GRANT USAGE ON SCHEMA stats TO run_owner; GRANT ALL ON SCHEMA public TO run_owner")
+        .await
+        .unwrap();
+    (server, client)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_are_compared_before_and_after_the_change() {
+    for major in end_majors() {
+        let (server, client) = counting_server(major).await;
+        // Only a place for the runner's folders: the database is the server's own.
+        let shared = Database::create("job_observe", major, "").await;
+        let cluster = Cluster::new(&shared, SQL).await;
+        let url = format!("postgres://run_owner@127.0.0.1:{}/shop", server.port);
+        std::fs::write(cluster.path("database/url"), url).unwrap();
+        let planned = cluster.run("plan", &[]).1;
+        let (plan, digest) = (planned.plan.unwrap(), planned.digest.unwrap());
+        let observed = ["--plan", &plan, "--digest", &digest, "--regression-percent-max", "10", "--calls-min", "20"];
+        let executions = |seconds: &'static str| {
+            let client = &client;
+            async move {
+                for _ in 0..25 {
+                    client.simple_query(&format!("SELECT 'canary', pg_sleep({seconds})")).await.unwrap();
+                }
+            }
+        };
+        executions("0.001").await;
+        let (code, executed) = cluster.run("execute", &observed);
+        assert_eq!((code, executed.reason.as_str()), (0, "Done"), "{executed:?}");
+        executions("0.02").await;
+        let report = cluster.run("inspect", &observed).1;
+        let observation = report.observation.clone().unwrap();
+        assert_eq!(observation.verdict, Some(wesley::inspect::statements::Verdict::NoGo), "{observation:?}");
+        let worst = &observation.worst[0];
+        assert_eq!((worst.calls_before, worst.calls_after), (25, 25));
+        assert!(worst.mean_microseconds_before < 20_000 && worst.mean_microseconds_after >= 20_000, "{worst:?}");
+        assert!(!serde_json::to_string(&report).unwrap().contains("canary"));
+        let texts: i64 = client
+            .query_one("SELECT count(*) FROM wesley.statements s WHERE s::text LIKE '%canary%'", &[])
+            .await
+            .unwrap()
+            .get(0);
+        assert_eq!(texts, 0, "the ledger has no text of statements");
+        // A run that has not been observed from its beginning has nothing to compare with.
+        client.batch_execute("DELETE FROM wesley.observations").await.unwrap();
+        cluster.run("execute", &observed);
+        let late = cluster.run("inspect", &observed).1.observation.unwrap();
+        assert_eq!(late.verdict, Some(wesley::inspect::statements::Verdict::Unavailable));
+        shared.drop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_extension_nothing_is_compared_and_the_report_says_so() {
+    let major = *end_majors().last().unwrap();
+    let database = Database::create("job_unobserved", major, &shop(10)).await;
+    let cluster = Cluster::new(&database, SQL).await;
+    let planned = cluster.run("plan", &[]).1;
+    let (plan, digest) = (planned.plan.unwrap(), planned.digest.unwrap());
+    let observed = ["--plan", &plan, "--digest", &digest, "--regression-percent-max", "10", "--calls-min", "20"];
+    assert_eq!(cluster.run("execute", &observed).1.reason, "Done");
+    let observation = cluster.run("inspect", &observed).1.observation.unwrap();
+    assert_eq!(observation.verdict, Some(wesley::inspect::statements::Verdict::Unavailable));
+    assert!(observation.message.contains("pg_stat_statements is not installed"), "{}", observation.message);
+    database.drop().await;
+}

@@ -72,6 +72,9 @@ pub struct MigrationSpec {
     /// When steps that read whole tables may run.
     #[serde(default)]
     pub validation: Validation,
+    /// Whether the application's statements are observed after the change, before the point of no return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observation: Option<Observation>,
     /// When steps that remove what is no longer needed may run: the point of no return.
     #[serde(default)]
     pub contract: Contract,
@@ -155,6 +158,51 @@ pub struct Validation {
     /// window, it is cancelled.
     #[serde(default)]
     pub overrun: Overrun,
+}
+
+/// How the application's statements are observed after the change. `pg_stat_statements` is read before the first step,
+/// when everything but the contract steps is done, and when the time is over; meanwhile everything can be undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Observation {
+    /// Seconds from the change to the comparison.
+    #[schemars(range(min = 1, max = 2_592_000))]
+    pub seconds: i32,
+    /// Most percent by which the mean time of a statement may grow. With more the contract steps do not run, and the
+    /// Migration does not succeed, until somebody overrides it or the change is undone.
+    #[serde(default = "ten")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub regression_percent_max: i32,
+    /// Executions that a statement must have before and after the change to be compared.
+    #[serde(default = "hundred")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub calls_min: i32,
+    /// Go, whatever the observation says: a manual override.
+    #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<ObservationOverride>,
+}
+
+fn ten() -> i32 {
+    10
+}
+
+fn hundred() -> i32 {
+    100
+}
+
+/// Go, whatever the observation says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservationOverride {
+    /// Digest of the plan that it is about; another one is observed.
+    #[schemars(length(min = 71, max = 71), regex(pattern = "^sha256:[0-9a-f]{64}$"))]
+    pub plan: String,
+    /// Who decides.
+    #[schemars(length(min = 1, max = 253))]
+    pub by: String,
+    /// Why.
+    #[schemars(length(min = 1, max = 512))]
+    pub note: String,
 }
 
 /// When steps that remove what is no longer needed may run.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::Condition;
 use super::database::DatabaseIdentity;
 use super::validation_window::Overrun;
+use crate::inspect::statements::{Compared, Verdict};
 use crate::plan::{RollbackClass, Stage};
 use crate::report::RunAction;
 
@@ -70,6 +71,9 @@ pub struct MigrationStatus {
     /// The window that the Migration waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowRecord>,
+    /// What the observation of the application's statements came to so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observation: Option<ObservationRecord>,
     /// When everything but the contract steps was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soaking_since: Option<Time>,
@@ -104,7 +108,8 @@ pub enum Phase {
     AwaitingWindow,
     /// A Job executes it inside the window.
     Validating,
-    /// Everything but the contract steps is done; they wait for time or for somebody.
+    /// Everything but the contract steps is done; they, or the success, wait for time, for the observation or for
+    /// somebody.
     Observing,
     /// A Job executes the contract steps.
     Contracting,
@@ -317,6 +322,8 @@ pub enum GateName {
     Turn,
     /// The ValidationWindow, before steps that read whole tables.
     Window,
+    /// `spec.observation`, before the point of no return.
+    Observation,
     /// `spec.contract`, before the point of no return.
     Contract,
 }
@@ -412,6 +419,38 @@ pub struct LastRun {
     pub sqlstate: Option<String>,
     /// When it ended.
     pub finished_time: Time,
+}
+
+/// What the observation of the application's statements came to so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservationRecord {
+    /// Digest of the plan that it is about.
+    #[schemars(length(min = 1, max = 128))]
+    pub digest: String,
+    /// Since when it lasts.
+    pub since: Time,
+    /// When it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured_time: Option<Time>,
+    /// What came of it; absent while the time is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// Percent that were tolerated.
+    #[schemars(range(min = 0))]
+    pub regression_percent_max: i32,
+    /// Statements that were compared.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub compared: i32,
+    /// Statements whose mean time grew by the most, by `queryid` of `pg_stat_statements`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["queryId"]))]
+    pub worst: Vec<Compared>,
+    /// Why nothing was compared, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
 }
 
 /// The window that a Migration waits for.

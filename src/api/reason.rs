@@ -136,6 +136,18 @@ pub enum Reason {
     WindowOverridden,
     /// The contract steps may run.
     ContractOpen,
+    /// The application's statements are observed until the time is over.
+    ObservationRunning,
+    /// No statement became slower than tolerated.
+    NoRegression,
+    /// A statement became slower than tolerated.
+    RegressionFound,
+    /// No statement was executed often enough to be compared.
+    NothingToCompare,
+    /// Statements cannot be compared: the server does not count them, or not for this role.
+    StatementsUnavailable,
+    /// Somebody decided to go, by `spec.observation.override`.
+    ObservationOverridden,
 
     // RollbackReady.
     /// A rollback brings back schema and data.

@@ -135,6 +135,7 @@ fn documented_values() -> BTreeMap<Vec<String>, String> {
         explain::<migration_status::RollbackOrigin>(),
         explain::<migration_status::StopCause>(),
         explain::<validation_window::Overrun>(),
+        explain::<crate::inspect::statements::Verdict>(),
         explain::<plan::AssertionTime>(),
         explain::<plan::Blocks>(),
         explain::<plan::HazardId>(),

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::{Failure, PolicyArgs, plan};
 use crate::api::validation_window::Guards;
 use crate::exit::Exit;
+use crate::inspect::statements::Limits;
 use crate::report::RunAction;
 use crate::run::job::{self, Task};
 use crate::run::{Gates, Options, WindowEnd, interrupt_on_signals};
@@ -63,6 +64,12 @@ pub(super) struct JobArgs {
     /// What happens to validation that is still running then.
     #[arg(long, value_enum, default_value_t = OverrunArg::Finish)]
     overrun: OverrunArg,
+    /// Observes the application's statements around the change: by how many percent the mean of one may grow.
+    #[arg(long, value_name = "PERCENT", requires = "calls_min")]
+    regression_percent_max: Option<i32>,
+    /// Executions that a statement must have before and after to be compared.
+    #[arg(long, value_name = "NUMBER")]
+    calls_min: Option<i32>,
     #[command(flatten)]
     policy: PolicyArgs,
     /// Longest single wait for a lock that makes others queue.
@@ -128,6 +135,10 @@ fn guards(file: Option<&std::path::Path>) -> Result<Option<Guards>, Failure> {
     serde_json::from_slice(&bytes).map(Some).map_err(|error| unreadable(format!("line {}", error.line())))
 }
 
+fn observation(args: &JobArgs) -> Option<Limits> {
+    Some(Limits { regression_percent_max: args.regression_percent_max?, calls_min: args.calls_min? })
+}
+
 fn task(args: &JobArgs) -> Result<Task, Failure> {
     if args.sample && !matches!(args.action, Action::Inspect) {
         return Err(Failure::new(Exit::Usage, "--sample belongs to `wesley run inspect`"));
@@ -168,6 +179,7 @@ fn task(args: &JobArgs) -> Result<Task, Failure> {
         database: args.database_dir.clone(),
         plan: args.plan.clone(),
         digest: args.digest.clone(),
+        observation: observation(args),
         policy: plan::policy(&args.policy)?,
         options,
     })

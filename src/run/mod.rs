@@ -16,6 +16,7 @@ mod index_repair;
 pub mod job;
 mod ledger;
 mod locks;
+mod observe;
 mod options;
 mod outcome;
 mod preflight;

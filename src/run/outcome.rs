@@ -175,6 +175,7 @@ impl RunOutcome {
             rows_done: self.rows_done,
             rollback: self.rollback.clone(),
             activity: None,
+            observation: None,
         }
     }
 }

@@ -74,13 +74,13 @@ pub(super) async fn sample(client: &Client) -> Result<Activity, Fault> {
 }
 
 /// The ledger's tables are made under the lock that keeps executions apart.
-async fn prepare_ledger(client: &Client, database: &str) -> Result<(), Fault> {
+pub(super) async fn prepare_ledger(client: &Client, database: &str) -> Result<(), Fault> {
     let key = session::lock_key();
     let held: bool = client.query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&key]).await?.try_get(0)?;
     if !held {
         return Err(RunError::new(
             Reason::DatabaseBusy,
-            "another run holds this database; the next sample makes up for it",
+            "another run holds this database; try again when it has ended",
         )
         .into());
     }

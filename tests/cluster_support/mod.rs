@@ -4,6 +4,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod canary;
 mod dump;
 pub mod fault;
 pub mod manifest;

@@ -13,7 +13,7 @@ use wesley::api::{Condition, Migration, Phase, RETRY_ANNOTATION};
 
 use super::manifest::{self, DATABASE};
 use super::postgres::{self, Database};
-use super::{PATIENCE, TEST_LABEL, client, dump, eventually, fault};
+use super::{PATIENCE, TEST_LABEL, canary, client, dump, eventually, fault};
 
 /// A test's own namespace and database.
 pub struct Scene {
@@ -49,6 +49,7 @@ async fn scene_on(name: &str, server: postgres::Server, body: impl AsyncFnOnce(&
     let result = AssertUnwindSafe(async {
         scene.apply_database("").await;
         body(&scene).await;
+        canary::search(&scene).await;
     })
     .catch_unwind()
     .await;

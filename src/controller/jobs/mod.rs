@@ -20,6 +20,7 @@ use kube::Resource;
 pub use sample::sample_job;
 
 use super::migration::inputs::allowed_hazards;
+use super::migration::observation;
 use super::migration::observed::SourceMount;
 use super::names;
 use crate::api::database::Timeouts;
@@ -262,6 +263,13 @@ fn timeouts(request: &Request<'_>) -> Timeouts {
     }
 }
 
+/// Whether the run compares the application's statements before and after the change.
+fn measures(request: &Request<'_>) -> bool {
+    let execution = request.migration.status.as_ref().and_then(|status| status.execution.as_ref());
+    let execution = execution.map(|execution| (execution.state, execution.next_stage));
+    request.run.action == RunAction::Inspect && observation::is_measured(execution)
+}
+
 /// Arguments of `wesley`.
 fn arguments(request: &Request<'_>) -> Vec<String> {
     let meta = &request.migration.metadata;
@@ -293,6 +301,12 @@ fn arguments(request: &Request<'_>) -> Vec<String> {
     } else if let Some(plan) = request.plan {
         option("plan", plan.name.clone());
         option("digest", plan.digest.clone());
+    }
+    if let Some(observation) = &request.migration.spec.observation
+        && (run.action == RunAction::Execute || measures(request))
+    {
+        option("regression-percent-max", observation.regression_percent_max.to_string());
+        option("calls-min", observation.calls_min.to_string());
     }
     if run.action == RunAction::Execute && !run.gates.is_empty() {
         let gates: Vec<String> = run.gates.iter().map(|gate| gate.to_string().to_lowercase()).collect();

@@ -202,6 +202,7 @@ impl Draft<'_> {
         self.status.rollback = None;
         self.status.hold = None;
         self.status.soaking_since = None;
+        self.status.observation = None;
         self.status.completed_time = None;
         self.status.started_time = None;
         self.status.step = None;
@@ -220,6 +221,10 @@ impl Draft<'_> {
         self.status.hold = None;
         self.status.failures = 0;
         self.status.waits = 0;
+        if let Some(observation) = &mut self.status.observation {
+            // It is measured again, from the same beginning.
+            observation.verdict = None;
+        }
         if self.state() == Some(ExecutionState::RolledBack) && super::rollback::by_policy(&self.status) {
             self.start_over();
         }

@@ -6,6 +6,7 @@ use crate::controller::conditions::{find, shorten};
 use crate::plan::Stage;
 
 use super::decide::{Draft, Kind, Situation};
+use super::observation::{self, Standing};
 use super::observed::WindowState;
 use super::{dependencies, gates};
 
@@ -32,6 +33,9 @@ pub fn gates(draft: &Draft<'_>, situation: &Situation, conditions: &[Condition])
     if plan.needs_validation {
         add(GateName::Window, stage(draft, situation, Stage::Validate));
     }
+    if draft.spec().observation.is_some() {
+        add(GateName::Observation, observation_gate(draft));
+    }
     if plan.has_contract {
         add(GateName::Contract, stage(draft, situation, Stage::Contract));
     }
@@ -48,6 +52,20 @@ fn later() -> Verdict {
 
 fn waiting(situation: &Situation) -> Verdict {
     (GateVerdict::Waiting, situation.reason.clone(), situation.message.clone())
+}
+
+fn observation_gate(draft: &Draft<'_>) -> Verdict {
+    match observation::standing(draft) {
+        Standing::NotAsked | Standing::Later => later(),
+        Standing::Passed(reason, message) => (GateVerdict::Passed, reason.word().to_owned(), message),
+        Standing::Refused(message) => (GateVerdict::Refused, Reason::RegressionFound.word().to_owned(), message),
+        Standing::Running(_) | Standing::Due => match gates::observation(draft) {
+            Some(gates::GateState::Shut { reason, message, .. }) => {
+                (GateVerdict::Waiting, reason.word().to_owned(), message)
+            }
+            _ => later(),
+        },
+    }
 }
 
 fn dependencies_gate(draft: &Draft<'_>) -> Verdict {
@@ -87,7 +105,8 @@ fn stage(draft: &Draft<'_>, situation: &Situation, stage: Stage) -> Verdict {
         Stage::Validate => (Gate::Validate, Reason::AwaitingWindow, Reason::WindowOpen),
         _ => (Gate::Contract, Reason::Observing, Reason::ContractOpen),
     };
-    if situation.kind == Kind::Working(activity) {
+    let observed = stage != Stage::Contract || observation::standing(draft).is_passed();
+    if situation.kind == Kind::Working(activity) && observed {
         return waiting(situation);
     }
     let Some(execution) = &draft.status.execution else { return later() };

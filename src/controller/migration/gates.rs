@@ -8,6 +8,7 @@ use crate::api::{CONTRACT_ANNOTATION, Reason};
 use crate::controller::windows::Opening;
 
 use super::decide::Draft;
+use super::observation::{self, Standing};
 use super::observed::{Window, WindowState};
 
 /// Whether steps of a stage may run.
@@ -137,10 +138,28 @@ fn too_long(draft: &Draft<'_>, window: &Window, closes_at: Option<Timestamp>) ->
     })
 }
 
-/// Whether steps that remove what is no longer needed may run.
+/// The gate of the observation, while it is shut.
+pub fn observation(draft: &Draft<'_>) -> Option<GateState> {
+    let (reason, message, opens_at) = match observation::standing(draft) {
+        Standing::NotAsked | Standing::Passed(..) => return None,
+        Standing::Later => (Reason::ObservationRunning, "statements are observed after the change".to_owned(), None),
+        Standing::Due => (Reason::ObservationRunning, "the statements are being compared".to_owned(), None),
+        Standing::Running(end) => {
+            let message = format!("the application's statements are observed until {end}; everything can be undone");
+            (Reason::ObservationRunning, message, Some(end))
+        }
+        Standing::Refused(message) => (Reason::RegressionFound, message, None),
+    };
+    Some(GateState::Shut { reason, message, opens_at })
+}
+
+/// Whether steps that remove what is no longer needed may run: the observation is passed, and the policy opens the way.
 pub fn contract(draft: &Draft<'_>) -> GateState {
     let contract = &draft.spec().contract;
     let open = GateState::Open { place: None };
+    if let Some(shut) = observation(draft) {
+        return shut;
+    }
     match contract.policy {
         ContractPolicy::Automatic => open,
         ContractPolicy::AfterSoak => {

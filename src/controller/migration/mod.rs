@@ -9,6 +9,7 @@ mod gates;
 pub mod inputs;
 mod job_end;
 mod next;
+pub mod observation;
 mod observe;
 pub mod observed;
 mod reconcile;

@@ -11,6 +11,7 @@ use crate::report::RunAction;
 
 use super::decide::{Draft, Kind, Situation};
 use super::gates::{self, GateState};
+use super::observation::{self, Standing};
 use super::observed::{SourceState, WindowState};
 use super::{dependencies, inputs, rollback};
 
@@ -23,7 +24,8 @@ pub fn next(draft: &mut Draft<'_>) -> Situation {
         return undone;
     }
     let done = draft.state() == Some(ExecutionState::Done);
-    if draft.spec().suspend && !(done && rollback::wanted(draft).is_none()) {
+    let finished = done && observation::standing(draft).is_passed();
+    if draft.spec().suspend && !(finished && rollback::wanted(draft).is_none()) {
         return Situation::new(
             Kind::Suspended,
             Reason::Suspended,
@@ -34,7 +36,11 @@ pub fn next(draft: &mut Draft<'_>) -> Situation {
         return rollback::next(draft, origin);
     }
     if done {
-        return if source_changed(draft) { changed_after_start(draft) } else { succeeded(draft) };
+        return if source_changed(draft) {
+            changed_after_start(draft)
+        } else {
+            observe(draft).unwrap_or_else(|| succeeded(draft))
+        };
     }
     forget_old_hold(draft);
     if draft.has_begun() {
@@ -68,6 +74,31 @@ fn undone(draft: &mut Draft<'_>) -> Option<Situation> {
         return None;
     }
     Some(rollback::situation(draft))
+}
+
+/// What the observation makes wait, or what it has to be done for it.
+fn observe(draft: &mut Draft<'_>) -> Option<Situation> {
+    match observation::standing(draft) {
+        Standing::NotAsked | Standing::Later | Standing::Passed(..) => return None,
+        Standing::Refused(message) => return Some(Situation::stalled(Reason::RegressionFound, message)),
+        Standing::Running(_) => {}
+        Standing::Due => {
+            if let Some(held) = held(draft, Reason::Observing) {
+                return Some(held);
+            }
+            if draft.observed.database.is_none() {
+                return Some(database_missing(draft));
+            }
+            return Some(draft.start(RunAction::Inspect, Vec::new(), None));
+        }
+    }
+    match gates::observation(draft)? {
+        GateState::Open { .. } => None,
+        GateState::Shut { reason, message, opens_at } => {
+            let wake = opens_at.unwrap_or_else(|| draft.after(LOOK_AGAIN));
+            Some(Situation::new(Kind::Working(Reason::Observing), reason, message).until(wake))
+        }
+    }
 }
 
 fn succeeded(draft: &Draft<'_>) -> Situation {
@@ -308,9 +339,14 @@ fn approval(draft: &Draft<'_>) -> Option<Situation> {
 }
 
 fn execute(draft: &mut Draft<'_>) -> Situation {
+    let stage = draft.status.execution.as_ref().and_then(|execution| execution.next_stage);
+    if stage == Some(Stage::Contract)
+        && let Some(observing) = observe(draft)
+    {
+        return observing;
+    }
     let validation = gates::validation(draft);
     let contract = gates::contract(draft);
-    let stage = draft.status.execution.as_ref().and_then(|execution| execution.next_stage);
     let closed = match stage {
         Some(Stage::Validate) => Some((Reason::AwaitingWindow, &validation)),
         Some(Stage::Contract) => Some((Reason::Observing, &contract)),

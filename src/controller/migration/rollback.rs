@@ -125,6 +125,7 @@ pub fn finished(draft: &mut Draft<'_>) -> Situation {
     });
     draft.status.completed_time = Some(draft.time());
     draft.status.soaking_since = None;
+    draft.status.observation = None;
     situation(draft)
 }
 

@@ -16,7 +16,7 @@ use crate::run::Reason as RunReason;
 
 use super::decide::{Action, Draft, Kind, Situation};
 use super::observed::{End, EndCause, JobState, PlanFacts, WindowState};
-use super::{gates, inputs, rollback};
+use super::{gates, inputs, observation, rollback};
 
 /// A Job that runs is looked at that often even when no event tells of it: a lost event must not hide its end.
 const RUN_LOOK: SignedDuration = SignedDuration::from_secs(30);
@@ -135,6 +135,7 @@ fn activity(draft: &Draft<'_>, run: &RunRecord) -> Reason {
     match run.action {
         RunAction::Plan => Reason::Planning,
         RunAction::Rollback => Reason::RollingBack,
+        RunAction::Inspect if observes(draft) => Reason::Observing,
         RunAction::Execute | RunAction::Inspect => {
             let live = draft.plan_facts().and_then(|plan| plan.running_stage);
             match live.or(draft.status.execution.as_ref().and_then(|execution| execution.next_stage)) {
@@ -144,6 +145,12 @@ fn activity(draft: &Draft<'_>, run: &RunRecord) -> Reason {
             }
         }
     }
+}
+
+/// Whether a run that looks measures what the change did to the application.
+fn observes(draft: &Draft<'_>) -> bool {
+    let execution = draft.status.execution.as_ref().map(|execution| (execution.state, execution.next_stage));
+    draft.spec().observation.is_some() && observation::is_measured(execution)
 }
 
 /// When the run has to be cancelled because its window closes.
@@ -200,6 +207,9 @@ fn learn(draft: &mut Draft<'_>, run: &RunRecord, report: Option<&Report>) {
         if execution.state == ExecutionState::Started {
             execution.state = ExecutionState::Partial;
         }
+    }
+    if let Some(found) = &report.observation {
+        observation::learn(draft, found);
     }
     if let Some(state) = &report.rollback {
         let before = draft.status.rollback.take();
@@ -260,6 +270,7 @@ fn planned(draft: &mut Draft<'_>, run: &RunRecord, report: Option<&Report>) {
     });
     draft.status.execution = None;
     draft.status.soaking_since = None;
+    draft.status.observation = None;
     draft.status.plan = Some(record(draft, run, &made));
 }
 
@@ -286,6 +297,10 @@ fn executed(draft: &mut Draft<'_>, run: &RunRecord) {
         None => {
             if let Some(execution) = &mut draft.status.execution {
                 execution.state = ExecutionState::Done;
+            }
+            // A plan without contract steps is observed as well.
+            if draft.spec().observation.is_some() {
+                draft.status.soaking_since.get_or_insert(now.clone());
             }
             draft.status.completed_time.get_or_insert(now);
             draft.status.outdated_plans = 0;
@@ -334,9 +349,19 @@ fn inspected(draft: &mut Draft<'_>, report: Option<&Report>) {
     if nothing {
         execution.state = ExecutionState::Partial;
         execution.steps_done = 0;
+    } else if execution.next_stage == Some(Stage::Contract) {
+        // What was looked up may be the end of a run that could not say so itself.
+        let now = draft.time();
+        draft.status.soaking_since.get_or_insert(now);
+        if report.is_some_and(|report| report.observation.is_some()) {
+            went_well(draft);
+        }
     } else if execution.next_stage.is_none() && execution.steps_done >= execution.steps_total {
         execution.state = ExecutionState::Done;
         let now = draft.time();
+        if draft.spec().observation.is_some() {
+            draft.status.soaking_since.get_or_insert(now.clone());
+        }
         draft.status.completed_time.get_or_insert(now);
         went_well(draft);
     }

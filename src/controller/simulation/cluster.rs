@@ -12,8 +12,9 @@ use super::ledger::{Run, State as RunState};
 use super::server::{Server, State};
 use super::store::{Key, has_label, key};
 use crate::inspect::activity::Activity;
+use crate::inspect::statements::Verdict;
 use crate::plan::{Plan, Stage};
-use crate::report::Report;
+use crate::report::{Observation, Report};
 use crate::run::WindowEnd;
 
 /// How long a step takes.
@@ -159,10 +160,16 @@ struct Process {
 impl Process {
     async fn run(&self) -> Ended {
         let arguments = self.arguments();
+        if self.server.lock().ledgers.entry(self.database()).or_default().locked {
+            return self.report(12, "AuthenticationFailed", |_| {});
+        }
         match arguments["action"].as_str() {
             "plan" => self.plan(&arguments).await,
             "inspect" if arguments.contains_key("sample") => self.sample().await,
-            "inspect" => self.inspect(&arguments).await,
+            "inspect" => {
+                let inspected = self.inspect(&arguments).await;
+                self.observe(inspected, &arguments, true)
+            }
             action => {
                 let busy = {
                     let mut state = self.server.lock();
@@ -175,6 +182,7 @@ impl Process {
                     return self.report(20, "DatabaseBusy", |_| {});
                 }
                 let ended = self.work(&arguments, action == "rollback").await;
+                let ended = self.observe(ended, &arguments, false);
                 if !matches!(ended, Ended::Lost) {
                     self.server.lock().ledgers.get_mut(&self.database()).unwrap().holder = None;
                 }
@@ -219,6 +227,7 @@ impl Process {
             rows_done: 0,
             rollback: None,
             activity: None,
+            observation: None,
         };
         change(&mut report);
         Ended::Reported(Box::new(report))
@@ -313,6 +322,28 @@ impl Process {
             Some(RunState::RollingBack) => self.tell(0, "RollbackUnfinished", &name),
             Some(RunState::RolledBack) => self.tell(0, "RolledBack", &name),
         }
+    }
+
+    /// What the observation of the statements says: a plan with the word `slow` makes one slower.
+    fn observe(&self, ended: Ended, arguments: &BTreeMap<String, String>, measure: bool) -> Ended {
+        let Ended::Reported(mut report) = ended else { return ended };
+        let changed = report.exit_code == 0 && matches!(report.next_stage, None | Some(Stage::Contract));
+        if !changed || !arguments.contains_key("regression-percent-max") {
+            return Ended::Reported(report);
+        }
+        let now = self.server.clock.now();
+        let mut state = self.server.lock();
+        let slow = super::scenarios::notes(&state, &arguments["plan"]).contains("slow");
+        let name = self.run_name(arguments);
+        let run = state.ledgers.get_mut(&self.database()).unwrap().runs.get_mut(&name).unwrap();
+        let late = run.changed_at.is_none();
+        let since = run.changed_at.get_or_insert(now).as_second();
+        if measure {
+            let verdict = if slow { Verdict::NoGo } else { Verdict::Go };
+            let verdict = Some(verdict).filter(|_| !late);
+            report.observation = Some(Observation { since: Some(since), verdict, ..Observation::default() });
+        }
+        Ended::Reported(report)
     }
 
     /// What a Database's Job finds: one more hour each time.

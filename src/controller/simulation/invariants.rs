@@ -12,6 +12,7 @@ use crate::controller::conditions::{find, is_true};
 use crate::controller::migration::window_name;
 use crate::controller::phase::phase;
 use crate::controller::windows::{Calendar, Opening};
+use crate::inspect::statements::Verdict;
 use crate::plan::{RollbackClass, Stage};
 
 /// What is said of two executions on one database.
@@ -32,6 +33,10 @@ pub fn changed(state: &mut State, change: &Change, now: Timestamp) {
     }
     if change.resource == "databases" && change.kind != "DELETED" {
         let wrong = database(state, &change.object);
+        state.violations.extend(wrong.into_iter().map(|what| format!("{now} {what}")));
+    }
+    if change.resource == "validationwindows" && change.kind != "DELETED" {
+        let wrong = window(&change.object);
         state.violations.extend(wrong.into_iter().map(|what| format!("{now} {what}")));
     }
     if change.resource != "migrations" || change.kind == "DELETED" || change.object["status"].is_null() {
@@ -61,6 +66,22 @@ fn database(state: &State, object: &Value) -> Vec<String> {
     let measured = state.ledgers.get(&name).map_or(0, |ledger| ledger.hours_measured);
     if status.activity.is_some_and(|activity| activity.hours_measured > measured) {
         wrong.push(format!("the Database {name} tells of activity that the ledger does not have"));
+    }
+    wrong
+}
+
+/// What the status of a window may claim.
+fn window(object: &Value) -> Vec<String> {
+    let window: ValidationWindow = serde_json::from_value(object.clone()).unwrap();
+    let Some(status) = window.status else { return Vec::new() };
+    let mut wrong = Vec::new();
+    for condition in &status.conditions {
+        if Some(condition.observed_generation) != status.observed_generation {
+            wrong.push(format!("{} of a window is about generation {}", condition.kind, condition.observed_generation));
+        }
+    }
+    if status.open != is_true(&status.conditions, ConditionType::Open) {
+        wrong.push("a window is open in one place of its status and shut in another".to_owned());
     }
     wrong
 }
@@ -103,6 +124,17 @@ fn truth(state: &State, migration: &Migration) -> Vec<String> {
     if usize::try_from(claimed).unwrap() > done && !undoing {
         wrong.push(format!("{claimed} steps are said to be done, the ledger has {done}"));
     }
+    if let Some(observed) = &status.observation
+        && observed.verdict.is_some()
+        && run.is_none_or(|run| run.changed_at.is_none() && !undoing)
+    {
+        wrong.push("an observation has a verdict, and nothing was observed".to_owned());
+    }
+    let observes = migration.spec.observation.as_ref().is_some_and(|wanted| wanted.overridden.is_none());
+    let refused = status.observation.as_ref().and_then(|observed| observed.verdict) == Some(Verdict::NoGo);
+    if status.phase == Some(Phase::Succeeded) && observes && (status.observation.is_none() || refused) {
+        wrong.push("Succeeded before the observation was passed".to_owned());
+    }
     match status.phase {
         Some(Phase::Succeeded) if ledger_state != Some(RunState::Done) => {
             wrong.push(format!("Succeeded, but the ledger says {ledger_state:?}"));
@@ -111,6 +143,14 @@ fn truth(state: &State, migration: &Migration) -> Vec<String> {
             wrong.push(format!("RolledBack, but the ledger says {ledger_state:?}"));
         }
         _ => {}
+    }
+    if status.phase == Some(Phase::Succeeded)
+        && let Some(run) = run
+    {
+        let possible = run.rollback().class != RollbackClass::ForwardOnly;
+        if is_true(&status.conditions, ConditionType::RollbackReady) != possible {
+            wrong.push(format!("Succeeded, a rollback is possible: {possible}, and RollbackReady says something else"));
+        }
     }
     // A run that is under way may pass the point of no return before anybody can say so: then it is not ready.
     let ready = find(&status.conditions, ConditionType::RollbackReady);
@@ -168,6 +208,15 @@ pub fn pod_begins(state: &mut State, job: &Value) {
         let approved = known.is_some_and(|plan| plan["status"]["approval"]["decision"] == "Approved");
         let required = object["spec"]["approval"] == "Required";
         let in_spec = object["spec"]["approvedPlan"] == digest;
+        let begun = state.ledgers.get(&database).is_some_and(|ledger| !ledger.runs.is_empty());
+        let expires_at =
+            known.and_then(|plan| plan["status"]["approval"]["expiresAt"].as_str()?.parse::<Timestamp>().ok());
+        let created = job["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+        // Decided on in the second before, at the latest.
+        if required && !in_spec && !begun && expires_at.is_some_and(|end| created.is_some_and(|created| created > end))
+        {
+            wrong.push(format!("{} begins although the approval has expired", job["metadata"]["name"]));
+        }
         if required && !approved && !in_spec {
             wrong.push(format!("{} runs a plan that nobody approved", job["metadata"]["name"]));
         }
@@ -178,8 +227,24 @@ pub fn pod_begins(state: &mut State, job: &Value) {
     state.violations.extend(wrong);
 }
 
+/// A contract step is about to begin: the observation must not stand in its way.
+fn contract_begins(state: &mut State, job: &Value, now: Timestamp) {
+    let namespace = job["metadata"]["namespace"].as_str().unwrap();
+    let name = job["metadata"]["labels"]["wesley.dev/migration"].as_str().unwrap();
+    let Some(migration) = state.store.get(&key("migrations", namespace, name)) else { return };
+    let wanted = &migration["spec"]["observation"];
+    let verdict = &migration["status"]["observation"]["verdict"];
+    let gone = wanted["override"]["plan"] == migration["status"]["plan"]["digest"];
+    if !wanted.is_null() && !gone && (verdict.is_null() || verdict == "NoGo") {
+        state.violations.push(format!("{now} {name} passes the point of no return before its observation: {verdict}"));
+    }
+}
+
 /// A step is about to begin.
 pub fn step_begins(state: &mut State, job: &Value, stage: Stage, now: Timestamp) {
+    if stage == Stage::Contract {
+        contract_begins(state, job, now);
+    }
     if stage != Stage::Validate {
         return;
     }

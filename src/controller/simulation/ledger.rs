@@ -24,6 +24,8 @@ pub struct Run {
     pub class: RollbackClass,
     pub done: usize,
     pub state: State,
+    /// When everything but the contract steps was done, where statements are observed.
+    pub changed_at: Option<Timestamp>,
 }
 
 /// A step that was executed or undone.
@@ -42,6 +44,8 @@ pub struct Ledger {
     pub history: Vec<Executed>,
     /// The Job that holds the database.
     pub holder: Option<String>,
+    /// Whether it refuses the password.
+    pub locked: bool,
     /// Hours of activity that were measured.
     pub hours_measured: i32,
 }
@@ -49,7 +53,14 @@ pub struct Ledger {
 impl Run {
     pub fn new(plan: &Plan) -> Self {
         let stages = plan.steps.iter().map(|step| step.stage).collect();
-        Self { digest: plan.digest.clone(), stages, class: plan.summary.rollback, done: 0, state: State::Running }
+        Self {
+            digest: plan.digest.clone(),
+            stages,
+            class: plan.summary.rollback,
+            done: 0,
+            state: State::Running,
+            changed_at: None,
+        }
     }
 
     pub fn next_stage(&self) -> Option<Stage> {

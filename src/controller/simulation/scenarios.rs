@@ -64,10 +64,26 @@ fn digest(state: &State, name: &str) -> Value {
 }
 
 fn approve(state: &mut State) {
+    approve_until(state, None);
+}
+
+fn approve_until(state: &mut State, until: Option<&str>) {
     let plan = state.store.get(&at("migrations", "orders")).unwrap()["status"]["plan"]["name"].clone();
     edit(state, "migrationplans", plan.as_str().unwrap(), |plan| {
         plan["status"]["approval"] = json!({"decision": "Approved", "by": "ada"});
+        if let Some(until) = until {
+            plan["status"]["approval"]["expiresAt"] = until.into();
+        }
     });
+}
+
+fn suspend(state: &mut State, suspended: bool) {
+    edit(state, "migrations", "orders", |object| object["spec"]["suspend"] = suspended.into());
+}
+
+/// The server refuses the password of the Secret, or takes it again.
+fn lock(state: &mut State, locked: bool) {
+    state.ledgers.get_mut("shop").unwrap().locked = locked;
 }
 
 fn annotate(state: &mut State, annotation: &str) {
@@ -121,6 +137,7 @@ pub fn scenarios() -> Vec<Scenario> {
     let act = |when, what| Act { when, after: 0, what };
     let scenario = |name, objects, acts, end| Scenario { name, objects, acts, end, exact: true };
     let everything = "expand backfill validate switch contract";
+    let observed = json!({"observation": {"seconds": 300}});
     let window = json!({"validation": {"windowRef": {"name": "quiet"}}});
     vec![
         scenario("plan and execute", vec![shop(), orders(everything, &json!({}))], vec![], succeeded),
@@ -328,6 +345,152 @@ pub fn scenarios() -> Vec<Scenario> {
             succeeded,
         ),
         scenario(
+            "observed, and nothing is slower",
+            vec![shop(), orders("expand switch contract", &observed)],
+            vec![],
+            succeeded,
+        ),
+        scenario(
+            "slower, and somebody overrides it",
+            vec![shop(), orders("expand switch slow contract", &observed)],
+            vec![act(
+                |state| reason(state, "orders") == "RegressionFound",
+                |state| {
+                    let entry = json!({"plan": digest(state, "orders"), "by": "ada", "note": "known"});
+                    edit(state, "migrations", "orders", |object| object["spec"]["observation"]["override"] = entry);
+                },
+            )],
+            succeeded,
+        ),
+        scenario(
+            "slower, and undone",
+            vec![shop(), orders("expand switch slow", &observed)],
+            vec![act(
+                |state| reason(state, "orders") == "RegressionFound",
+                |state| annotate(state, "wesley.dev/rollback"),
+            )],
+            |state| phase(state, "orders") == "RolledBack",
+        ),
+        scenario(
+            "suspended while it is observed",
+            vec![shop(), orders("expand switch contract", &observed)],
+            vec![
+                act(|state| phase(state, "orders") == "Observing", |state| suspend(state, true)),
+                Act {
+                    when: |state| phase(state, "orders") == "Suspended",
+                    after: 400,
+                    what: |state| suspend(state, false),
+                },
+            ],
+            succeeded,
+        ),
+        scenario(
+            "suspended while it waits for its window",
+            vec![shop(), quiet("20 * * * *", 600, "Cancel"), orders("expand validate switch", &window)],
+            vec![
+                act(|state| phase(state, "orders") == "AwaitingWindow", |state| suspend(state, true)),
+                Act {
+                    when: |state| phase(state, "orders") == "Suspended",
+                    after: 1_500,
+                    what: |state| suspend(state, false),
+                },
+            ],
+            succeeded,
+        ),
+        scenario(
+            "suspended while it waits for the approval",
+            vec![shop(), orders("expand switch", &json!({"approval": "Required"}))],
+            vec![
+                act(|state| phase(state, "orders") == "AwaitingApproval", |state| suspend(state, true)),
+                act(|state| phase(state, "orders") == "Suspended", approve),
+                Act {
+                    when: |state| phase(state, "orders") == "Suspended",
+                    after: 60,
+                    what: |state| suspend(state, false),
+                },
+            ],
+            succeeded,
+        ),
+        scenario(
+            "suspended while it is undone",
+            vec![shop(), orders("expand backfill backfill switch", &json!({}))],
+            vec![
+                act(succeeded, |state| annotate(state, "wesley.dev/rollback")),
+                act(|state| phase(state, "orders") == "RollingBack", |state| suspend(state, true)),
+                Act {
+                    when: |state| matches!(phase(state, "orders").as_str(), "Suspended" | "RolledBack"),
+                    after: 60,
+                    what: |state| suspend(state, false),
+                },
+            ],
+            |state| phase(state, "orders") == "RolledBack",
+        ),
+        scenario(
+            "an approval that expires and is given again",
+            vec![shop(), orders("expand switch", &json!({"approval": "Required"}))],
+            vec![
+                act(
+                    |state| phase(state, "orders") == "AwaitingApproval",
+                    |state| approve_until(state, Some("2026-06-10T11:00:00Z")),
+                ),
+                act(|state| reason(state, "orders") == "ApprovalExpired", |state| approve_until(state, None)),
+            ],
+            succeeded,
+        ),
+        scenario(
+            "a new source while it waits for its window",
+            vec![shop(), quiet("20 * * * *", 600, "Finish"), orders("expand validate switch", &window)],
+            vec![
+                act(
+                    |state| phase(state, "orders") == "AwaitingWindow",
+                    |state| {
+                        edit(state, "migrations", "orders", |object| object["spec"]["source"]["sql"] = "expand".into())
+                    },
+                ),
+                act(
+                    |state| reason(state, "orders") == "SourceChanged",
+                    |state| {
+                        let sql = with_canary("expand validate switch");
+                        edit(state, "migrations", "orders", |object| object["spec"]["source"]["sql"] = sql.into());
+                    },
+                ),
+            ],
+            succeeded,
+        ),
+        scenario(
+            "a new source after the end, and back",
+            vec![shop(), orders("expand switch", &json!({}))],
+            vec![
+                act(succeeded, |state| {
+                    edit(state, "migrations", "orders", |object| object["spec"]["source"]["sql"] = "expand".into())
+                }),
+                act(
+                    |state| reason(state, "orders") == "SourceChanged",
+                    |state| {
+                        let sql = with_canary("expand switch");
+                        edit(state, "migrations", "orders", |object| object["spec"]["source"]["sql"] = sql.into());
+                    },
+                ),
+            ],
+            succeeded,
+        ),
+        scenario(
+            "a password that is changed on one side first",
+            vec![
+                shop(),
+                orders("expand switch contract", &json!({"contract": {"policy": "AfterSoak", "soakSeconds": 60}})),
+            ],
+            vec![
+                act(|state| phase(state, "orders") == "Observing", |state| lock(state, true)),
+                Act {
+                    when: |state| reason(state, "orders") == "AuthenticationFailed",
+                    after: 60,
+                    what: |state| lock(state, false),
+                },
+            ],
+            succeeded,
+        ),
+        scenario(
             "a database that is sampled",
             vec![
                 ("databases", "shop", {
@@ -402,7 +565,7 @@ pub fn plan(sql: &str) -> Plan {
         "hasContract": contract, "rollback": if contract { "ForwardOnly" } else { "Lossless" },
     });
     let target = json!({"serverVersion": 180_004, "systemIdentifier": "1", "databaseOid": 5, "database": "shop"});
-    let notes: Vec<&str> = sql.split_whitespace().filter(|word| word.starts_with("fail:")).collect();
+    let notes: Vec<&str> = sql.split_whitespace().filter(|word| word.starts_with("fail:") || *word == "slow").collect();
     let plan = json!({
         "digest": "", "sourceDigest": "", "target": target, "catalogFingerprint": "", "summary": summary,
         "steps": steps, "notes": notes,
@@ -418,6 +581,11 @@ pub fn plan_object(plan: &Plan, migration: &str, uid: &str, generation: &str) ->
     let mut spec = serde_json::to_value(plan).unwrap();
     spec["migration"] = json!({"name": migration, "uid": uid, "generation": generation.parse::<i64>().unwrap()});
     json!({"metadata": {"ownerReferences": [owner]}, "spec": spec})
+}
+
+/// What the author's words say about the plan.
+pub fn notes(state: &State, plan: &str) -> String {
+    state.store.get(&at("migrationplans", plan)).map(|plan| plan["spec"]["notes"].to_string()).unwrap_or_default()
 }
 
 /// Whether a step of a plan fails for good.

@@ -14,9 +14,10 @@ use super::error::{Fault, Reason, RunError};
 use super::execute::unreadable;
 use super::options::Options;
 use super::outcome::RunOutcome;
-use super::{Request, RunRow, RunState, apply, preflight, rollback, status};
+use super::{Request, RunRow, RunState, apply, observe, preflight, rollback, status};
 use crate::api::MigrationPlan;
 use crate::catalog::introspect::introspect;
+use crate::inspect::statements::Limits;
 use crate::plan::{self, Policy, Stage};
 use crate::report::{Report, RunAction};
 
@@ -47,6 +48,8 @@ pub struct Task {
     pub digest: Option<String>,
     /// What planning may let pass.
     pub policy: Policy,
+    /// Whether statements are observed around the change, and what is tolerated.
+    pub observation: Option<Limits>,
     /// Gates and patience.
     pub options: Options,
 }
@@ -108,6 +111,7 @@ fn report(task: &Task, reason: Reason, message: &str) -> Report {
         rows_done: 0,
         rollback: None,
         activity: None,
+        observation: None,
     }
 }
 
@@ -149,11 +153,28 @@ async fn execute(task: &Task) -> Result<Report, RunError> {
     if let Some(window) = options.window {
         window.watch(options.interrupt.clone());
     }
+    let observed = task.observation.is_some();
+    if observed {
+        // A change without a reading before it could not be compared with anything.
+        let client = connect(&settings).await?;
+        observe::before(&client, &task.run_name()).await.map_err(outside)?;
+    }
     let live = live::Live::start(task, &object).await;
     let request = Request::Start(Box::new(object.spec.plan));
     let outcome = apply(&settings, &task.run_name(), request, &options, &live).await;
     live.end().await;
-    Ok(told(task, &outcome))
+    let report = told(task, &outcome);
+    if observed && report.exit_code == 0 && matches!(report.next_stage, None | Some(Stage::Contract)) {
+        // Where it fails, the comparison takes the reading later, and the time begins then.
+        let mark = async {
+            let client = connect(&settings).await?;
+            observe::changed(&client, &task.run_name()).await.map_err(outside)
+        };
+        if let Err(error) = mark.await {
+            tracing::warn!(reason = %error.reason, error = error.message, "statements could not be counted");
+        }
+    }
+    Ok(report)
 }
 
 async fn undo(task: &Task) -> Result<Report, RunError> {
@@ -209,7 +230,12 @@ async fn inspect(task: &Task) -> Result<Report, RunError> {
     let Some(row) = rows.into_iter().next() else {
         return Ok(Report { exit_code: 0, ..report(task, Reason::NotRecorded, "") });
     };
-    Ok(seen(task, &row))
+    let report = seen(task, &row);
+    let Some(limits) = task.observation.filter(|_| matches!(report.next_stage, None | Some(Stage::Contract))) else {
+        return Ok(report);
+    };
+    let observation = observe::measure(&client, &task.run_name(), limits).await;
+    Ok(Report { observation: Some(observation.map_err(outside)?), ..report })
 }
 
 fn seen(task: &Task, row: &RunRow) -> Report {

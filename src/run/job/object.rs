@@ -139,6 +139,7 @@ mod tests {
             plan: None,
             digest: None,
             policy: Policy::default(),
+            observation: None,
             options: Options::default(),
         };
         let plan = |digest: &str| {

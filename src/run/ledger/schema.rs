@@ -6,7 +6,7 @@ use crate::run::error::{Fault, Reason, RunError};
 use crate::run::preflight;
 
 /// In order; each is run once, in one transaction with its number. Never edit one that was released: add another.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "\
 CREATE TABLE wesley.runs (
     name text PRIMARY KEY,
@@ -88,6 +88,26 @@ CREATE TABLE wesley.activity_reading (
     stats_reset bigint NOT NULL
 );
 COMMENT ON TABLE wesley.activity_reading IS 'The last reading of pg_stat_database; times in seconds since 1970.';",
+    "\
+CREATE TABLE wesley.observations (
+    run text NOT NULL,
+    moment text NOT NULL CHECK (moment IN ('before', 'changed')),
+    taken_at bigint NOT NULL,
+    unavailable text,
+    PRIMARY KEY (run, moment)
+);
+COMMENT ON TABLE wesley.observations IS 'Readings of pg_stat_statements around a run: before its first step, and when \
+everything but the contract steps was done; seconds since 1970.';
+CREATE TABLE wesley.statements (
+    run text NOT NULL,
+    moment text NOT NULL,
+    queryid bigint NOT NULL,
+    calls bigint NOT NULL,
+    microseconds bigint NOT NULL,
+    PRIMARY KEY (run, moment, queryid),
+    FOREIGN KEY (run, moment) REFERENCES wesley.observations (run, moment) ON DELETE CASCADE
+);
+COMMENT ON TABLE wesley.statements IS 'The statements of a reading by queryid; never their text.';",
 ];
 
 /// Whether the ledger exists here.

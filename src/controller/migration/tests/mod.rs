@@ -5,5 +5,6 @@ mod faults;
 mod gates;
 mod histories;
 mod leaving;
+mod observation;
 mod verdicts;
 pub(in crate::controller) mod world;

@@ -221,6 +221,7 @@ impl World {
             rows_done: 0,
             rollback: None,
             activity: None,
+            observation: None,
         };
         change(&mut report);
         self.ends(End { exit_code: Some(exit_code), report: Some(Box::new(report)), cause: None })
