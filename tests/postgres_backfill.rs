@@ -76,15 +76,19 @@ const MIXED: &str = "CREATE TABLE t (k integer PRIMARY KEY, v text, n integer);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_row_is_found_and_named_without_its_values() {
     for major in end_majors() {
-        for key in [&["k"][..], &[]] {
+        // In shares of blocks, in shares of keys, and without a key.
+        let filter = Some("n IS NULL");
+        for (key, filter) in [(&["k"][..], filter), (&["k"], None), (&[], filter)] {
             let database = Database::create("poison", major, MIXED).await;
-            let way = fill(backfill("t", key, ("n", "v::integer"), Some("n IS NULL")));
-            for bad in [1234, 1700] {
+            let way = fill(backfill("t", key, ("n", "v::integer"), filter));
+            for _ in [1234, 1700] {
                 let error = database.apply("p", &way).await.ending.unwrap_err();
                 assert_eq!((error.reason, error.exit().code()), (Reason::PoisonRow, 14), "{}", error.message);
                 assert_eq!(error.sqlstate.as_deref(), Some("22P02"));
-                let place: String = database.ask(&format!("SELECT ctid::text FROM t WHERE k = {bad}")).await;
-                assert!(error.message.contains(&format!("ctid {place}")), "{major} {}", error.message);
+                // Which of the two comes first is a matter of shares.
+                let place = error.message.split("ctid ").nth(1).and_then(|rest| rest.split_inclusive(')').next());
+                let named = format!("SELECT k FROM t WHERE v = 'canary' AND ctid = '{}'", place.unwrap_or("(0,0)"));
+                let bad: i32 = database.ask(&named).await;
                 assert!(!error.message.contains("canary") && !error.message.contains(&bad.to_string()));
                 assert_eq!(error.message.contains("key: k"), !key.is_empty(), "{}", error.message);
                 database.client.batch_execute(&format!("UPDATE t SET v = '0' WHERE k = {bad}")).await.unwrap();

@@ -66,6 +66,30 @@ async fn a_query_of_ones_own_holds_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits_change_while_it_runs() {
+    let major = *end_majors().last().unwrap();
+    let database = Database::create("hold_tuning", major, TABLE).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backfill.json");
+    std::fs::write(&file, r#"{"rowsPerSecondMax": 2000, "holds": {"walBytesPerSecond": 1}}"#).unwrap();
+    let every = std::time::Duration::from_millis(20);
+    let holds = Holds { every, ..Holds::default() };
+    let options = Options { holds, tuning: Some(file.clone()), ..Options::default() };
+    let released = AtomicBool::new(false);
+    let release = |progress: &Progress| {
+        if progress.detail.as_deref().is_some_and(|detail| detail.contains("of WAL a second")) {
+            std::fs::write(&file, r#"{"rowsPerSecondMax": 2000}"#).unwrap();
+            released.store(true, Ordering::SeqCst);
+        }
+    };
+    assert_eq!(database.apply_with("h", &fill(), &options, &release).await.ending, Ok(Ending::Done));
+    assert!(released.into_inner(), "not held");
+    let batches: i64 = database.ask("SELECT batches FROM wesley.cursors WHERE run = 'h'").await;
+    assert!(batches >= 3, "{batches} batches of 5000 rows, 2000 a second");
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_standby_that_stays_behind_holds_it_until_it_has_caught_up() {
     for major in end_majors() {
         let mut primary = Server::start(major, "").await;
@@ -103,7 +127,7 @@ async fn a_table_is_vacuumed_in_between_so_that_it_does_not_double() {
         database.ask("SELECT pg_relation_size('t')").await,
         database.ask("SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 't'").await,
     );
-    assert!(vacuums > 1, "{vacuums} vacuums, one of them before");
+    assert!(vacuums > 1, "{vacuums} vacuums, one of them before; {before} bytes have become {after}");
     assert!(after * 10 < before * 18, "{before} bytes have become {after}");
     let right: bool = database.ask("SELECT bool_and(n = k) FROM t").await;
     assert!(right);

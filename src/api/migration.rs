@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::backfill::BackfillTuning;
 use super::database::{ApprovalRule, Timeouts};
 use super::migration_status::MigrationStatus;
 use super::reference::{ConfigMapRef, LocalRef};
@@ -69,6 +70,10 @@ pub struct MigrationSpec {
     /// What happens after a run that ended unexpectedly.
     #[serde(default)]
     pub retry: Retry,
+    /// How fast rows are changed in batches, and what a backfill waits for between two of them. May be changed while
+    /// one runs: no new plan, no new approval, no restart; the runner follows within two minutes (`query`: the next Job).
+    #[serde(default)]
+    pub backfill: BackfillTuning,
     /// When steps that read whole tables may run.
     #[serde(default)]
     pub validation: Validation,

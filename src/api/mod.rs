@@ -2,6 +2,7 @@
 //!
 //! The doc comments are what `kubectl explain` shows. [`schema`] turns the types into the definitions in `crds/`.
 
+pub mod backfill;
 pub mod condition;
 pub mod database;
 pub mod job_template;

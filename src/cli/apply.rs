@@ -128,7 +128,14 @@ fn with_holds(options: Options, args: &HoldArgs) -> Result<Options, Failure> {
         query: args.hold_query.clone(),
         ..options.holds
     };
-    Ok(Options { holds, backfill: BackfillOptions { nice: args.nice, ..options.backfill }, ..options })
+    let backfill = BackfillOptions {
+        nice: args.nice,
+        rows_per_second: args.rows_per_second,
+        // A batch of more would be a burst, and a long pause after it.
+        most: args.rows_per_second.map_or(options.backfill.most, |rows| rows.min(options.backfill.most)),
+        ..options.backfill
+    };
+    Ok(Options { holds, backfill, ..options })
 }
 
 fn next(run: &RunRow) -> &str {

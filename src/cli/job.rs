@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::inspect::statements::Limits;
 use crate::report::RunAction;
 use crate::run::job::{self, Task};
-use crate::run::{Gates, Options, WindowEnd, interrupt_on_signals};
+use crate::run::{Gates, Holds, Options, WindowEnd, interrupt_on_signals};
 
 /// Arguments of a Job's container.
 #[derive(Args)]
@@ -55,6 +55,12 @@ pub(super) struct JobArgs {
     /// Gates that are open.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "GATE,...")]
     gates: Vec<GateArg>,
+    /// File with the speed and the limits of backfills, read again while one runs.
+    #[arg(long, value_name = "FILE")]
+    backfill: Option<PathBuf>,
+    /// A backfill waits while this query gives true.
+    #[arg(long, value_name = "SQL", allow_hyphen_values = true)]
+    hold_query: Option<String>,
     /// File with the guards of that window.
     #[arg(long, value_name = "FILE")]
     guards: Option<PathBuf>,
@@ -159,6 +165,8 @@ fn task(args: &JobArgs) -> Result<Task, Failure> {
         blocking_slice: (defaults.blocking_slice.0.min(longest), longest),
         lock_budget: args.lock_budget_seconds.map_or(defaults.lock_budget, Duration::from_secs),
         short_statement: args.statement_seconds.map_or(defaults.short_statement, Duration::from_secs),
+        tuning: args.backfill.clone(),
+        holds: Holds { query: args.hold_query.clone(), ..defaults.holds.clone() },
         interrupt,
         ..defaults
     };

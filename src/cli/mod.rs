@@ -192,6 +192,9 @@ struct HoldArgs {
     /// Pause after each batch, as a multiple of the batch's duration.
     #[arg(long, value_name = "FACTOR", default_value_t = 0.0)]
     nice: f64,
+    /// Change no more rows in a second.
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(i64).range(1..))]
+    rows_per_second: Option<i64>,
 }
 
 /// What is undone.

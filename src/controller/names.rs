@@ -58,6 +58,12 @@ pub fn checks_config_map(migration: &str, uid: &str, checks: &str) -> String {
     format!("{}-checks-{}", stem(migration), short_hash(&[uid, checks]))
 }
 
+/// Name of the ConfigMap that holds `spec.backfill`: the same for all Jobs of the Migration, because what it says may
+/// change while one runs.
+pub fn backfill_config_map(migration: &str, uid: &str) -> String {
+    format!("{}-backfill-{}", stem(migration), short_hash(&[uid]))
+}
+
 /// `sha256:` and the hex digest of parts, each with its length, so that parts cannot run together.
 pub fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hasher = Sha256::new();

@@ -1,5 +1,6 @@
 //! What a run may be told: gates, patience, batch sizes.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -86,6 +87,9 @@ pub struct Options {
     pub backfill: BackfillOptions,
     /// When backfills wait.
     pub holds: Holds,
+    /// File with another speed and other limits of backfills, read again while one runs: JSON of
+    /// [`crate::api::backfill::BackfillTuning`].
+    pub tuning: Option<PathBuf>,
     /// Cancelled to stop the run: the running statement is cancelled and rolled back.
     pub interrupt: CancellationToken,
 }
@@ -103,6 +107,8 @@ pub struct BackfillOptions {
     pub most: i64,
     /// Pause after each batch, as a multiple of the batch's duration.
     pub nice: f64,
+    /// Most rows in a second; `None`: as many as it can.
+    pub rows_per_second: Option<i64>,
 }
 
 /// Limits over which a backfill waits between two batches; `None`: never for that.
@@ -158,6 +164,7 @@ impl Default for Options {
             planned_earlier: false,
             backfill: BackfillOptions::default(),
             holds: Holds::default(),
+            tuning: None,
             interrupt: CancellationToken::new(),
         }
     }
@@ -165,7 +172,14 @@ impl Default for Options {
 
 impl Default for BackfillOptions {
     fn default() -> Self {
-        Self { target: Duration::from_millis(150), first: 1_000, least: 100, most: 50_000, nice: 0.0 }
+        Self {
+            target: Duration::from_millis(150),
+            first: 2_000,
+            least: 100,
+            most: 50_000,
+            nice: 0.0,
+            rows_per_second: None,
+        }
     }
 }
 

@@ -41,6 +41,9 @@ const GUARDS_KEY: &str = "guards.json";
 /// Key of the checks in the ConfigMap that is made of them.
 const CHECKS_KEY: &str = "checks.json";
 
+/// Key of `spec.backfill` in the ConfigMap that is made of it.
+pub const BACKFILL_KEY: &str = "backfill.json";
+
 /// Key of the SQL in the ConfigMap that is made of it.
 const SQL_KEY: &str = "migration.sql";
 
@@ -169,6 +172,32 @@ fn guards(request: &Request<'_>) -> Option<(String, String)> {
         &text,
     );
     Some((name, text))
+}
+
+/// The ConfigMap with `spec.backfill`, which a running Job reads again and again. Not immutable.
+pub fn backfill_config_map(migration: &Migration) -> Option<ConfigMap> {
+    let text = backfill_text(migration)?;
+    let mut map = config_map(migration, backfill_config_map_name(migration), BACKFILL_KEY, text);
+    map.immutable = None;
+    Some(map)
+}
+
+/// What it has to say: numbers. The query is an argument of the Job, which fewer people may write than ConfigMaps.
+pub fn backfill_text(migration: &Migration) -> Option<String> {
+    let mut tuning = migration.spec.backfill.clone();
+    tuning.holds.query = None;
+    serde_json::to_string(&tuning).ok()
+}
+
+/// Its name.
+pub fn backfill_config_map_name(migration: &Migration) -> String {
+    let meta = &migration.metadata;
+    names::backfill_config_map(meta.name.as_deref().unwrap_or_default(), meta.uid.as_deref().unwrap_or_default())
+}
+
+/// Whether a run may change rows in batches.
+pub fn may_backfill(action: RunAction) -> bool {
+    matches!(action, RunAction::Execute | RunAction::Rollback)
 }
 
 fn config_map(migration: &Migration, name: String, key: &str, text: String) -> ConfigMap {
@@ -314,6 +343,12 @@ fn arguments(request: &Request<'_>) -> Vec<String> {
         if let Some(closes_at) = &run.window_closes_at {
             option("window-closes-at", closes_at.0.to_string());
             option("overrun", run.overrun.unwrap_or_default().to_string().to_lowercase());
+        }
+    }
+    if may_backfill(run.action) {
+        option("backfill", format!("{}/{BACKFILL_KEY}", volumes::BACKFILL_FOLDER));
+        if let Some(query) = &request.migration.spec.backfill.holds.query {
+            option("hold-query", query.clone());
         }
     }
     if guards(request).is_some() {

@@ -112,6 +112,7 @@ fn what_the_runner_is_told_when_it_plans() {
 #[test]
 fn what_the_runner_is_told_when_it_executes() {
     let mut world = World::new();
+    world.observed.migration.spec.backfill.holds.query = Some("SELECT busy()".to_owned());
     world.turn().planned("orders-a");
     assert_eq!(world.status().run.as_ref().unwrap().gates, [Gate::Validate, Gate::Contract]);
     let job = made(&world, &SourceMount::Inline);
@@ -120,6 +121,14 @@ fn what_the_runner_is_told_when_it_executes() {
     assert_eq!(value_of(&arguments, "--plan"), Some("orders-a"));
     assert_eq!(value_of(&arguments, "--digest"), Some(world.digest().as_str()));
     assert_eq!(value_of(&arguments, "--gates"), Some("validate,contract"));
+    assert_eq!(value_of(&arguments, "--backfill"), Some("/var/run/wesley/backfill/backfill.json"));
+    let map = backfill_config_map(&world.observed.migration).unwrap();
+    let volumes = job.pointer("/spec/template/spec/volumes").unwrap().as_array().unwrap();
+    let mounted = volumes.iter().find(|volume| volume["name"] == "backfill").unwrap();
+    assert_eq!(mounted.pointer("/projected/sources/0/configMap/name"), Some(&json!(map.metadata.name)));
+    assert_eq!(map.immutable, None, "what it says may change");
+    assert!(!format!("{map:?}").contains("busy"), "no SQL in what others may write");
+    assert_eq!(value_of(&arguments, "--hold-query"), Some("SELECT busy()"));
     assert!(!arguments.iter().any(|argument| argument == "--source"), "the plan holds what is executed");
     assert_eq!(job.pointer("/spec/activeDeadlineSeconds"), Some(&json!(86_400)));
 }

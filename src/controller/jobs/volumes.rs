@@ -6,7 +6,10 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::{CHECKS_KEY, GUARDS_KEY, Request, SQL_KEY, checks, guards, sql_config_map_name};
+use super::{
+    BACKFILL_KEY, CHECKS_KEY, GUARDS_KEY, Request, SQL_KEY, backfill_config_map_name, checks, guards, may_backfill,
+    sql_config_map_name,
+};
 use crate::api::reference::SecretKeyRef;
 use crate::api::{Database, DatabaseSpec};
 use crate::controller::migration::observed::SourceMount;
@@ -23,6 +26,9 @@ pub const GUARDS_FOLDER: &str = "/var/run/wesley/guards";
 
 /// Where the checks are.
 pub const CHECKS_FOLDER: &str = "/var/run/wesley/checks";
+
+/// Where `spec.backfill` is. What the ConfigMap says later comes into the same file.
+pub const BACKFILL_FOLDER: &str = "/var/run/wesley/backfill";
 
 /// Owner and group may read; the pod's group is that of the process.
 const MODE: i32 = 0o440;
@@ -117,11 +123,18 @@ pub(super) fn volumes(request: &Request<'_>) -> (Vec<Volume>, Vec<VolumeMount>) 
         mounts.push(mount("source", SOURCE_FOLDER, true));
     }
     let checks = checks(request.migration).filter(|_| request.run.action == RunAction::Plan);
-    let files = [("checks", checks, CHECKS_KEY, CHECKS_FOLDER), ("guards", guards(request), GUARDS_KEY, GUARDS_FOLDER)];
+    let backfill = may_backfill(request.run.action).then(|| backfill_config_map_name(request.migration));
+    let files = [
+        ("checks", checks.map(|(name, _)| name), CHECKS_KEY, CHECKS_FOLDER),
+        ("guards", guards(request).map(|(name, _)| name), GUARDS_KEY, GUARDS_FOLDER),
+        ("backfill", backfill, BACKFILL_KEY, BACKFILL_FOLDER),
+    ];
     for (volume, made, key, folder) in files {
-        let Some((name, _)) = made else { continue };
+        let Some(name) = made else { continue };
         let items = vec![KeyToPath { path: key.to_owned(), key: key.to_owned(), mode: None }];
-        let source = ConfigMapProjection { name, items: Some(items), optional: None };
+        // A run does not fail because somebody has deleted what tunes it.
+        let optional = (volume == "backfill").then_some(true);
+        let source = ConfigMapProjection { name, items: Some(items), optional };
         let source = VolumeProjection { config_map: Some(source), ..VolumeProjection::default() };
         volumes.push(projected(volume, vec![source]));
         mounts.push(mount(volume, folder, true));

@@ -61,6 +61,10 @@ async fn act(context: &Context, observed: &Observed, migration: &mut Migration, 
         Action::AddFinalizer => finalizers(context, migration, true).await,
         Action::RemoveFinalizer => finalizers(context, migration, false).await,
         Action::CreateJob => create_job(context, observed, migration).await,
+        Action::TuneBackfill => {
+            let namespace = migration.namespace().ok_or(Error::Incomplete("namespace"))?;
+            tune_backfill(context, &namespace, migration).await
+        }
         Action::StopJob(name) => {
             // The Job stays until its pods are gone, so that the next run does not begin beside the last.
             let jobs: Api<Job> = api(context, migration)?;
@@ -155,6 +159,16 @@ pub async fn create_job_once(context: &Context, namespace: &str, job: &Job) -> R
     exists_is_fine(bounded("create the Job", jobs.create(&PostParams::default(), job)).await.map(|_| ()))
 }
 
+/// Writes `spec.backfill` where the Jobs read it.
+async fn tune_backfill(context: &Context, namespace: &str, migration: &Migration) -> Result<()> {
+    let Some(map) = jobs::backfill_config_map(migration) else { return Ok(()) };
+    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
+    let name = jobs::backfill_config_map_name(migration);
+    let params = PatchParams::apply(names::MANAGER).force();
+    let patch = Patch::Apply(&map);
+    bounded("write the ConfigMap of spec.backfill", maps.patch(&name, &params, &patch)).await.map(|_| ())
+}
+
 async fn make(context: &Context, namespace: &str, request: &jobs::Request<'_>) -> Result<()> {
     namespace::ensure_account(context, namespace).await?;
     if let Some((digest, SourceMount::Inline)) = request.source
@@ -170,6 +184,9 @@ async fn make(context: &Context, namespace: &str, request: &jobs::Request<'_>) -
         let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
         let made = bounded("create a ConfigMap for the Job", maps.create(&PostParams::default(), &map)).await;
         exists_is_fine(made.map(|_| ()))?;
+    }
+    if jobs::may_backfill(request.run.action) {
+        tune_backfill(context, namespace, request.migration).await?;
     }
     create_job_once(context, namespace, &jobs::job(request)).await
 }

@@ -12,7 +12,7 @@ use crate::api::migration::DeletionPolicy;
 use crate::api::migration_status::{ExecutionState, Gate, RunRecord};
 use crate::api::{MigrationSpec, MigrationStatus, RETRY_ANNOTATION, Reason};
 use crate::controller::conditions::whole_seconds;
-use crate::controller::names;
+use crate::controller::{jobs, names};
 use crate::report::RunAction;
 
 use super::gates::Place;
@@ -39,6 +39,8 @@ pub enum Action {
     RemoveFinalizer,
     /// Create the Job of `status.run`.
     CreateJob,
+    /// Tell the running Job what `spec.backfill` says now.
+    TuneBackfill,
     /// Delete the Job; its pod gets a signal and time to stop at a checkpoint.
     StopJob(String),
     /// Let the ended Job expire: its result is in the status.
@@ -147,6 +149,10 @@ fn finish(mut draft: Draft<'_>, situation: &Situation) -> Decision {
         for plan in &draft.observed.old_plans {
             draft.act(Action::DeletePlan(plan.clone()));
         }
+    }
+    let told = draft.observed.backfill.as_ref();
+    if told.is_some_and(|told| jobs::backfill_text(&draft.observed.migration).is_some_and(|wanted| wanted != *told)) {
+        draft.act(Action::TuneBackfill);
     }
     let status = status::compose(&draft, situation);
     Decision { status, actions: draft.actions, wake: situation.wake }

@@ -12,11 +12,11 @@ use super::{job_end, observed};
 use crate::api::migration_plan::StepState;
 use crate::api::migration_status::ExecutionState;
 use crate::api::reference::ConfigMapRef;
-use crate::api::{Database, Migration, MigrationPlan, Reason};
+use crate::api::{Database, Migration, MigrationPlan, MigrationStatus, Reason};
 use crate::controller::context::Context;
 use crate::controller::error::{Error, Result, bounded};
-use crate::controller::names;
 use crate::controller::windows::Calendar;
+use crate::controller::{jobs, names};
 use crate::plan::Stage;
 use crate::report::RunAction;
 
@@ -58,7 +58,9 @@ pub async fn observe(context: &Context, migration: Migration, now: Timestamp) ->
     } else {
         source(context, &namespace, &migration).await?
     };
+    let backfill = backfill(context, &namespace, &migration, &status, &job).await?;
     Ok(Observed {
+        backfill,
         window: window(context, &namespace, &migration, database.as_ref(), now),
         leftover_jobs: leftover_jobs(context, &migration),
         old_plans: old_plans(context, &migration),
@@ -76,6 +78,25 @@ pub async fn observe(context: &Context, migration: Migration, now: Timestamp) ->
         job,
         rival: None,
     })
+}
+
+/// What the running Job is told of `spec.backfill`; empty where it is told nothing.
+async fn backfill(
+    context: &Context,
+    namespace: &str,
+    migration: &Migration,
+    status: &MigrationStatus,
+    job: &JobState,
+) -> Result<Option<String>> {
+    let reads = status.run.as_ref().is_some_and(|run| jobs::may_backfill(run.action));
+    if !reads || !matches!(job, JobState::Active { ending: false, .. }) {
+        return Ok(None);
+    }
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
+    let name = jobs::backfill_config_map_name(migration);
+    let map = bounded("get the ConfigMap of spec.backfill", api.get_opt(&name)).await?;
+    let text = map.and_then(|map| map.data?.remove(jobs::BACKFILL_KEY));
+    Ok(Some(text.unwrap_or_default()))
 }
 
 /// The Job of that name, made for the object with that uid; and why the API server does not create it, if so.

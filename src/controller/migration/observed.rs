@@ -37,6 +37,8 @@ pub struct Observed {
     pub leftover_jobs: Vec<String>,
     /// MigrationPlans of this Migration beyond the number that is kept, without the present one.
     pub old_plans: Vec<String>,
+    /// What the ConfigMap for the running Job says of `spec.backfill`; absent where no Job reads it now.
+    pub backfill: Option<String>,
     /// Whether the namespace is being deleted, so that nothing can be created in it.
     pub namespace_ending: bool,
 }

@@ -11,7 +11,7 @@ use crate::plan::Backfill;
 use crate::run::context::{Context, Unit};
 use crate::run::error::{Fault, RunError};
 use crate::run::failpoint::{Boundary, hit};
-use crate::run::ledger::cursor::{self, Cursor, Place, Window};
+use crate::run::ledger::cursor::{self, Cursor, KeyWindow, Place, Window};
 
 /// Statements prepared on one connection.
 pub(super) struct Prepared {
@@ -20,6 +20,7 @@ pub(super) struct Prepared {
     write: Statement,
     next: [Option<Statement>; 2],
     update: [Option<Statement>; 2],
+    update_share: [Option<Statement>; 2],
     blocks: Option<Statement>,
     share: Option<Statement>,
 }
@@ -32,7 +33,7 @@ pub(super) const WAYS: i32 = 6;
 pub(super) struct Limits {
     /// Rows, or blocks.
     pub units: i64,
-    /// Whether to take a share of the rows of these blocks only.
+    /// Whether to take a share of the rows of so many blocks, or of so many times more rows, only.
     pub share: bool,
     /// For each lock.
     pub lock: Duration,
@@ -44,7 +45,7 @@ pub(super) struct Limits {
 pub(super) async fn prepare(
     context: &Context<'_>,
     spec: &Backfill,
-    key: Option<&[KeyColumn]>,
+    key: Option<(&[KeyColumn], Option<&str>)>,
     hash: Option<&str>,
 ) -> Result<Prepared, Fault> {
     let client = context.session.client();
@@ -53,13 +54,18 @@ pub(super) async fn prepare(
         write: cursor::prepare(client).await?,
         next: [None, None],
         update: [None, None],
+        update_share: [None, None],
         blocks: None,
         share: None,
     };
     match key {
-        Some(key) => {
+        Some((key, key_hash)) => {
             for from in [false, true] {
                 let index = usize::from(from);
+                if let Some(hash) = key_hash {
+                    let text = statement::update_range_share(spec, key, from, (hash, WAYS));
+                    prepared.update_share[index] = Some(client.prepare(&text).await?);
+                }
                 prepared.next[index] = Some(client.prepare(&statement::next(spec, key, from)).await?);
                 prepared.update[index] = Some(client.prepare(&statement::update_range(spec, key, from)).await?);
             }
@@ -103,9 +109,9 @@ async fn inside(
     session.statement(client.batch_execute(&begin(limits))).await?;
     hit(Boundary::BatchBegun);
     let mut cursor = match &from.place {
-        Place::Key { last, upper: Some(upper) } => {
-            let last = last.as_deref();
-            by_key(context, unit, prepared, from, (last, upper), limits).await?
+        Place::Key { last, upper: Some(upper), window } => {
+            let work = Keys { last: last.as_deref(), upper, window: window.as_ref() };
+            by_key(context, unit, prepared, from, work, limits).await?
         }
         Place::Key { upper: None, .. } => Cursor { finished: true, ..from.clone() },
         Place::Block { .. } => by_block(context, spec, prepared, from, limits).await?,
@@ -131,42 +137,118 @@ fn begin(limits: &Limits) -> String {
     )
 }
 
+/// What is left of a table by key.
+#[derive(Clone, Copy)]
+struct Keys<'a> {
+    last: Option<&'a [String]>,
+    upper: &'a [String],
+    window: Option<&'a KeyWindow>,
+}
+
+/// Where a batch ends.
+enum Until<'a> {
+    /// At this key.
+    Known(&'a [String]),
+    /// So many rows behind its start, at `upper` at the latest.
+    Behind {
+        /// Key.
+        upper: &'a [String],
+        /// Rows.
+        rows: i64,
+    },
+}
+
+impl<'a> Keys<'a> {
+    /// The key that the next batch begins behind.
+    fn start(self) -> Option<&'a [String]> {
+        self.window.and_then(|window| window.reached.as_deref()).or(self.last)
+    }
+
+    /// A window that was begun is finished share by share, in smaller pieces where it was made for more rows.
+    fn until(self, limits: &Limits) -> Until<'a> {
+        let of_all = limits.units.saturating_mul(i64::from(WAYS));
+        match self.window {
+            Some(window) if limits.units >= window.rows => Until::Known(&window.end),
+            Some(window) => Until::Behind { upper: &window.end, rows: of_all },
+            None if limits.share => Until::Behind { upper: self.upper, rows: of_all },
+            None => Until::Behind { upper: self.upper, rows: limits.units },
+        }
+    }
+
+    /// The share that a batch up to `until` takes; `None`: it takes all rows.
+    fn share(self, until: &[String], limits: &Limits) -> Option<KeyWindow> {
+        let begun = || KeyWindow { end: until.to_vec(), turn: 0, reached: None, rows: limits.units };
+        self.window.cloned().or_else(|| limits.share.then(begun))
+    }
+
+    /// The cursor's place after the rows up to `until` were changed, all or a share, and whether nothing is left.
+    fn after(self, until: Vec<String>, share: Option<KeyWindow>) -> (Place, bool) {
+        let (last, window) = match share {
+            Some(share) if until != share.end => (self.last, Some(KeyWindow { reached: Some(until.clone()), ..share })),
+            Some(share) if share.turn + 1 < WAYS => {
+                (self.last, Some(KeyWindow { turn: share.turn + 1, reached: None, ..share }))
+            }
+            _ => (Some(until.as_slice()), None),
+        };
+        let finished = window.is_none() && last == Some(self.upper);
+        (Place::Key { last: last.map(<[String]>::to_vec), upper: Some(self.upper.to_vec()), window }, finished)
+    }
+}
+
 async fn by_key(
     context: &Context<'_>,
     unit: &Unit<'_>,
     prepared: &Prepared,
     from: &Cursor,
-    (last, upper): (Option<&[String]>, &[String]),
+    keys: Keys<'_>,
     limits: &Limits,
 ) -> Result<Cursor, Fault> {
+    let lacking = || RunError::defect(format!("no statement for a batch of {}", unit.step.id));
+    let start = keys.start();
+    let index = usize::from(start.is_some());
+    let until = match keys.until(limits) {
+        Until::Known(key) => key.to_vec(),
+        Until::Behind { upper, rows } => {
+            let next = prepared.next[index].as_ref().ok_or_else(lacking)?;
+            bound(context, next, start, upper, rows).await?
+        }
+    };
+    let share = keys.share(&until, limits);
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::new();
+    parameters.extend(start.into_iter().flatten().map(|value| value as &(dyn ToSql + Sync)));
+    parameters.extend(until.iter().map(|value| value as &(dyn ToSql + Sync)));
+    let statements = if share.is_some() { &prepared.update_share } else { &prepared.update };
+    let update = statements[index].as_ref().ok_or_else(lacking)?;
+    if let Some(share) = &share {
+        parameters.push(&share.turn);
+    }
+    let client = context.session.client();
+    let rows = context.session.statement(client.execute(update, &parameters)).await?;
+    let (place, finished) = keys.after(until.clone(), share);
+    Ok(Cursor { place, rows_done: from.rows_done.saturating_add_unsigned(rows), finished, ..from.clone() })
+}
+
+/// The key of the row that is `rows` behind `start`; `upper` when fewer are left.
+async fn bound(
+    context: &Context<'_>,
+    next: &Statement,
+    start: Option<&[String]>,
+    upper: &[String],
+    rows: i64,
+) -> Result<Vec<String>, Fault> {
     let session = &context.session;
     let client = session.client();
-    let index = usize::from(last.is_some());
-    let (Some(next), Some(update)) = (&prepared.next[index], &prepared.update[index]) else {
-        return Err(RunError::defect(format!("no statement for a batch of {}", unit.step.id)).into());
-    };
-    let offset = limits.units - 1;
+    let offset = rows - 1;
     let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::new();
-    parameters.extend(last.into_iter().flatten().map(|value| value as &(dyn ToSql + Sync)));
-    let bounds = parameters.len();
+    parameters.extend(start.into_iter().flatten().map(|value| value as &(dyn ToSql + Sync)));
     parameters.extend(upper.iter().map(|value| value as &(dyn ToSql + Sync)));
     parameters.push(&offset);
     table::exact_text(client, &session.server, true).await?;
     let found = session.statement(client.query_opt(next, &parameters)).await?;
     table::exact_text(client, &session.server, false).await?;
-    // Fewer rows than asked for are left: the rest, up to the bound.
-    let (until, finished) = match found {
-        Some(row) => (table::key_of(&row)?, false),
-        None => (upper.to_vec(), true),
-    };
-    parameters.truncate(bounds);
-    parameters.extend(until.iter().map(|value| value as &(dyn ToSql + Sync)));
-    let rows = session.statement(client.execute(update, &parameters)).await?;
-    Ok(Cursor {
-        place: Place::Key { last: Some(until), upper: Some(upper.to_vec()) },
-        rows_done: from.rows_done.saturating_add_unsigned(rows),
-        finished,
-        ..from.clone()
+    Ok(match found {
+        Some(row) => table::key_of(&row)?,
+        None => upper.to_vec(),
     })
 }
 
@@ -229,4 +311,48 @@ pub(super) fn is_whole(spec: &Backfill) -> bool {
 /// The first place in a block.
 pub(super) fn tid(block: i64) -> String {
     format!("({block},0)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(value: i64) -> Vec<String> {
+        vec![value.to_string()]
+    }
+
+    fn number(key: &[String]) -> i64 {
+        key[0].parse().unwrap()
+    }
+
+    /// Rows with the keys 1 to 100, the key itself as its hash.
+    #[test]
+    fn every_row_is_changed_once_whatever_sizes_the_batches_have() {
+        let upper = key(100);
+        for (sizes, share) in [([10, 10, 10], true), ([10, 3, 1], true), ([2, 30, 7], true), ([9, 1, 40], false)] {
+            let (mut last, mut window, mut finished, mut changed) = (None::<Vec<String>>, None, false, [0; 101]);
+            for units in sizes.into_iter().cycle().take(1_000) {
+                let limits = Limits { units, share, lock: Duration::ZERO, statement: None };
+                let keys = Keys { last: last.as_deref(), upper: &upper, window: window.as_ref() };
+                let from = keys.start().map_or(0, number);
+                let until = match keys.until(&limits) {
+                    Until::Known(key) => key.to_vec(),
+                    Until::Behind { upper, rows } => key((from + rows).min(number(upper))),
+                };
+                let of = keys.share(&until, &limits);
+                for row in from + 1..=number(&until) {
+                    if of.as_ref().is_none_or(|share| row % i64::from(WAYS) == i64::from(share.turn)) {
+                        changed[usize::try_from(row).unwrap()] += 1;
+                    }
+                }
+                let (place, end) = keys.after(until, of);
+                let Place::Key { last: next, window: left, .. } = place else { panic!("by key") };
+                (last, window, finished) = (next, left, end);
+                if finished {
+                    break;
+                }
+            }
+            assert!(finished && changed[1..].iter().all(|times| *times == 1), "{sizes:?} {changed:?}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::ToSql;
 
-use super::batch::tid;
+use super::batch::{WAYS, tid};
 use super::statement::{self, KeyColumn};
 use crate::plan::Backfill;
 use crate::run::context::Context;
@@ -14,13 +14,19 @@ use crate::run::sqlstate::{Class, classify};
 pub(super) async fn name(
     context: &Context<'_>,
     spec: &Backfill,
-    key: Option<&[KeyColumn]>,
+    (key, hash): (Option<&[KeyColumn]>, Option<&str>),
     cursor: &Cursor,
     error: &ServerError,
 ) -> RunError {
     let place = match (&cursor.place, key) {
-        (Place::Key { last, upper: Some(upper) }, Some(key)) => {
-            by_key(context, spec, key, last.as_deref(), upper).await.unwrap_or(None)
+        (Place::Key { last, upper: Some(upper), window }, Some(key)) => {
+            let from = window.as_ref().and_then(|window| window.reached.as_deref()).or(last.as_deref());
+            match (window, hash) {
+                (Some(window), Some(hash)) => {
+                    in_share(context, spec, key, from, (&window.end, window.turn), hash).await.unwrap_or(None)
+                }
+                _ => by_key(context, spec, key, from, upper).await.unwrap_or(None),
+            }
         }
         (Place::Block { next, .. }, _) => by_block(context, spec, *next).await.unwrap_or(None),
         _ => None,
@@ -57,14 +63,42 @@ async fn by_key(
     let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::new();
     parameters.extend(last.into_iter().flatten().map(|value| value as &(dyn ToSql + Sync)));
     parameters.extend(upper.iter().map(|value| value as &(dyn ToSql + Sync)));
-    let row = client.query_opt(&statement::locate(spec, key, last.is_some()), &parameters).await?;
+    let row = client.query_opt(&statement::locate(spec, key, last.is_some(), None), &parameters).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Tries the rows of one block, each in a transaction of its own that is rolled back.
+/// One of the first rows of a share after the last key.
+async fn in_share(
+    context: &Context<'_>,
+    spec: &Backfill,
+    key: &[KeyColumn],
+    last: Option<&[String]>,
+    (end, turn): (&[String], i32),
+    hash: &str,
+) -> Result<Option<String>, Fault> {
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::new();
+    parameters.extend(last.into_iter().flatten().map(|value| value as &(dyn ToSql + Sync)));
+    parameters.extend(end.iter().map(|value| value as &(dyn ToSql + Sync)));
+    parameters.push(&turn);
+    let text = statement::locate(spec, key, last.is_some(), Some((hash, WAYS)));
+    let rows = context.session.client().query(&text, &parameters).await?;
+    first_bad(context, spec, &rows).await
+}
+
+/// One of the rows of a block.
 async fn by_block(context: &Context<'_>, spec: &Backfill, block: i64) -> Result<Option<String>, Fault> {
     let client = context.session.client();
     let rows = client.query(&statement::list_blocks(spec), &[&tid(block), &tid(block + 1)]).await?;
+    first_bad(context, spec, &rows).await
+}
+
+/// Tries rows by their `ctid`, each in a transaction of its own that is rolled back.
+async fn first_bad(
+    context: &Context<'_>,
+    spec: &Backfill,
+    rows: &[tokio_postgres::Row],
+) -> Result<Option<String>, Fault> {
+    let client = context.session.client();
     let update = statement::update_row(spec);
     for row in rows {
         let ctid: String = row.try_get(0)?;

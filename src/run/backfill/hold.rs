@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::table::Table;
+use super::tuning::Tuning;
 use super::{statement, vacuum};
 use crate::plan::Backfill;
 use crate::run::context::{Context, Unit};
@@ -36,8 +37,8 @@ pub(super) struct Signs {
     pub dead_ratio: Option<f64>,
     /// Whether the table has been vacuumed since the last batch.
     pub vacuumed: bool,
-    /// Whether the given query says so.
-    pub query: bool,
+    /// What the given query says, when it says that it waits.
+    pub query: Option<&'static str>,
 }
 
 /// The watch over one backfill.
@@ -67,7 +68,14 @@ SELECT (SELECT extract(epoch FROM max(replay_lag))::float8 FROM pg_stat_replicat
         WHERE locktype = 'relation' AND NOT granted AND relation = $1::bigint::oid
           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
        CASE WHEN pg_stat_get_dead_tuples($1::bigint::oid) >= $2::bigint THEN
-           pg_stat_get_dead_tuples($1::bigint::oid)::float8 / greatest(pg_stat_get_live_tuples($1::bigint::oid), 1) END";
+           pg_stat_get_dead_tuples($1::bigint::oid)::float8
+           / (SELECT greatest(CASE WHEN reltuples >= 0 THEN reltuples
+                                   ELSE pg_stat_get_live_tuples($1::bigint::oid) END, 1)
+              FROM pg_class WHERE oid = $1::bigint::oid) END";
+
+// A session tells its own counts once a second at most, and what has not been told is not seen. (PostgreSQL 15,
+// pgstat_report_stat; before it, a process of its own collects them.)
+const TELL: &str = "SELECT pg_catalog.pg_stat_force_next_flush()";
 
 impl Watch {
     pub fn new(rows_done: i64) -> Self {
@@ -82,25 +90,27 @@ impl Watch {
         spec: &Backfill,
         table: &Table,
         rows: (i64, Option<i64>),
+        tuning: &mut Tuning,
     ) -> Result<(), Fault> {
         let mut held: Option<Instant> = None;
         let mut vacuumed: Option<Instant> = None;
-        let every = context.options.holds.every;
         loop {
+            let every = tuning.holds.every;
             if self.looked.is_some_and(|looked| looked.elapsed() < every) {
                 return Ok(());
             }
-            let mut signs = self.look(context, table).await?;
+            tuning.refresh();
+            let mut signs = self.look(context, table, &tuning.holds).await?;
             self.looked = Some(Instant::now());
             let again = vacuumed.is_some_and(|at| at.elapsed() >= VACUUM_AGAIN);
-            if again || vacuum::is_due(&signs, &context.options.holds, rows, self.vacuumed_at) {
+            if again || vacuum::is_due(&signs, &tuning.holds, rows, self.vacuumed_at) {
                 context.tell_more(unit, ProgressState::Running, rows, Vec::new(), Some("vacuuming".to_owned()));
                 vacuum::run(context, spec).await?;
                 (self.vacuumed_at, vacuumed) = (rows.0, Some(Instant::now()));
-                signs = self.look(context, table).await?;
+                signs = self.look(context, table, &tuning.holds).await?;
             }
             signs.vacuumed = vacuumed.is_some();
-            let Some(reason) = judge(&signs, &context.options.holds, &statement::table(spec)) else {
+            let Some(reason) = judge(&signs, &tuning.holds, &statement::table(spec)) else {
                 return Ok(());
             };
             let since = held.get_or_insert_with(Instant::now).elapsed().as_secs();
@@ -110,14 +120,17 @@ impl Watch {
         }
     }
 
-    async fn look(&mut self, context: &Context<'_>, table: &Table) -> Result<Signs, Fault> {
+    async fn look(&mut self, context: &Context<'_>, table: &Table, holds: &Holds) -> Result<Signs, Fault> {
         let client = context.session.client();
+        if context.session.server.identity.server_version >= 150_000 {
+            client.batch_execute(TELL).await?;
+        }
         let row = match context.session.statement(client.query_one(LOOK, &[&table.relation, &vacuum::FEWEST])).await {
             Ok(row) => row,
             // Managed servers hide this and that: then nothing is seen.
             Err(Fault::Server(error)) => {
                 tracing::debug!(sqlstate = error.sqlstate, "signs of load cannot be read");
-                return Ok(Signs { query: asked(context).await?, ..Signs::default() });
+                return Ok(Signs { query: asked(context, holds).await?, ..Signs::default() });
             }
             Err(fault) => return Err(fault),
         };
@@ -133,7 +146,7 @@ impl Watch {
             lock_waiters: row.try_get(6)?,
             dead_ratio: row.try_get(7)?,
             vacuumed: false,
-            query: asked(context).await?,
+            query: asked(context, holds).await?,
         })
     }
 }
@@ -144,17 +157,17 @@ fn rate(bytes: i64, during: Duration) -> Option<i64> {
 }
 
 /// What the given query says. One that fails holds the backfill: whoever gave it counts on it.
-async fn asked(context: &Context<'_>) -> Result<bool, Fault> {
-    let Some(query) = &context.options.holds.query else { return Ok(false) };
+async fn asked(context: &Context<'_>, holds: &Holds) -> Result<Option<&'static str>, Fault> {
+    let Some(query) = &holds.query else { return Ok(None) };
     let client = context.session.client();
     client.batch_execute("BEGIN READ ONLY; SET LOCAL statement_timeout = '5s'").await?;
     let answer = context.session.statement(client.query(query.as_str(), &[])).await;
     context.session.roll_back().await;
     match answer {
-        Ok(rows) => Ok(crate::run::check::is_true(&rows)),
+        Ok(rows) => Ok(crate::run::check::is_true(&rows).then_some("the given query says so")),
         Err(Fault::Server(error)) => {
             tracing::warn!(sqlstate = error.sqlstate, "the query that holds a backfill fails");
-            Ok(true)
+            Ok(Some("the given query fails"))
         }
         Err(fault) => Err(fault),
     }
@@ -197,7 +210,7 @@ fn judge(signs: &Signs, limits: &Holds, table: &str) -> Option<String> {
             limit * 2.0
         ));
     }
-    signs.query.then(|| "the given query says so".to_owned())
+    signs.query.map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -224,7 +237,7 @@ mod tests {
             (Signs { archive_segments: Some(1_000), ..none.clone() }, "1000 WAL segments"),
             (Signs { lock_waiters: 2, ..none.clone() }, "2 sessions wait for a lock on public.t"),
             (Signs { dead_ratio: Some(9.0), vacuumed: true, ..none.clone() }, "9.0 dead rows"),
-            (Signs { query: true, ..none.clone() }, "the given query"),
+            (Signs { query: Some("the given query fails"), ..none.clone() }, "the given query fails"),
         ] {
             assert!(reason(&signs).is_some_and(|reason| reason.contains(says)), "{signs:?}");
         }

@@ -9,6 +9,7 @@ mod hold;
 mod pace;
 mod statement;
 mod table;
+mod tuning;
 mod vacuum;
 
 use std::time::{Duration, Instant};
@@ -16,12 +17,14 @@ use std::time::{Duration, Instant};
 use batch::{Limits, Prepared};
 use pace::Pace;
 use table::Table;
+use tuning::Tuning;
 
 use super::context::{Context, Unit};
 use super::error::{Fault, Reason, RunError};
 use super::failpoint::{Boundary, hit};
 use super::ledger::cursor::{self, Cursor, Place};
 use super::ledger::{Slot, steps};
+use super::options::BackfillOptions;
 use super::progress::ProgressState;
 use super::retry::{Attempts, Manner};
 use super::sqlstate::{Class, classify};
@@ -38,6 +41,9 @@ struct Work {
     pace: Pace,
     prepared: Prepared,
     watch: hold::Watch,
+    tuning: Tuning,
+    /// Whether rows by key are changed in shares of a window.
+    shares: bool,
 }
 
 /// Runs it until it is recorded as done.
@@ -77,13 +83,14 @@ async fn open(context: &Context<'_>, unit: &Unit<'_>, spec: &Backfill) -> Result
         table::analyze(context, spec).await?;
         table = table::read(client, spec, &context.session.server).await?;
     }
-    let options = context.options.backfill;
+    let tuning = Tuning::new(context.options);
     let cursor = match cursor::read(client, &context.run, &unit.step.id, unit.slot).await? {
         Some(cursor) => cursor,
         None => {
             let server = &context.session.server;
-            let by_key = !in_shares(unit, spec, &table);
-            let mut cursor = table::first_cursor(client, spec, server, &table, options.first, by_key).await?;
+            let by_key = !by_blocks(unit, spec, &table);
+            let first = tuning.pace.first.min(tuning.pace.most);
+            let mut cursor = table::first_cursor(client, spec, server, &table, first, by_key).await?;
             if let Slot::Undo(_) = unit.slot {
                 within_forward(context, unit, spec, &mut cursor).await?;
             }
@@ -96,20 +103,26 @@ async fn open(context: &Context<'_>, unit: &Unit<'_>, spec: &Backfill) -> Result
     };
     require_same_table(spec, &table, &cursor)?;
     let prepared = prepare(context, spec, &table, &cursor).await?;
-    let pace = Pace::new(options, cursor.batch_size.min(options.most));
+    let pace = Pace::new(tuning.pace, cursor.batch_size.min(tuning.pace.most));
     let watch = hold::Watch::new(cursor.rows_done);
-    Ok(Work { table, cursor, pace, prepared, watch })
+    let shares = table.key_in_shares() && !undone_by_place(unit);
+    Ok(Work { table, cursor, pace, prepared, watch, tuning, shares })
 }
 
-/// Whether the rows are gone through by blocks in shares although there is a key. Only where the filter tells what
-/// is left, and where no undo needs to know how far this has come.
-fn in_shares(unit: &Unit<'_>, spec: &Backfill, table: &Table) -> bool {
-    let undone_by_place = match &unit.step.undo {
-        Undo::Lossless(undo) => undo.actions.iter().any(needs_place),
-        Undo::Lossy(undo) => undo.actions.iter().any(needs_place),
-        Undo::Nothing(_) | Undo::Irreversible(_) => false,
-    };
-    table.hash.is_some() && !batch::is_whole(spec) && !(unit.slot == Slot::Forward && undone_by_place)
+/// Whether the rows are gone through by blocks although there is a key: in shares, or because the key's order is not
+/// the rows'. Only where the filter tells what is left, and where no undo needs to know how far this has come.
+fn by_blocks(unit: &Unit<'_>, spec: &Backfill, table: &Table) -> bool {
+    (table.hash.is_some() || table.is_scattered()) && !batch::is_whole(spec) && !undone_by_place(unit)
+}
+
+/// Whether the undo of the step has to know which rows were changed by their place.
+fn undone_by_place(unit: &Unit<'_>) -> bool {
+    unit.slot == Slot::Forward
+        && match &unit.step.undo {
+            Undo::Lossless(undo) => undo.actions.iter().any(needs_place),
+            Undo::Lossy(undo) => undo.actions.iter().any(needs_place),
+            Undo::Nothing(_) | Undo::Irreversible(_) => false,
+        }
 }
 
 fn needs_place(undo: &UndoAction) -> bool {
@@ -134,7 +147,9 @@ async fn within_forward(
         return Ok(());
     };
     match (&mut cursor.place, done.place) {
-        (Place::Key { upper, .. }, Place::Key { last, .. }) if forward.key == spec.key => *upper = last,
+        (Place::Key { upper, .. }, Place::Key { last, window, .. }) if forward.key == spec.key => {
+            *upper = window.map(|window| window.end).or(last);
+        }
         // All rows or none: it was one statement.
         (_, Place::Block { .. }) if batch::is_whole(forward) => cursor.finished = !done.finished,
         _ => {}
@@ -156,7 +171,7 @@ async fn reopen(context: &Context<'_>, unit: &Unit<'_>, spec: &Backfill, work: &
 
 async fn prepare(context: &Context<'_>, spec: &Backfill, table: &Table, cursor: &Cursor) -> Result<Prepared, Fault> {
     let key = match (&cursor.place, &table.key) {
-        (Place::Key { .. }, Some(key)) => Some(key.as_slice()),
+        (Place::Key { .. }, Some(key)) => Some((key.as_slice(), table.key_hash.as_deref())),
         (Place::Key { .. }, None) => {
             return Err(RunError::new(
                 Reason::ObjectDiffers,
@@ -196,7 +211,7 @@ async fn go_on(
         }
     }
     hit(Boundary::BackfillFinished);
-    table::analyze(context, spec).await?;
+    table::analyze_changed(context, spec).await?;
     let rows = work.cursor.rows_done;
     steps::done(context.session.client(), &context.run, &unit.step.id, unit.slot, rows).await?;
     hit(Boundary::BackfillRecorded);
@@ -212,29 +227,36 @@ async fn step(
     attempts: &mut Attempts,
 ) -> Result<(), Fault> {
     let rows = (work.cursor.rows_done, work.cursor.rows_total);
-    work.watch.pass(context, unit, spec, &work.table, rows).await?;
-    let limits = limits(context, spec, work, attempts);
+    work.watch.pass(context, unit, spec, &work.table, rows, &mut work.tuning).await?;
+    work.pace.retarget(work.tuning.pace);
+    let limits = limits(spec, work, attempts);
     let began = Instant::now();
     work.cursor.batch_size = work.pace.size();
     match batch::run(context, unit, spec, &work.prepared, &work.cursor, &limits).await {
         Ok(cursor) => {
             let took = began.elapsed();
+            let changed = cursor.rows_done - work.cursor.rows_done;
             work.pace.committed(looked_at(work, &limits), took);
             work.cursor = cursor;
             attempts.renew(context.options);
             let rows = (work.cursor.rows_done, work.cursor.rows_total);
             context.tell(unit, ProgressState::Running, rows, Vec::new());
-            rest(context, took).await
+            rest(context, work.tuning.pace, took, changed).await
         }
         Err(fault) => fail(context, spec, work, fault).await,
     }
 }
 
-fn limits(context: &Context<'_>, spec: &Backfill, work: &Work, attempts: &Attempts) -> Limits {
+fn limits(spec: &Backfill, work: &Work, attempts: &Attempts) -> Limits {
     let size = work.pace.size();
     let whole = matches!(work.cursor.place, Place::Block { .. }) && batch::is_whole(spec);
     // What moved behind the first pass is little: it needs no shares. Neither does the search for a bad row.
-    let share = work.table.hash.is_some() && work.cursor.pass == 1 && !work.pace.is_searching();
+    let share = work.cursor.pass == 1
+        && !work.pace.is_searching()
+        && match work.cursor.place {
+            Place::Key { .. } => work.shares,
+            Place::Block { .. } => work.table.hash.is_some(),
+        };
     let units = match work.cursor.place {
         Place::Key { .. } => size,
         Place::Block { .. } if share => (size * i64::from(batch::WAYS) / work.table.rows_per_block()).max(1),
@@ -244,14 +266,19 @@ fn limits(context: &Context<'_>, spec: &Backfill, work: &Work, attempts: &Attemp
     let statement = if units == 1 {
         attempts.short_statement()
     } else {
-        (context.options.backfill.target * 10).max(Duration::from_secs(1))
+        (work.tuning.pace.target * 10).max(Duration::from_secs(1))
     };
     Limits { units, share, lock: attempts.slice(), statement: (!whole).then_some(statement) }
 }
 
 /// Rows that a batch was to change, about: the window may be older than the present pace.
 fn looked_at(work: &Work, limits: &Limits) -> i64 {
-    let Place::Block { next, upper, window } = work.cursor.place else { return limits.units };
+    let (next, upper, window) = match &work.cursor.place {
+        Place::Key { window, .. } => {
+            return window.as_ref().map_or(limits.units, |window| limits.units.min(window.rows));
+        }
+        Place::Block { next, upper, window } => (*next, *upper, *window),
+    };
     let end = next.saturating_add(limits.units).min(upper);
     let blocks = match window {
         Some(window) if limits.share => window.end.min(end) - next,
@@ -283,16 +310,19 @@ async fn fail(context: &Context<'_>, spec: &Backfill, work: &mut Work, fault: Fa
             Ok(())
         }
         Class::Data if !batch::is_whole(spec) || matches!(work.cursor.place, Place::Key { .. }) => {
-            let key = work.table.key.as_deref();
+            let key = (work.table.key.as_deref(), work.table.key_hash.as_deref());
             Err(culprit::name(context, spec, key, &work.cursor, error).await.into())
         }
         _ => Err(fault),
     }
 }
 
-async fn rest(context: &Context<'_>, took: Duration) -> Result<(), Fault> {
-    if context.options.backfill.nice > 0.0 {
-        context.session.pause(took.mul_f64(context.options.backfill.nice)).await?;
+async fn rest(context: &Context<'_>, pace: BackfillOptions, took: Duration, rows: i64) -> Result<(), Fault> {
+    #[allow(clippy::cast_precision_loss)]
+    let least = pace.rows_per_second.map(|limit| Duration::from_secs_f64(rows.max(0) as f64 / limit.max(1) as f64));
+    let pause = took.mul_f64(pace.nice).max(least.unwrap_or_default().saturating_sub(took));
+    if !pause.is_zero() {
+        context.session.pause(pause).await?;
     }
     Ok(())
 }

@@ -25,6 +25,12 @@ impl Pace {
         Self { options, size: size.max(1), seconds_per_row: None, search: None }
     }
 
+    /// Other options from now on.
+    pub fn retarget(&mut self, options: BackfillOptions) {
+        self.options = options;
+        self.size = self.size.min(options.most).max(1);
+    }
+
     /// Rows of the next batch.
     pub fn size(&self) -> i64 {
         self.size

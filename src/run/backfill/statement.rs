@@ -41,14 +41,24 @@ pub(super) fn update_range(spec: &Backfill, key: &[KeyColumn], from: bool) -> St
     format!("{} WHERE {}{}", set(spec), range(key, from), filter(spec))
 }
 
-/// `ctid` of the first row to change in the same range.
-pub(super) fn locate(spec: &Backfill, key: &[KeyColumn], from: bool) -> String {
+/// Changes a share of the rows of the same range: those that `hash` gives the last parameter of `ways`.
+pub(super) fn update_range_share(spec: &Backfill, key: &[KeyColumn], from: bool, (hash, ways): (&str, i32)) -> String {
+    let turn = if from { 2 * key.len() } else { key.len() } + 1;
+    format!("{} WHERE {} AND {}{}", set(spec), range(key, from), share(hash, ways, turn), filter(spec))
+}
+
+/// `ctid` of the first rows to change in the same range, of one share of them (the last parameter) where a hash is
+/// given.
+pub(super) fn locate(spec: &Backfill, key: &[KeyColumn], from: bool, of: Option<(&str, i32)>) -> String {
+    let turn = if from { 2 * key.len() } else { key.len() } + 1;
     format!(
-        "SELECT ctid::text FROM ONLY {} WHERE {}{} ORDER BY {} LIMIT 1",
+        "SELECT ctid::text FROM ONLY {} WHERE {}{}{} ORDER BY {} LIMIT {}",
         table(spec),
         range(key, from),
+        of.map(|(hash, ways)| format!(" AND {}", share(hash, ways, turn))).unwrap_or_default(),
         filter(spec),
-        order(key, "")
+        order(key, ""),
+        of.map_or(1, |(_, ways)| ways)
     )
 }
 
@@ -59,8 +69,7 @@ pub(super) fn update_blocks(spec: &Backfill) -> String {
 
 /// Changes a share of the rows of the blocks from `$1` to before `$2`: those that `hash` gives turn `$3` of `ways`.
 pub(super) fn update_share(spec: &Backfill, hash: &str, ways: i32) -> String {
-    let share = format!("(coalesce({hash}, 0) & 1023) % {ways} = $3::integer");
-    format!("{} WHERE {} AND {share}{}", set(spec), blocks(), filter(spec))
+    format!("{} WHERE {} AND {}{}", set(spec), blocks(), share(hash, ways, 3), filter(spec))
 }
 
 /// `ctid` of the rows to change in the blocks from `$1` to before `$2`.
@@ -98,6 +107,10 @@ fn set(spec: &Backfill) -> String {
 
 fn filter(spec: &Backfill) -> String {
     spec.filter.as_ref().map(|filter| format!(" AND {}", enclosed(filter))).unwrap_or_default()
+}
+
+fn share(hash: &str, ways: i32, parameter: usize) -> String {
+    format!("(coalesce({hash}, 0) & 1023) % {ways} = ${parameter}::integer")
 }
 
 /// In parentheses, also when it ends in a comment.
@@ -200,6 +213,15 @@ mod tests {
     }
 
     #[test]
+    fn the_share_is_the_last_parameter() {
+        assert_eq!(
+            update_range_share(&spec(None), &key()[..1], true, ("hashint8(a)", 6)),
+            "UPDATE ONLY public.\"Orders\" SET new = (old + 1) WHERE a > $1::text::bigint AND a <= $2::text::bigint \
+             AND (coalesce(hashint8(a), 0) & 1023) % 6 = $3::integer"
+        );
+    }
+
+    #[test]
     fn every_text_is_one_statement() {
         let (spec, key) = (spec(Some("new IS NULL")), key());
         let texts = [
@@ -207,7 +229,9 @@ mod tests {
             next(&spec, &key, false),
             next(&spec, &key, true),
             update_range(&spec, &key, false),
-            locate(&spec, &key, true),
+            update_range_share(&spec, &key, true, ("hashint8(a)", 6)),
+            locate(&spec, &key, true, None),
+            locate(&spec, &key, false, Some(("hashint8(a)", 6))),
             update_blocks(&spec),
             update_share(&spec, "hashint8(a)", 6),
             list_blocks(&spec),

@@ -25,7 +25,18 @@ pub(super) struct Table {
     pub key: Option<Vec<KeyColumn>>,
     /// An expression that spreads the rows evenly, where going through them in shares pays.
     pub hash: Option<String>,
+    /// The same of the key alone, which does not change while a share is being done.
+    pub key_hash: Option<String>,
+    /// How well the order of the key is the order of the rows: 1 or -1 perfectly, 0 not at all. `None`: not known.
+    pub correlation: Option<f32>,
 }
+
+/// Above it, a range of keys is few pages.
+const IN_ORDER: f32 = 0.9;
+/// Below it, a range of keys is pages all over the table.
+const SCATTERED: f32 = 0.5;
+/// Blocks from which on that matters: smaller tables are in memory.
+const LARGE_BLOCKS: i64 = 4_096;
 
 impl Table {
     /// Rows in a block, one at least.
@@ -35,6 +46,17 @@ impl Table {
             // A guess for a table without statistics: rows of about 80 bytes.
             _ => 100,
         }
+    }
+
+    /// Whether going through a range of keys in shares pays: the range has to be few pages, which are then read
+    /// several times.
+    pub fn key_in_shares(&self) -> bool {
+        self.hash.is_some() && self.correlation.is_some_and(|correlation| correlation.abs() >= IN_ORDER)
+    }
+
+    /// Whether each batch by key would read and write pages all over the table.
+    pub fn is_scattered(&self) -> bool {
+        self.blocks >= LARGE_BLOCKS && self.correlation.is_some_and(|correlation| correlation.abs() < SCATTERED)
     }
 }
 
@@ -55,14 +77,45 @@ pub(super) async fn read(client: &Client, spec: &Backfill, server: &Server) -> R
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     let rows = (tuples >= 0.0).then(|| if pages > 0 { (tuples / pages as f64 * blocks as f64) as i64 } else { 0 });
     let relation = row.try_get(0)?;
+    let key = key(client, spec).await?;
     Ok(Table {
         relation,
         filenode: row.try_get(1)?,
         blocks,
         rows,
-        key: key(client, spec).await?,
         hash: hash(client, spec, relation).await?,
+        key_hash: key.as_deref().and_then(key_hash),
+        correlation: correlation(client, spec, key.as_deref()).await?,
+        key,
     })
+}
+
+/// The same for the same key, whichever process asks: a window that one has begun is finished by another.
+fn key_hash(key: &[KeyColumn]) -> Option<String> {
+    key.iter().find_map(|column| {
+        let function = match column.data_type.as_str() {
+            "smallint" => "hashint2",
+            "integer" => "hashint4",
+            "bigint" => "hashint8",
+            "uuid" => "uuid_hash",
+            "text" => "hashtext",
+            _ => return None,
+        };
+        Some(format!("pg_catalog.{function}({})", quote::ident(&column.name)))
+    })
+}
+
+/// Of the key's first column, as the last ANALYZE found it.
+async fn correlation(client: &Client, spec: &Backfill, key: Option<&[KeyColumn]>) -> Result<Option<f32>, Fault> {
+    let Some([first, ..]) = key else { return Ok(None) };
+    let row = client
+        .query_opt(
+            "SELECT correlation FROM pg_catalog.pg_stats
+             WHERE schemaname = $1 AND tablename = $2 AND attname = $3 AND NOT inherited",
+            &[&spec.schema, &spec.table, &first.name],
+        )
+        .await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
 }
 
 // Columns that are in an index, in its expressions or predicate: changing them makes an index entry for every row.
@@ -153,7 +206,7 @@ pub(super) async fn first_cursor(
             let row = client.query_opt(&statement::upper(spec, key), &[]).await;
             // Puts the formats back as well.
             client.batch_execute("ROLLBACK").await?;
-            Place::Key { last: None, upper: row?.map(|row| key_of(&row)).transpose()? }
+            Place::Key { last: None, upper: row?.map(|row| key_of(&row)).transpose()?, window: None }
         }
         _ => Place::Block { next: 0, upper: table.blocks, window: None },
     };
@@ -192,10 +245,20 @@ pub(super) async fn exact_text(client: &Client, server: &Server, on: bool) -> Re
     Ok(())
 }
 
-/// Statistics, so that the server finds the rows of a batch by index. Failing to get them is no failure of the step.
+/// Statistics of the whole table, so that the server finds the rows of a batch by index. Failing to get them is no
+/// failure of the step.
 pub(super) async fn analyze(context: &Context<'_>, spec: &Backfill) -> Result<(), Fault> {
-    let statement = format!("ANALYZE {}", statement::table(spec));
-    match context.session.statement(context.session.client().batch_execute(&statement)).await {
+    gather(context, &format!("ANALYZE {}", statement::table(spec))).await
+}
+
+/// Statistics of what was changed. The others are as true as before.
+pub(super) async fn analyze_changed(context: &Context<'_>, spec: &Backfill) -> Result<(), Fault> {
+    let columns: Vec<String> = spec.assignments.iter().map(|assignment| quote::ident(&assignment.column)).collect();
+    gather(context, &format!("ANALYZE {} ({})", statement::table(spec), columns.join(", "))).await
+}
+
+async fn gather(context: &Context<'_>, statement: &str) -> Result<(), Fault> {
+    match context.session.statement(context.session.client().batch_execute(statement)).await {
         Err(Fault::Server(_)) | Ok(()) => Ok(()),
         Err(fault) => Err(fault),
     }

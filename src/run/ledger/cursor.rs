@@ -38,6 +38,8 @@ pub(in crate::run) enum Place {
         last: Option<Vec<String>>,
         /// Greatest key when it began; `None`: the table was empty.
         upper: Option<Vec<String>>,
+        /// Rows that are gone through several times, a share of them each time.
+        window: Option<KeyWindow>,
     },
     /// Blocks from `next` to before `upper`.
     Block {
@@ -59,6 +61,19 @@ pub(in crate::run) struct Window {
     pub turn: i32,
 }
 
+/// See [`Place::Key`]. Each row of it is in one share for as long as its key does not change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::run) struct KeyWindow {
+    /// Its last key.
+    pub end: Vec<String>,
+    /// Which share is next or has begun, from 0.
+    pub turn: i32,
+    /// Last key done of this share; `None` when it has not begun.
+    pub reached: Option<Vec<String>>,
+    /// Rows of a share, about.
+    pub rows: i64,
+}
+
 /// The recorded cursor, if the backfill has begun.
 pub(in crate::run) async fn read(
     client: &Client,
@@ -69,7 +84,7 @@ pub(in crate::run) async fn read(
     let row = client
         .query_opt(
             "SELECT relation, filenode, last_key, upper_key, next_block, upper_block, pass, batch_size, batches,
-                 rows_done, rows_total, finished, window_block, turn
+                 rows_done, rows_total, finished, window_block, turn, window_key, reached_key, window_rows
              FROM wesley.cursors WHERE run = $1 AND step = $2 AND slot = $3",
             &[&run.name, &step, &slot.number()],
         )
@@ -90,7 +105,7 @@ fn from_row(row: &Row) -> Result<Cursor, tokio_postgres::Error> {
             };
             Place::Block { next, upper, window }
         }
-        _ => Place::Key { last: row.try_get(2)?, upper: row.try_get(3)? },
+        _ => Place::Key { last: row.try_get(2)?, upper: row.try_get(3)?, window: key_window(row)? },
     };
     Ok(Cursor {
         relation: row.try_get(0)?,
@@ -105,19 +120,32 @@ fn from_row(row: &Row) -> Result<Cursor, tokio_postgres::Error> {
     })
 }
 
+fn key_window(row: &Row) -> Result<Option<KeyWindow>, tokio_postgres::Error> {
+    let (end, turn) = (row.try_get::<_, Option<Vec<String>>>(14)?, row.try_get::<_, Option<i32>>(13)?);
+    let rows = row.try_get::<_, Option<i64>>(16)?;
+    let reached = row.try_get(15)?;
+    Ok(match (end, turn, rows) {
+        (Some(end), Some(turn), Some(rows)) => Some(KeyWindow { end, turn, reached, rows }),
+        _ => None,
+    })
+}
+
 /// See [`write`].
 const WRITE: &str = fenced!(
     "INSERT INTO wesley.cursors AS c (run, step, slot, epoch, relation, filenode, last_key, upper_key,
-         next_block, upper_block, pass, batch_size, batches, rows_done, rows_total, finished, window_block, turn)
-     SELECT $1, $3, $4, $2, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+         next_block, upper_block, pass, batch_size, batches, rows_done, rows_total, finished, window_block, turn,
+         window_key, reached_key, window_rows)
+     SELECT $1, $3, $4, $2, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21
      WHERE EXISTS (SELECT FROM fence)
      ON CONFLICT (run, step, slot) DO UPDATE SET
          (epoch, relation, filenode, last_key, upper_key, next_block, upper_block, pass, batch_size,
-          batches, rows_done, rows_total, finished, window_block, turn, updated_at)
+          batches, rows_done, rows_total, finished, window_block, turn, window_key, reached_key, window_rows,
+          updated_at)
        = (excluded.epoch, excluded.relation, excluded.filenode, excluded.last_key, excluded.upper_key,
           excluded.next_block, excluded.upper_block, excluded.pass, excluded.batch_size,
           excluded.batches, excluded.rows_done, excluded.rows_total, excluded.finished,
-          excluded.window_block, excluded.turn, now())"
+          excluded.window_block, excluded.turn, excluded.window_key, excluded.reached_key, excluded.window_rows,
+          now())"
 );
 
 /// Prepares the statement of [`write`].
@@ -142,6 +170,9 @@ pub(in crate::run) async fn prepare(client: &Client) -> Result<Statement, Fault>
         Type::BOOL,
         Type::INT8,
         Type::INT4,
+        Type::TEXT_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::INT8,
     ];
     Ok(client.prepare_typed(WRITE, &types).await?)
 }
@@ -155,12 +186,20 @@ pub(in crate::run) async fn write(
     slot: Slot,
     cursor: &Cursor,
 ) -> Result<(), Fault> {
-    let (last, upper, next_block, upper_block, window) = match &cursor.place {
-        Place::Key { last, upper } => (last.as_ref(), upper.as_ref(), None, None, None),
-        Place::Block { next, upper, window } => (None, None, Some(next), Some(upper), window.as_ref()),
+    let (last, upper, key_window) = match &cursor.place {
+        Place::Key { last, upper, window } => (last.as_ref(), upper.as_ref(), window.as_ref()),
+        Place::Block { .. } => (None, None, None),
     };
-    let (window_block, turn) = (window.map(|window| window.end), window.map(|window| window.turn));
-    let values: [&(dyn ToSql + Sync); 18] = [
+    let (next_block, upper_block, window) = match &cursor.place {
+        Place::Key { .. } => (None, None, None),
+        Place::Block { next, upper, window } => (Some(next), Some(upper), window.as_ref()),
+    };
+    let window_block = window.map(|window| window.end);
+    let turn = window.map(|window| window.turn).or(key_window.map(|window| window.turn));
+    let window_key = key_window.map(|window| &window.end);
+    let reached_key = key_window.and_then(|window| window.reached.as_ref());
+    let window_rows = key_window.map(|window| window.rows);
+    let values: [&(dyn ToSql + Sync); 21] = [
         &run.name,
         &run.epoch,
         &step,
@@ -179,6 +218,9 @@ pub(in crate::run) async fn write(
         &cursor.finished,
         &window_block,
         &turn,
+        &window_key,
+        &reached_key,
+        &window_rows,
     ];
     assert_written(run, client.execute(statement, &values).await?)
 }

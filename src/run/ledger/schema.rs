@@ -6,7 +6,7 @@ use crate::run::error::{Fault, Reason, RunError};
 use crate::run::preflight;
 
 /// In order; each is run once, in one transaction with its number. Never edit one that was released: add another.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "\
 CREATE TABLE wesley.runs (
     name text PRIMARY KEY,
@@ -108,6 +108,10 @@ CREATE TABLE wesley.statements (
     FOREIGN KEY (run, moment) REFERENCES wesley.observations (run, moment) ON DELETE CASCADE
 );
 COMMENT ON TABLE wesley.statements IS 'The statements of a reading by queryid; never their text.';",
+    "\
+ALTER TABLE wesley.cursors ADD COLUMN window_key text[], ADD COLUMN reached_key text[], ADD COLUMN window_rows bigint;
+COMMENT ON COLUMN wesley.cursors.window_key IS 'Key up to which rows are gone through several times, a share of them \
+each time (turn); reached_key: how far this turn is.';",
 ];
 
 /// Whether the ledger exists here.

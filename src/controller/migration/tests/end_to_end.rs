@@ -38,6 +38,24 @@ fn plan_execute_succeed() {
 }
 
 #[test]
+fn a_running_backfill_follows_the_spec() {
+    let mut world = World::new();
+    world.turn().planned("orders-a");
+    let (run, jobs) = (world.status().run.clone(), world.created.len());
+    world.observed.backfill = crate::controller::jobs::backfill_text(&world.observed.migration);
+    assert!(!world.turn().done.contains(&Action::TuneBackfill), "nothing has changed");
+    world.observed.migration.spec.backfill.rows_per_second_max = Some(500);
+    world.observed.migration.metadata.generation = Some(2);
+    world.turn();
+    assert_eq!(world.done.iter().filter(|action| **action == Action::TuneBackfill).count(), 1);
+    assert_eq!((world.status().run.clone(), world.created.len()), (run, jobs), "the Job goes on");
+    // Lost, or deleted by somebody.
+    world.observed.backfill = Some(String::new());
+    world.turn();
+    assert_eq!(world.done.iter().filter(|action| **action == Action::TuneBackfill).count(), 2);
+}
+
+#[test]
 fn the_finalizer_comes_before_the_first_job_that_changes_something() {
     let mut world = World::new();
     world.turn().planned("orders-a");

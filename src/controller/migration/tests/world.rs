@@ -73,6 +73,7 @@ impl World {
                 rival: None,
                 leftover_jobs: Vec::new(),
                 old_plans: Vec::new(),
+                backfill: None,
                 namespace_ending: false,
             },
             now: "2026-06-10T12:00:00Z".parse().unwrap(),
@@ -118,6 +119,9 @@ impl World {
                     let job = self.status().run.clone().expect("a run is in the status before its Job").job;
                     self.created.push(job);
                     self.observed.job = JobState::Active { ending: false, stuck: None };
+                }
+                Action::TuneBackfill => {
+                    self.observed.backfill = crate::controller::jobs::backfill_text(&self.observed.migration);
                 }
                 Action::StopJob(_) => self.observed.job = JobState::Active { ending: true, stuck: None },
                 Action::ExpireJob(job) => self.observed.leftover_jobs.retain(|left| left != job),
