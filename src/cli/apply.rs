@@ -14,7 +14,7 @@ use crate::run::{self, BackfillOptions, Holds, Options, Request, RunOutcome, Run
 /// Plans and executes all stages under a name; resumes what was cut off.
 pub(super) async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
     let policy = plan::policy(&args.policy)?;
-    let input = input::read(&args.source)?;
+    let input = input::read_for_plan(&args.source)?;
     let settings = catalog::settings(&args.database)?;
     let digest = source_digest(&input.statements);
     let recorded = recorded(&settings, &args.name).await?;

@@ -7,6 +7,7 @@ use pg_query::protobuf::node::Node;
 
 use super::{Failure, SourceArgs, diagnostic};
 use crate::exit::Exit;
+use crate::plan;
 use crate::sql::{self, Statement, SyntaxError};
 
 /// The author's statements in order, and where each stands.
@@ -33,13 +34,24 @@ impl Input {
     }
 }
 
-/// Reads and parses the files in order.
+/// Reads and parses the files in order, as they are.
 pub(super) fn read(source: &SourceArgs) -> Result<Input, Failure> {
+    read_files(source, |statements| statements)
+}
+
+/// Like [`read`], to be planned as one list: each of several files may wrap itself in a transaction.
+pub(super) fn read_for_plan(source: &SourceArgs) -> Result<Input, Failure> {
+    let several = source.files.len() > 1;
+    read_files(source, |statements| if several { plan::unwrapped(statements) } else { statements })
+}
+
+fn read_files(source: &SourceArgs, take: impl Fn(Vec<Statement>) -> Vec<Statement>) -> Result<Input, Failure> {
     let mut input = Input { statements: Vec::new(), files: Vec::new(), owner: Vec::new() };
     for path in &source.files {
         let file = load(path)?;
         let parsed = sql::parse(&file.text)
             .map_err(|error| Failure::new(Exit::InvalidInput, explain(&file.name, &file.text, &error)))?;
+        let parsed = take(parsed);
         input.owner.extend(std::iter::repeat_n(input.files.len(), parsed.len()));
         input.statements.extend(parsed);
         input.files.push(file);

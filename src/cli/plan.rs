@@ -12,7 +12,7 @@ use crate::plan::{HazardId, Plan, PlanError, Policy, explain, plan as make_plan}
 /// Makes the plan and shows it; one with hazards that are not allowed is shown too, and is then a failure.
 pub(super) async fn run(args: &PlanArgs, format: Format) -> Result<(), Failure> {
     let policy = policy(&args.policy)?;
-    let input = input::read(&args.source)?;
+    let input = input::read_for_plan(&args.source)?;
     let catalog = catalog::read(&args.schema).await?;
     match make_plan(&input.statements, &catalog, &policy) {
         Ok(plan) => show(&plan, format),

@@ -91,7 +91,7 @@ pub(super) fn read<'a>(
     let mut list = Vec::new();
     let wrapped = wrapping(statements);
     for (index, statement) in statements.iter().enumerate() {
-        if wrapped && (index == 0 || index + 1 == statements.len()) {
+        if wrapped.is_some_and(|begin| index == begin || index + 1 == statements.len()) {
             continue;
         }
         let unsupported = |message: &str| PlanError::Unsupported { statement: index, message: message.to_owned() };
@@ -126,7 +126,7 @@ pub(super) fn read<'a>(
             }
         }
     }
-    if wrapped {
+    if wrapped.is_some() {
         notes.push("BEGIN and COMMIT around the whole are left out: the plan decides the transactions".to_owned());
     }
     Ok((list, notes))
@@ -140,17 +140,29 @@ fn position(of: usize) -> i64 {
     i64::try_from(of).unwrap_or(i64::MAX)
 }
 
-/// Whether the first statement opens and the last one commits one transaction around everything between.
-fn wrapping(statements: &[Statement]) -> bool {
-    let kind = |statement: Option<&Statement>| match statement.map(|statement| &statement.node) {
-        Some(NodeEnum::TransactionStmt(transaction)) => Some(transaction.kind()),
+/// The statements of one file of several without the transaction that it wraps itself in: they become parts of one
+/// list, whose transactions the plan decides.
+pub fn unwrapped(mut statements: Vec<Statement>) -> Vec<Statement> {
+    if let Some(begin) = wrapping(&statements) {
+        statements.pop();
+        statements.remove(begin);
+    }
+    statements
+}
+
+/// The statement that opens one transaction around everything but settings before it, which the last one commits.
+fn wrapping(statements: &[Statement]) -> Option<usize> {
+    let kind = |statement: &Statement| match &statement.node {
+        NodeEnum::TransactionStmt(transaction) => Some(transaction.kind()),
         _ => None,
     };
+    let begin = statements.iter().position(|statement| !matches!(statement.node, NodeEnum::VariableSetStmt(_)))?;
     let opens = matches!(
-        kind(statements.first()),
+        kind(&statements[begin]),
         Some(TransactionStmtKind::TransStmtBegin | TransactionStmtKind::TransStmtStart)
     );
-    opens && statements.len() > 1 && kind(statements.last()) == Some(TransactionStmtKind::TransStmtCommit)
+    let commits = statements.last().and_then(kind) == Some(TransactionStmtKind::TransStmtCommit);
+    (opens && commits).then_some(begin)
 }
 
 fn transaction_advice(transaction: &TransactionStmt) -> String {
@@ -256,6 +268,9 @@ mod tests {
         let (texts, _, notes) = read_text("BEGIN; CREATE TABLE a (); CREATE TABLE b (); COMMIT;").unwrap();
         assert_eq!(texts, ["CREATE TABLE a ()", "CREATE TABLE b ()"]);
         assert_eq!(notes.len(), 1, "{notes:?}");
+        let (texts, settings, _) = read_text("SET search_path = app; BEGIN; CREATE TABLE a (); COMMIT;").unwrap();
+        assert_eq!(texts, ["CREATE TABLE a ()"]);
+        assert_eq!(settings[0].statements(), ["SET LOCAL search_path TO app"]);
     }
 
     #[test]
@@ -265,6 +280,7 @@ mod tests {
             ("BEGIN; CREATE TABLE a (); COMMIT; CREATE TABLE b ();", 0),
             ("BEGIN; SAVEPOINT s; CREATE TABLE a (); COMMIT;", 1),
             ("BEGIN; CREATE TABLE a (); ROLLBACK;", 0),
+            ("CREATE TABLE a (); BEGIN; CREATE TABLE b (); COMMIT;", 1),
         ] {
             match read_text(text) {
                 Err(PlanError::Unsupported { statement, message }) => {

@@ -12,6 +12,8 @@ pub(super) struct Created {
     relations: BTreeSet<Name>,
     columns: BTreeSet<(Name, String)>,
     constraints: BTreeSet<(Name, String)>,
+    freed_relations: BTreeSet<Name>,
+    freed_constraints: BTreeSet<(Name, String)>,
 }
 
 impl Created {
@@ -30,6 +32,16 @@ impl Created {
         self.relation(table) || self.constraints.contains(&(table.clone(), constraint.to_owned()))
     }
 
+    /// Whether an earlier step took an object of this name away, so that its undo needs the name again.
+    pub fn freed_relation(&self, name: &Name) -> bool {
+        self.freed_relations.contains(name)
+    }
+
+    /// Like [`Self::freed_relation`], for a constraint.
+    pub fn freed_constraint(&self, table: &Name, constraint: &str) -> bool {
+        self.freed_constraints.contains(&(table.clone(), constraint.to_owned()))
+    }
+
     /// Takes note of what a step made of `before`.
     pub fn observe<'a>(
         &mut self,
@@ -39,6 +51,7 @@ impl Created {
     ) {
         let renames =
             statements.any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)));
+        self.free(before, after);
         if renames {
             self.follow(before, after);
             return;
@@ -65,6 +78,19 @@ impl Created {
         self.constraints.retain(|(table, constraint)| {
             after.relations.get(table).is_some_and(|relation| relation.constraint(constraint).is_some())
         });
+    }
+
+    fn free(&mut self, before: &Catalog, after: &Catalog) {
+        for (name, old) in &before.relations {
+            let Some(new) = after.relations.get(name) else {
+                self.freed_relations.insert(name.clone());
+                continue;
+            };
+            if !std::ptr::eq(old, new) {
+                let gone = old.constraints.iter().filter(|known| new.constraint(&known.name).is_none());
+                self.freed_constraints.extend(gone.map(|known| (name.clone(), known.name.clone())));
+            }
+        }
     }
 
     /// A renamed relation is the plan's own only when every name that went away was.

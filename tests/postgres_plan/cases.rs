@@ -307,4 +307,19 @@ pub const CASES: &[Case] = &[
          GRANT SELECT, UPDATE ON t TO PUBLIC; COMMENT ON COLUMN t.a IS 'said'; CREATE STATISTICS st ON a, b FROM t",
         &["as-written"],
     ),
+    case(
+        "name_taken_over_by_new_column",
+        "CREATE TABLE t (id int PRIMARY KEY, a int, UNIQUE (a), CONSTRAINT positive CHECK (a > 0)); CREATE INDEX i ON t ((a + 1))",
+        "ALTER TABLE t ADD COLUMN b int; ALTER TABLE t DROP COLUMN a; ALTER TABLE t ADD CONSTRAINT t_a_key UNIQUE (b);
+         ALTER TABLE t ADD CONSTRAINT positive CHECK (b > 0); CREATE INDEX i ON t ((b + 1))",
+        &["drop"],
+    )
+    .lossy(),
+    case(
+        "names_taken_over_by_new_table",
+        "CREATE TABLE t (id int CONSTRAINT k PRIMARY KEY, a int); CREATE INDEX i ON t (a)",
+        "CREATE TABLE n (id int, a int); DROP TABLE t; ALTER TABLE n RENAME TO t; CREATE INDEX i ON t (a);
+         ALTER TABLE t ADD CONSTRAINT k PRIMARY KEY (id)",
+        &["drop"],
+    ),
 ];

@@ -7,10 +7,6 @@ use crate::catalog::expression::{self, Missing, Type, strings};
 use crate::catalog::{Catalog, DataType, Function, Name, Relation};
 use crate::sql::quote;
 
-/// The schema that temporary tables are in. They belong to the session: no server's catalog has them, but later
-/// statements of the same migration may use them.
-pub(super) const TEMPORARY: &str = "pg_temp";
-
 impl From<Missing> for super::Unforeseeable {
     fn from(missing: Missing) -> Self {
         Self(format!("{} does not exist", missing.0))
@@ -47,7 +43,7 @@ pub(super) fn in_path(catalog: &Catalog, schema: &str, name: &str, exists: impl 
     if !schema.is_empty() {
         return find(schema);
     }
-    find(TEMPORARY).or_else(|| catalog.server.search_path.iter().find_map(|schema| find(schema)))
+    find(Name::TEMPORARY).or_else(|| catalog.server.search_path.iter().find_map(|schema| find(schema)))
 }
 
 /// The relation a name stands for.
@@ -86,7 +82,7 @@ pub(super) fn creation(catalog: &Catalog, schema: &str, name: &str) -> Outcome<N
             None => fail!("no schema of the search path exists to create {} in", quote::ident(name)),
         };
     }
-    if schema == TEMPORARY || catalog.schemas.contains_key(schema) {
+    if schema == Name::TEMPORARY || catalog.schemas.contains_key(schema) {
         return Ok(Name::new(schema, name));
     }
     fail!("schema {} does not exist", quote::ident(schema))
@@ -95,7 +91,7 @@ pub(super) fn creation(catalog: &Catalog, schema: &str, name: &str) -> Outcome<N
 /// Where a new relation goes; temporary ones into their own schema.
 pub(super) fn creation_of(catalog: &Catalog, range: &RangeVar) -> Outcome<Name> {
     if range.relpersistence == "t" {
-        return Ok(Name::new(TEMPORARY, range.relname.as_str()));
+        return Ok(Name::new(Name::TEMPORARY, range.relname.as_str()));
     }
     creation(catalog, &range.schemaname, &range.relname)
 }

@@ -97,7 +97,7 @@ pub(super) fn discard(edit: &mut Edit<'_>, statement: &DiscardStmt) -> Outcome {
         let temporary: Vec<super::drop::Object> = edit
             .relations
             .keys()
-            .filter(|name| name.schema == super::names::TEMPORARY)
+            .filter(|name| name.is_temporary())
             .map(|name| super::drop::Object::Relation(name.clone()))
             .collect();
         super::drop::objects(edit, &temporary, true)?;

@@ -16,6 +16,15 @@ pub struct Name {
 }
 
 impl Name {
+    /// The schema that temporary relations are in. They belong to the session: no server's catalog has them, but
+    /// later statements of the same migration may use them.
+    pub const TEMPORARY: &str = "pg_temp";
+
+    /// Whether it names a temporary relation.
+    pub fn is_temporary(&self) -> bool {
+        self.schema == Self::TEMPORARY
+    }
+
     /// Builds a name from its unquoted parts.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
         Self { schema: schema.into(), name: name.into() }

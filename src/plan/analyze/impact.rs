@@ -132,6 +132,19 @@ impl Impact {
         }
     }
 
+    /// Leaves out what is said of some relations.
+    pub fn forget(&mut self, which: impl Fn(&Name) -> bool) {
+        let stays = |target: &Target| !matches!(target, Target::Relation(name) if which(name));
+        self.locks.retain(|target, _| stays(target));
+        self.rewrites.retain(stays);
+        self.scans.retain(stays);
+        self.waits_for_transactions.retain(stays);
+        self.hazards.retain(|hazard| {
+            let relation = hazard.relation.as_ref().and_then(|relation| relation.parse::<Name>().ok());
+            relation.is_none_or(|name| !which(&name))
+        });
+    }
+
     /// Adds everything that another impact does (a statement inside a statement).
     pub fn merge(&mut self, other: Self) {
         for (target, mode) in other.locks {

@@ -47,7 +47,7 @@ use pg_query::NodeEnum;
 pub use impact::{Impact, Refusal, Target, TransactionRule};
 pub use resolve::{Lookup, Rel, Resolver};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Name};
 use crate::sql::Statement;
 
 /// Classifies one statement. What is not known is [`Impact::unanalyzable`], never "safe".
@@ -59,6 +59,8 @@ pub fn analyze(statement: &Statement, catalog: &Catalog) -> Impact {
 pub fn analyze_node(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
     let mut impact = statement(node, resolver);
     event_triggers::fire(&mut impact, node, resolver);
+    // Nobody else sees a temporary relation.
+    impact.forget(Name::is_temporary);
     impact
 }
 

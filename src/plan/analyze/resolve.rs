@@ -102,8 +102,7 @@ impl<'a> Resolver<'a> {
         self.catalog.server.major()
     }
 
-    /// What the name stands for, by the server's search path. Temporary relations are not seen: they belong to
-    /// one session.
+    /// What the name stands for, by the server's search path, which begins with the session's temporary relations.
     pub fn lookup(&self, name: &RangeVar) -> Lookup<'a> {
         self.lookup_name(&name.schemaname, &name.relname)
     }
@@ -117,8 +116,9 @@ impl<'a> Resolver<'a> {
                 None => Lookup::Missing,
             };
         }
-        let found = self.catalog.server.search_path.iter().find_map(|schema| self.get(&Name::new(schema, name)));
-        match found {
+        let temporary = self.get(&Name::new(Name::TEMPORARY, name));
+        let in_path = || self.catalog.server.search_path.iter().find_map(|schema| self.get(&Name::new(schema, name)));
+        match temporary.or_else(in_path) {
             Some(found) => Lookup::Found(found),
             // `pg_catalog` is searched even when the path does not name it; its relations all begin so.
             None if name.starts_with("pg_") => Lookup::System,

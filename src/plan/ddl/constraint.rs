@@ -17,15 +17,7 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
         if skipped(ends, table, constraint) {
             continue;
         }
-        let phase = match constraint.kind {
-            ConstraintKind::Trigger => continue,
-            _ if !own(constraint) => Phase::DropLeft,
-            ConstraintKind::ForeignKey { .. } => Phase::DropForeignKey,
-            // A primary key holds on to it.
-            ConstraintKind::NotNull => Phase::DropNotNull,
-            _ => Phase::DropConstraint,
-        };
-        script.add(phase, format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {}", quote::ident(&constraint.name)));
+        drop(table, constraint, script);
     }
     left_by_parent(ends, table, old, new, script);
     for constraint in new.constraints.iter().filter(|constraint| own(constraint)) {
@@ -61,8 +53,40 @@ fn left_by_parent(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Relation,
     }
 }
 
-/// Whether something else removes it: itself, or one of its columns, which takes it along.
+fn drop(table: &Name, constraint: &Constraint, script: &mut Script) {
+    let phase = match constraint.kind {
+        ConstraintKind::Trigger => return,
+        _ if !own(constraint) => Phase::DropLeft,
+        ConstraintKind::ForeignKey { .. } => Phase::DropForeignKey,
+        // A primary key holds on to it.
+        ConstraintKind::NotNull => Phase::DropNotNull,
+        _ => Phase::DropConstraint,
+    };
+    script.add(phase, format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {}", quote::ident(&constraint.name)));
+}
+
+/// Constraints whose names are needed before something else removes their table.
+pub(super) fn release_names(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Relation, script: &mut Script) {
+    let come =
+        old.constraints.iter().filter(|constraint| own(constraint) && new.constraint(&constraint.name).is_none());
+    for constraint in come.filter(|constraint| needed(ends, table, constraint)) {
+        drop(table, constraint, script);
+    }
+}
+
+/// Whether its name, or that of the index behind it, is needed.
+fn needed(ends: &Ends<'_>, table: &Name, constraint: &Constraint) -> bool {
+    let index = Name::new(&*table.schema, &*constraint.name);
+    ends.skip.needed_constraint(table, &constraint.name)
+        || ends.from.relations.get(&index).is_some_and(|index| index.kind.is_index())
+            && ends.skip.needed_relation(&index)
+}
+
+/// Whether something else removes it in time: itself, or one of its columns, which takes it along.
 fn skipped(ends: &Ends<'_>, table: &Name, constraint: &Constraint) -> bool {
+    if needed(ends, table, constraint) {
+        return false;
+    }
     ends.skip.constraint(table, &constraint.name)
         || constraint.columns.iter().any(|column| ends.skip.column(table, column))
 }

@@ -12,8 +12,9 @@ pub(super) fn drop(ends: &Ends<'_>, name: &Name, relation: &Relation, script: &m
     let Some(table) = ends.to.relations.get(&index.table) else {
         return;
     };
+    let later = !ends.skip.needed_relation(name);
     let with_column =
-        columns(index).any(|column| table.column(column).is_none() || ends.skip.column(&index.table, column));
+        columns(index).any(|column| table.column(column).is_none() || later && ends.skip.column(&index.table, column));
     let part_of_gone = index.parent.as_ref().is_some_and(|parent| !ends.to.relations.contains_key(parent));
     if index.constraint.is_none() && !with_column && !part_of_gone {
         script.add(Phase::DropIndex, format!("DROP INDEX IF EXISTS {name}"));

@@ -25,6 +25,10 @@ pub(super) trait Skip {
     fn column(&self, table: &Name, column: &str) -> bool;
     /// A constraint of a relation.
     fn constraint(&self, table: &Name, constraint: &str) -> bool;
+    /// Whether the name of a relation is needed before that happens, so that the relation has to go by itself.
+    fn needed_relation(&self, name: &Name) -> bool;
+    /// Like [`Self::needed_relation`], for a constraint.
+    fn needed_constraint(&self, table: &Name, constraint: &str) -> bool;
 }
 
 /// What a script does at which point. The order of the variants is the order of execution.
@@ -137,6 +141,12 @@ impl Skip for Nothing {
     fn constraint(&self, _: &Name, _: &str) -> bool {
         false
     }
+    fn needed_relation(&self, _: &Name) -> bool {
+        false
+    }
+    fn needed_constraint(&self, _: &Name, _: &str) -> bool {
+        false
+    }
 }
 
 /// [`between`] without what something else turns back.
@@ -151,6 +161,7 @@ pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip) -> 
     for (name, old, new) in ends.changed() {
         if skip.relation(name) {
             relation::release_functions(&ends, name, old, &mut script);
+            constraint::release_names(&ends, name, old, new, &mut script);
         } else {
             relation::change(&ends, name, old, new, &mut script);
         }

@@ -43,6 +43,12 @@ impl Skip for Created {
     fn constraint(&self, table: &Name, constraint: &str) -> bool {
         Self::constraint(self, table, constraint)
     }
+    fn needed_relation(&self, name: &Name) -> bool {
+        self.freed_relation(name)
+    }
+    fn needed_constraint(&self, table: &Name, constraint: &str) -> bool {
+        self.freed_constraint(table, constraint)
+    }
 }
 
 /// The undo of statements.

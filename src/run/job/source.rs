@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::plan::{Assertion, PlanError};
+use crate::plan::{self, Assertion, PlanError};
 use crate::run::error::{Reason, RunError};
 use crate::sql::{self, Statement};
 
@@ -19,6 +19,7 @@ pub(super) fn read(folder: &Path) -> Result<Source, RunError> {
     let mut files = Vec::new();
     list(folder, &mut files).map_err(|error| unreadable(&format!("the folder with the SQL: {error}")))?;
     files.sort();
+    let several = files.len() > 1;
     let mut source = Source { statements: Vec::new(), places: Vec::new() };
     for file in files {
         let name = file.strip_prefix(folder).unwrap_or(&file).display().to_string();
@@ -30,6 +31,7 @@ pub(super) fn read(folder: &Path) -> Result<Source, RunError> {
             let place = format!("{name}, line {}, column {}", error.line, error.column);
             RunError::new(Reason::SyntaxError, format!("{place}: {}", without_literal(&error.message)))
         })?;
+        let statements = if several { plan::unwrapped(statements) } else { statements };
         for statement in &statements {
             let (line, column) = sql::parse::position(text, statement.span.start);
             source.places.push(format!("{name}, line {line}, column {column}"));
@@ -142,6 +144,16 @@ mod tests {
         let texts: Vec<&str> = source.statements.iter().map(|statement| statement.text.as_str()).collect();
         assert_eq!(texts, ["select 1", "select 2", "select 3", "select 4"]);
         assert_eq!(source.places[3], "001/c.sql, line 1, column 11");
+    }
+
+    #[test]
+    fn each_of_several_files_may_wrap_itself_in_a_transaction() {
+        let folder =
+            folder(&[("a.sql", "begin; select 1; commit"), ("b.sql", "set timezone = 'UTC'; begin; select 2; end")]);
+        let source = read(folder.path()).unwrap();
+        let texts: Vec<&str> = source.statements.iter().map(|statement| statement.text.as_str()).collect();
+        assert_eq!(texts, ["select 1", "set timezone = 'UTC'", "select 2"]);
+        assert_eq!(source.places[2], "b.sql, line 1, column 30");
     }
 
     #[test]
