@@ -8,9 +8,14 @@ use wesley::sql::{self, Statement};
 
 use super::server::{connect, create, drop_database, message};
 
-/// Name, text and first major of each history; the first line may say `-- from 15`.
+/// Differences of one history that are told when it is not ours; it goes on after each from the server's schema.
+const TOLD: usize = 20;
+
+/// Name, text and first major of each history; the first line may say `-- from 15`. Those of the folder
+/// `WESLEY_HISTORIES`, or ours.
 fn histories() -> Vec<(String, String, i32)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/histories");
+    let ours = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/histories");
+    let folder = foreign().map_or_else(ours, PathBuf::from);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let only = std::env::var("WESLEY_HISTORIES_ONLY").unwrap_or_default();
@@ -29,6 +34,10 @@ fn histories() -> Vec<(String, String, i32)> {
         .collect()
 }
 
+fn foreign() -> Option<std::ffi::OsString> {
+    std::env::var_os("WESLEY_HISTORIES")
+}
+
 /// Runs one history; gives what went wrong.
 async fn run(major: i32, name: &str, text: &str) -> Vec<String> {
     let database = format!("sim_history_{}_{major}_{}", std::process::id(), name.replace('-', "_"));
@@ -38,16 +47,23 @@ async fn run(major: i32, name: &str, text: &str) -> Vec<String> {
     let mut simulated = introspect(&client).await.unwrap();
     let mut problems = Vec::new();
     let mut checked = 0;
+    let mut found = 0;
     let mut in_transaction = false;
     for statement in sql::parse(text).unwrap() {
-        let Statement { text, .. } = &statement;
-        if let Err(error) = client.batch_execute(text).await {
-            problems.push(format!("the server refuses: {}\n    {text}", message(&error)));
+        if found > 0 && (foreign().is_none() || found >= TOLD) {
             break;
         }
+        let Statement { text, .. } = &statement;
+        if let Err(error) = client.batch_execute(text).await {
+            problems.push(format!("the server refuses: {}\n    {text:.2000}", message(&error)));
+            found += 1;
+            continue;
+        }
         if let Err(error) = apply::apply(&mut simulated, &statement) {
-            problems.push(format!("{error}\n    {text}"));
-            break;
+            problems.push(format!("{error}\n    {text:.2000}"));
+            found += 1;
+            simulated = introspect(&client).await.unwrap();
+            continue;
         }
         checked += 1;
         match text.to_ascii_lowercase().as_str() {
@@ -57,10 +73,11 @@ async fn run(major: i32, name: &str, text: &str) -> Vec<String> {
         }
         // The first difference is the interesting one.
         if checked % 10 == 0 && !in_transaction && !compare(&simulated, &database, major, &mut problems, text).await {
-            break;
+            found += 1;
+            simulated = introspect(&client).await.unwrap();
         }
     }
-    if problems.is_empty() {
+    if found == 0 {
         compare(&simulated, &database, major, &mut problems, "the end").await;
     }
     drop(client);

@@ -94,7 +94,9 @@ fn relation(edit: &Edit<'_>, name: &Name, found: &mut Found) {
             found.normal(reader);
         }
     }
-    if !relation.kind.is_index() && relation.sequence.is_none() {
+    if relation.kind.is_index() {
+        foreign_keys_on(edit, name, found);
+    } else if relation.sequence.is_none() {
         users_of_type(edit, name, found);
     }
 }
@@ -120,6 +122,14 @@ fn constraint(edit: &Edit<'_>, table: &Name, name: &str, found: &mut Found) {
     let own = edit.relations.get(table).and_then(|relation| relation.constraint(name));
     let Some(own) = own.filter(|own| !matches!(own.kind, ConstraintKind::ForeignKey { .. })) else { return };
     let Some(index) = &own.index else { return };
+    foreign_keys_on(edit, index, found);
+    for (table, name) in super::super::constraint::drop::parts_of(edit, index) {
+        found.part(Object::Constraint(table, name));
+    }
+}
+
+/// Foreign keys whose referenced values the index keeps unique; it need not stand behind a constraint.
+fn foreign_keys_on(edit: &Edit<'_>, index: &Name, found: &mut Found) {
     for (other, relation) in &edit.relations {
         for constraint in &relation.constraints {
             let foreign = matches!(constraint.kind, ConstraintKind::ForeignKey { .. });
@@ -127,9 +137,6 @@ fn constraint(edit: &Edit<'_>, table: &Name, name: &str, found: &mut Found) {
                 found.normal(Object::Constraint(other.clone(), constraint.name.clone()));
             }
         }
-    }
-    for (table, name) in super::super::constraint::drop::parts_of(edit, index) {
-        found.part(Object::Constraint(table, name));
     }
 }
 
