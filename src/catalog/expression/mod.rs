@@ -44,6 +44,8 @@ use super::{Catalog, ColumnReference, Name};
 pub(crate) struct Uses {
     /// Relations and their columns.
     pub(crate) columns: BTreeSet<ColumnReference>,
+    /// The same columns in the order of their first mention.
+    mentioned: Vec<ColumnReference>,
     pub(crate) functions: BTreeSet<Name>,
     pub(crate) types: BTreeSet<Name>,
 }
@@ -57,9 +59,9 @@ impl Uses {
         self.columns.iter().filter(kept).cloned().collect()
     }
 
-    /// The columns mentioned of one relation.
+    /// The columns mentioned of one relation, in the order of their first mention.
     pub(crate) fn columns_of(&self, relation: &Name) -> Vec<String> {
-        let own = self.columns.iter().filter(|found| found.relation == *relation);
+        let own = self.mentioned.iter().filter(|found| found.relation == *relation);
         own.filter_map(|found| found.column.clone()).collect()
     }
 
@@ -131,13 +133,23 @@ pub(crate) struct Cooked {
 }
 
 fn cooked(analysis: Analysis<'_>, expr: &Expr) -> Cooked {
+    let mut uses = analysis.uses.into_inner();
+    let placed = analysis.mentions.into_inner().into_values().filter_map(|mention| match mention {
+        Mention::Column { source, .. } => Some(source),
+        _ => None,
+    });
+    for column in placed.chain(uses.columns.iter().cloned()) {
+        if !uses.mentioned.contains(&column) {
+            uses.mentioned.push(column);
+        }
+    }
     Cooked {
         text: print::expression(expr),
         data_type: expr.data_type.clone(),
         is_call: print::looks_like_function(expr),
         // Where several take part the server asks for a COLLATE, which is then the one that counts.
         collation: analysis.collations.take().into_iter().next(),
-        uses: analysis.uses.into_inner(),
+        uses,
     }
 }
 

@@ -81,6 +81,16 @@ impl Type {
         })
     }
 
+    /// [`Type::sql`] in the head of a function, where a type has no modifier that could be missing: `bit`, not `"bit"`.
+    pub(crate) fn parameter_sql(&self) -> String {
+        let brackets = if self.is_array() { "[]" } else { "" };
+        match self.id.trim_end_matches("[]") {
+            "bpchar" => format!("character{brackets}"),
+            "bit" => format!("bit{brackets}"),
+            _ => self.sql(),
+        }
+    }
+
     /// What is under a domain (and under that), with the innermost modifier.
     pub(crate) fn base(&self, catalog: &Catalog) -> Type {
         let mut current = self.clone();

@@ -17,9 +17,7 @@ pub(in super::super) fn build(edit: &Edit<'_>, table: &Name, wished: &Wished) ->
     let relation = edit.relation(table)?;
     let Some(node) = wished.node.raw_expr.as_deref() else { fail!("a check has no expression") };
     let cooked = cook_condition(edit, &Scope::table(table, relation), node)?;
-    let mentioned = cooked.uses.columns_of(table);
-    let columns: Vec<String> =
-        relation.columns.iter().map(|column| &column.name).filter(|name| mentioned.contains(name)).cloned().collect();
+    let columns = cooked.uses.columns_of(table);
     let name = if wished.node.conname.is_empty() {
         let names = naming::constraint_names(edit, &table.schema);
         let column = match columns.as_slice() {
@@ -58,13 +56,7 @@ pub(in super::super) fn descend(edit: &mut Edit<'_>, child: &Name, parent: &Cons
     let existed = edit.relation(child)?.constraint(&parent.name).is_some();
     let mut own = Constraint { local: false, inherited: 1, comment: None, ..parent.clone() };
     let relation = edit.relation(child)?;
-    own.columns = relation
-        .columns
-        .iter()
-        .map(|column| &column.name)
-        .filter(|name| parent.columns.contains(name))
-        .cloned()
-        .collect();
+    own.columns.retain(|name| relation.column(name).is_some());
     merge(edit, child, own)?;
     if existed {
         return Ok(());

@@ -91,7 +91,7 @@ fn definition(edit: &Edit<'_>, constraint: &Constraint) -> Outcome<String> {
         ConstraintKind::PrimaryKey | ConstraintKind::Unique => unique::body(edit, constraint),
         ConstraintKind::ForeignKey { .. } => foreign_key::body(constraint),
         ConstraintKind::Exclusion => return exclusion::renewed(edit, constraint),
-        ConstraintKind::Trigger => return Ok("TRIGGER".to_owned()),
+        ConstraintKind::Trigger => "TRIGGER".to_owned(),
     };
     Ok(format!("{body}{}", tail(constraint, major)))
 }

@@ -30,11 +30,11 @@ pub(in super::super) fn create(edit: &mut Edit<'_>, statement: &DefineStmt) -> O
         types.extend(found.user_defined());
         let label =
             if parameter.name.is_empty() { String::new() } else { format!("{} ", quote::ident(&parameter.name)) };
-        arguments.push(format!("{label}{}", found.sql()));
+        arguments.push(format!("{label}{}", found.parameter_sql()));
     }
     if statement.oldstyle {
         let base = option_type("basetype")?;
-        arguments.extend(base.filter(|base| base.id != "any").map(|base| base.sql()));
+        arguments.extend(base.filter(|base| base.id != "any").map(|base| base.parameter_sql()));
     }
     let function_of = |wanted: &str| -> Option<Name> {
         let parts = names::parts(find(wanted)?.arg.as_deref());
@@ -63,7 +63,7 @@ pub(in super::super) fn create(edit: &mut Edit<'_>, statement: &DefineStmt) -> O
     let mut function = Function {
         kind: 'a',
         arguments: arguments.join(", "),
-        result: result.sql(),
+        result: result.parameter_sql(),
         volatility: 'i',
         language: "internal".to_owned(),
         strict: false,

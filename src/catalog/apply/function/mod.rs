@@ -76,7 +76,7 @@ fn signature(edit: &Edit<'_>, statement: &CreateFunctionStmt) -> Outcome<Signatu
             if parameter.name.is_empty() { String::new() } else { format!("{} ", quote::ident(&parameter.name)) };
         let setof = if type_name.setof { "SETOF " } else { "" };
         if mode == Mode::FuncParamTable {
-            table.push(format!("{name}{setof}{}", found.sql()));
+            table.push(format!("{name}{setof}{}", found.parameter_sql()));
             continue;
         }
         let word = match mode {
@@ -92,7 +92,7 @@ fn signature(edit: &Edit<'_>, statement: &CreateFunctionStmt) -> Outcome<Signatu
         if mode != Mode::FuncParamOut {
             out.inputs.push((parameter.name.clone(), found.clone()));
         }
-        let text = format!("{word}{name}{setof}{}", found.sql());
+        let text = format!("{word}{name}{setof}{}", found.parameter_sql());
         let default = match parameter.defexpr.as_deref() {
             Some(default) => {
                 let cooked = expression::cook_assigned(edit, &Scope::default(), default, &found)?;
@@ -113,11 +113,11 @@ fn signature(edit: &Edit<'_>, statement: &CreateFunctionStmt) -> Outcome<Signatu
         Some(type_name) => {
             let found = data_type(edit, type_name)?;
             out.types.extend(found.user_defined());
-            format!("{}{}", if type_name.setof { "SETOF " } else { "" }, found.sql())
+            format!("{}{}", if type_name.setof { "SETOF " } else { "" }, found.parameter_sql())
         }
         None => match outputs.as_slice() {
             [] => "void".to_owned(),
-            [only] => only.sql(),
+            [only] => only.parameter_sql(),
             _ => "record".to_owned(),
         },
     };

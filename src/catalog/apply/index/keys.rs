@@ -16,6 +16,9 @@ pub(super) fn key(
     method: &str,
     element: &IndexElem,
 ) -> Outcome<(IndexKey, Option<Cooked>)> {
+    if let Some(plain) = collated_column(element) {
+        return key(edit, relation, scope, method, &plain);
+    }
     let mut expression = None;
     let (data_type, own_collation) = if element.name.is_empty() {
         let Some(node) = element.expr.as_deref() else { fail!("a key part of the index is empty") };
@@ -63,6 +66,15 @@ pub(super) fn key(
         statistics_target: None,
     };
     Ok((key, expression))
+}
+
+/// `(column COLLATE c)` is taken for `column COLLATE c` (ComputeIndexAttrs).
+fn collated_column(element: &IndexElem) -> Option<IndexElem> {
+    let node::Node::CollateClause(clause) = element.expr.as_deref()?.node.as_ref()? else { return None };
+    let node::Node::ColumnRef(column) = clause.arg.as_deref()?.node.as_ref()? else { return None };
+    let name = strings(&column.fields).pop()?;
+    let collation = if element.collation.is_empty() { clause.collname.clone() } else { element.collation.clone() };
+    Some(IndexElem { name, expr: None, collation, ..element.clone() })
 }
 
 fn is_system_column(name: &str) -> bool {

@@ -5,7 +5,7 @@ use pg_query::protobuf::{self, ColumnDef, ConstrType, Node, TypeName, node};
 use super::super::constraint::Wished;
 use super::super::edit::{Edit, Outcome, fail};
 use super::super::{index, names, sequence};
-use crate::catalog::expression::{Cooked, Scope, Type, cook_assigned, strings};
+use crate::catalog::expression::{Cooked, Scope, Type, cook_assigned, resolve_type, strings};
 use crate::catalog::types::serial_integer;
 use crate::catalog::{Catalog, Column, Generated, Identity, Name, Relation, builtin};
 use crate::sql::quote;
@@ -223,25 +223,33 @@ pub(in super::super) fn finish(
     Ok(())
 }
 
-/// Sets or drops a default. `NULL` is no default at all, except over one that a domain brings.
+/// Sets or drops a default. `NULL` is no default at all, except over one that a domain brings, or where the server has
+/// to cast it: to another type or a length.
 pub(in super::super) fn set_default(edit: &mut Edit<'_>, table: &Name, column: &str, node: Option<&Node>) -> Outcome {
     let relation = edit.relation(table)?;
     let Some(target) = names::column_type(relation, column) else {
         fail!("column {} of {table} does not exist", quote::ident(column));
     };
     let cooked = match node {
-        Some(node) if !is_null(node) || target.is_domain(edit) => {
-            Some(cook_assigned(edit, &Scope::default(), node, &target)?)
-        }
+        Some(node) if !is_null(edit, node, &target) => Some(cook_assigned(edit, &Scope::default(), node, &target)?),
         _ => None,
     };
     store(edit, table, column, cooked)
 }
 
-fn is_null(node: &Node) -> bool {
+/// Whether the expression is the constant `NULL` of the type, with nothing to do for the server.
+fn is_null(edit: &Edit<'_>, node: &Node, target: &Type) -> bool {
+    // A literal of an interval is read with the length.
+    let cast = target.modifier >= 0 && target.id != "interval";
+    if cast || target.is_domain(edit) {
+        return false;
+    }
     match &node.node {
         Some(node::Node::AConst(constant)) => constant.isnull,
-        Some(node::Node::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_null),
+        Some(node::Node::TypeCast(cast)) => {
+            let own = cast.type_name.as_ref().and_then(|name| resolve_type(edit, name));
+            own.as_ref() == Some(target) && cast.arg.as_deref().is_some_and(|arg| is_null(edit, arg, target))
+        }
         _ => false,
     }
 }
