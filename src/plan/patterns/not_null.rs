@@ -70,7 +70,9 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
             quote::ident(&column)
         ),
     );
-    drafts.push(match undo_of_parts(context, &alter, &new.name, of_column) {
+    // A column that the plan makes takes the constraint along.
+    let parts = (!context.fresh(table.name, &column)).then(|| undo_of_parts(context, &alter, &new.name, of_column));
+    drafts.push(match parts.flatten() {
         Some(statements) => add.undone_by(UndoSource::Statements(statements)),
         None => add,
     });
