@@ -4,9 +4,10 @@ mod data;
 mod rename;
 
 use pg_query::NodeEnum;
+use pg_query::protobuf::{AlterTableType, Node};
 
 use super::action::{self, Run};
-use super::analyze::Impact;
+use super::analyze::{Impact, Resolver};
 use super::created::Created;
 use super::ddl::{self, Skip};
 use super::draft::{UndoSource, Work};
@@ -80,6 +81,7 @@ pub(super) fn of_statements(done: &Done<'_>) -> Undo {
         }
         gaps.extend(outside(&statement.node));
     }
+    gaps.extend(done.statements.iter().filter_map(|statement| without_inverse(&statement.node, done.before)));
     if done.statements.iter().any(|statement| retypes(&statement.node)) {
         for name in done.impact.rewrites.iter().filter(|_| !statements.is_empty()) {
             lost.push(format!("what the change of type took from the values in {name}"));
@@ -188,8 +190,42 @@ fn outside(node: &NodeEnum) -> Option<String> {
     Some(what.to_owned())
 }
 
+/// A column of rows that are there whose values an expression of the author computed: a cast back to the former type is
+/// not what turns that round.
+fn without_inverse(node: &NodeEnum, before: &Catalog) -> Option<String> {
+    let NodeEnum::AlterTableStmt(alter) = node else {
+        return None;
+    };
+    let table = Resolver::new(before).relation(alter.relation.as_ref()?)?;
+    if table.relation.stats.empty {
+        return None;
+    }
+    alter.cmds.iter().find_map(|command| match &command.node {
+        Some(NodeEnum::AlterTableCmd(command)) if command.subtype() == AlterTableType::AtAlterColumnType => {
+            let Some(NodeEnum::ColumnDef(clause)) = command.def.as_ref()?.node.as_ref() else {
+                return None;
+            };
+            let using = clause.raw_default.as_deref()?;
+            (!only_casts(using)).then(|| {
+                let column = quote::ident(&command.name);
+                format!("the expression that made the values of {column} of {} has no inverse", table.name)
+            })
+        }
+        _ => None,
+    })
+}
+
+/// Whether the expression is a column under nothing but casts.
+fn only_casts(node: &Node) -> bool {
+    match &node.node {
+        Some(NodeEnum::ColumnRef(_)) => true,
+        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(only_casts),
+        Some(NodeEnum::CollateClause(clause)) => clause.arg.as_deref().is_some_and(only_casts),
+        _ => false,
+    }
+}
+
 fn retypes(node: &NodeEnum) -> bool {
-    use pg_query::protobuf::AlterTableType;
     match node {
         NodeEnum::AlterTableStmt(statement) => statement.cmds.iter().any(|command| match &command.node {
             Some(NodeEnum::AlterTableCmd(command)) => command.subtype() == AlterTableType::AtAlterColumnType,
