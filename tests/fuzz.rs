@@ -154,7 +154,7 @@ fn catalog() -> Catalog {
     for statement in sql::parse("create schema public").unwrap() {
         apply::apply(&mut catalog, &statement).unwrap();
     }
-    for statement in sql::parse(include_str!("fixtures/claims/schema.sql")).unwrap() {
+    for statement in sql::parse(include_str!("fixtures/claims/shop/schema.sql")).unwrap() {
         // Extensions and rows are beyond a simulation without a server.
         let _ = apply::apply(&mut catalog, &statement);
     }

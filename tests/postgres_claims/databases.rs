@@ -18,6 +18,8 @@ pub struct Prepared {
     pub catalog: Catalog,
     /// A second session.
     pub observer: Client,
+    /// Runs the statements, each in a transaction that is rolled back.
+    pub worker: Session,
     pub relations: Relations,
 }
 
@@ -28,6 +30,28 @@ impl Prepared {
     }
 }
 
+/// Why a setup did not run.
+pub enum Unprepared {
+    OfALaterMajor,
+    Failed(String),
+}
+
+/// A connection that runs statements.
+pub struct Session {
+    pub client: Client,
+    pub pid: i32,
+    /// What the server told it aside.
+    pub notes: Arc<Mutex<Vec<String>>>,
+}
+
+impl Session {
+    pub async fn open(major: i32, database: &str) -> Self {
+        let (client, notes) = connect_noting(major, database).await;
+        let pid = client.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
+        Self { client, pid, notes }
+    }
+}
+
 pub struct Databases {
     major: i32,
     template: String,
@@ -35,6 +59,8 @@ pub struct Databases {
     shared: String,
     admin: Client,
     unchanged: Rc<Prepared>,
+    /// The last setup and what it led to.
+    last: Option<(Vec<String>, Rc<Prepared>)>,
 }
 
 /// Full reads by parallel workers would be counted for them.
@@ -54,7 +80,7 @@ pub async fn connect(major: i32, database: &str) -> Client {
 }
 
 /// A connection and the messages that the server sends aside.
-pub async fn connect_noting(major: i32, database: &str) -> (Client, Arc<Mutex<Vec<String>>>) {
+async fn connect_noting(major: i32, database: &str) -> (Client, Arc<Mutex<Vec<String>>>) {
     let (client, mut connection) = config(major, database).connect(NoTls).await.expect("a test server of that major");
     let notes = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&notes);
@@ -83,27 +109,41 @@ impl Databases {
         drop(loader);
         create(&admin, &shared, &template).await;
         let unchanged = Rc::new(prepared(major, &shared).await);
-        Self { major, template, own, shared, admin, unchanged }
+        Self { major, template, own, shared, admin, unchanged, last: None }
     }
 
-    /// `None` when that major does not take the setup.
-    pub async fn prepare(&mut self, setup: &[String]) -> Option<Rc<Prepared>> {
-        let major = self.major;
+    /// Fails with [`Unprepared`] when the server does not take the setup.
+    pub async fn prepare(&mut self, setup: &[String]) -> Result<Rc<Prepared>, Unprepared> {
         if setup.is_empty() {
-            return Some(Rc::clone(&self.unchanged));
+            return Ok(Rc::clone(&self.unchanged));
         }
+        // What was measured there was rolled back.
+        if let Some((last, prepared)) = &self.last
+            && last == setup
+        {
+            return Ok(Rc::clone(prepared));
+        }
+        let prepared = Rc::new(self.prepare_anew(setup).await?);
+        self.last = Some((setup.to_vec(), Rc::clone(&prepared)));
+        Ok(prepared)
+    }
+
+    /// [`Databases::prepare`] in a database that nobody else uses.
+    pub async fn prepare_anew(&mut self, setup: &[String]) -> Result<Prepared, Unprepared> {
+        self.last = None;
         create(&self.admin, &self.own, &self.template).await;
-        let alone = connect(major, &self.own).await;
+        let alone = connect(self.major, &self.own).await;
         for statement in setup {
             if let Err(error) = alone.batch_execute(statement).await {
                 // Syntax and options of later majors.
                 let code = error.code().map(|code| code.code().to_owned()).unwrap_or_default();
-                assert!(["42601", "0A000", "42809"].contains(&code.as_str()), "{major}: {statement}: {error:?}");
-                return None;
+                if ["42601", "0A000", "42809", "22023"].contains(&code.as_str()) && self.major < 18 {
+                    return Err(Unprepared::OfALaterMajor);
+                }
+                return Err(Unprepared::Failed(format!("{statement}: {error:?}")));
             }
         }
-        drop(alone);
-        Some(Rc::new(prepared(major, &self.own).await))
+        Ok(prepared(self.major, &self.own).await)
     }
 
     pub async fn stop(self) {
@@ -117,7 +157,8 @@ async fn prepared(major: i32, database: &str) -> Prepared {
     let observer = connect(major, database).await;
     let catalog = introspect(&observer).await.unwrap();
     let relations = relations(&observer).await;
-    Prepared { major, database: database.to_owned(), catalog, observer, relations }
+    let worker = Session::open(major, database).await;
+    Prepared { major, database: database.to_owned(), catalog, observer, worker, relations }
 }
 
 /// Creates the database anew. A connection that was just closed may still be leaving.

@@ -1,6 +1,6 @@
-//! The statements, one a line, in files by family.
+//! The statements, one a line, in files by family; each set of them is a folder with its schema.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A statement with what goes before it.
 pub struct Case {
@@ -37,13 +37,36 @@ fn read(family: &str, text: &str) -> Vec<Case> {
     cases
 }
 
-pub fn all() -> Vec<Case> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/claims/statements");
+/// A schema and the statements that meet it.
+pub struct Set {
+    pub name: String,
+    pub schema: String,
+    pub cases: Vec<Case>,
+}
+
+/// The sets of the repository, or the one folder that `WESLEY_CLAIMS_FOLDER` names.
+pub fn sets() -> Vec<Set> {
+    match std::env::var_os("WESLEY_CLAIMS_FOLDER") {
+        Some(folder) => vec![set(&PathBuf::from(folder))],
+        None => {
+            let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/claims");
+            entries(&folder).iter().map(|folder| set(folder)).collect()
+        }
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    let read = |path: PathBuf| {
-        let family = path.file_stem().unwrap().to_string_lossy().into_owned();
-        read(&family, &std::fs::read_to_string(path).unwrap())
-    };
-    paths.into_iter().flat_map(read).collect()
+    paths
+}
+
+fn set(folder: &Path) -> Set {
+    let stem = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
+    let read = |path: &PathBuf| read(&stem(path), &std::fs::read_to_string(path).unwrap());
+    Set {
+        name: stem(folder),
+        schema: std::fs::read_to_string(folder.join("schema.sql")).unwrap(),
+        cases: entries(&folder.join("statements")).iter().flat_map(read).collect(),
+    }
 }

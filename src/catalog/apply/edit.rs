@@ -41,6 +41,7 @@ struct Small {
     default_privileges: Vec<DefaultPrivileges>,
     subscriptions: Vec<String>,
     tablespaces: Vec<String>,
+    access_methods: Vec<String>,
     roles: Vec<String>,
 }
 
@@ -90,6 +91,7 @@ impl<'a> Edit<'a> {
                     catalog.default_privileges = small.default_privileges;
                     catalog.subscriptions = small.subscriptions;
                     catalog.tablespaces = small.tablespaces;
+                    catalog.access_methods = small.access_methods;
                     catalog.roles = small.roles;
                 }
             }
@@ -190,6 +192,7 @@ impl<'a> Edit<'a> {
                 default_privileges: catalog.default_privileges.clone(),
                 subscriptions: catalog.subscriptions.clone(),
                 tablespaces: catalog.tablespaces.clone(),
+                access_methods: catalog.access_methods.clone(),
                 roles: catalog.roles.clone(),
             })));
         }

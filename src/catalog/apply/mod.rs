@@ -139,6 +139,10 @@ fn routines_and_types(edit: &mut Edit<'_>, node: &node::Node) -> Outcome {
         N::DropTableSpaceStmt(statement) => {
             database::remove(&mut edit.small().tablespaces, &statement.tablespacename, statement.missing_ok)
         }
+        // Tables that use one keep it from being dropped; a dropped one is only remembered for too long.
+        N::CreateAmStmt(statement) if statement.amtype == "t" && !edit.access_methods.is_empty() => {
+            database::add(&mut edit.small().access_methods, &statement.amname)
+        }
         N::CreateSubscriptionStmt(statement) => database::add(&mut edit.small().subscriptions, &statement.subname),
         N::DropSubscriptionStmt(statement) => {
             database::remove(&mut edit.small().subscriptions, &statement.subname, statement.missing_ok)

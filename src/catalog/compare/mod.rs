@@ -23,7 +23,7 @@ impl Catalog {
     }
 
     /// The differences between two schemas as readable lines; none when they are the same. Sizes, the server, the
-    /// session, roles and temporary relations are left out, as are columns that a simulation could not work out.
+    /// session, roles, access methods and temporary relations are left out, as are columns that a simulation could not work out.
     pub fn same_schema(&self, other: &Catalog) -> Vec<String> {
         let mut lines = Vec::new();
         let unknown: Vec<String> = [self, other]
@@ -50,7 +50,7 @@ impl Catalog {
 fn value(catalog: &Catalog) -> Value {
     let mut whole = serde_json::to_value(catalog).unwrap_or_default();
     if let Some(fields) = whole.as_object_mut() {
-        for left_out in ["server", "roles", "tablespaces"] {
+        for left_out in ["server", "roles", "tablespaces", "accessMethods"] {
             fields.remove(left_out);
         }
         if let Some(relations) = fields.get_mut("relations").and_then(Value::as_object_mut) {

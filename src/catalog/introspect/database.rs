@@ -46,6 +46,8 @@ where d.datname = pg_catalog.current_database()
 union all
 select 't', t.spcname::pg_catalog.text from pg_catalog.pg_tablespace t
 union all
+select 'a', a.amname::pg_catalog.text from pg_catalog.pg_am a where a.amtype = 't'
+union all
 select 'r', r.rolname::pg_catalog.text from pg_catalog.pg_roles r";
 
 pub(super) async fn read(context: &Context<'_>, catalog: &mut Catalog) -> Result<(), IntrospectError> {
@@ -96,7 +98,7 @@ pub(super) async fn read(context: &Context<'_>, catalog: &mut Catalog) -> Result
     })
     .await?;
     catalog.default_privileges.sort_by(|a, b| (&a.role, &a.schema, a.object).cmp(&(&b.role, &b.schema, b.object)));
-    all(client, "roles, tablespaces and subscriptions", NAMES, |row| {
+    all(client, "roles, tablespaces, access methods and subscriptions", NAMES, |row| {
         match row.take::<&str>()? {
             "s" => catalog.subscriptions.push(row.take()?),
             "n" => {
@@ -105,6 +107,7 @@ pub(super) async fn read(context: &Context<'_>, catalog: &mut Catalog) -> Result
                 catalog.slotless_subscriptions.push(name);
             }
             "t" => catalog.tablespaces.push(row.take()?),
+            "a" => catalog.access_methods.push(row.take()?),
             _ => catalog.roles.push(row.take()?),
         }
         Ok(())
@@ -113,6 +116,7 @@ pub(super) async fn read(context: &Context<'_>, catalog: &mut Catalog) -> Result
     catalog.subscriptions.sort();
     catalog.slotless_subscriptions.sort();
     catalog.tablespaces.sort();
+    catalog.access_methods.sort();
     catalog.roles.sort();
     Ok(())
 }

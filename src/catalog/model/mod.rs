@@ -65,6 +65,9 @@ pub struct Catalog {
     pub slotless_subscriptions: Vec<String>,
     /// Tablespaces by name.
     pub tablespaces: Vec<String>,
+    /// Table access methods by name; none when they were not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access_methods: Vec<String>,
     /// Role names.
     pub roles: Vec<String>,
 }

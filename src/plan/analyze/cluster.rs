@@ -40,7 +40,7 @@ pub(super) fn other(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
             if let Some(function) = &statement.func {
                 let object = NodeEnum::ObjectWithArgs(function.clone());
                 if objects::exists(resolver, kind, &object) == Existence::Missing {
-                    objects::refuse_missing(&mut impact, kind, &object);
+                    objects::refuse_missing(&mut impact, resolver, kind, &object);
                 }
             }
             impact
@@ -227,7 +227,7 @@ fn extension_member(statement: &AlterExtensionContentsStmt, resolver: &Resolver<
             );
         }
     } else if objects::exists(resolver, kind, object) == Existence::Missing {
-        objects::refuse_missing(&mut impact, kind, object);
+        objects::refuse_missing(&mut impact, resolver, kind, object);
     }
     impact
 }

@@ -96,21 +96,42 @@ fn path(source: &DataType, target: &DataType, context: Context, catalog: &Catalo
     unknown_pair(source, target, catalog)
 }
 
-/// Composite types may be related by inheritance, and the category of an extension's type is not known: such
-/// pairs are not called impossible.
+/// The category of an extension's type is not known: such pairs are not called impossible. A composite type
+/// becomes the row type of a table that its own inherits from, or the type its table is of.
 fn unknown_pair(source: &DataType, target: &DataType, catalog: &Catalog) -> Path {
     let categories = [category(source, catalog), category(target, catalog)];
-    if categories.contains(&None) || categories == [Some('C'), Some('C')] { Path::Computed } else { Path::None }
+    let related = categories == [Some('C'), Some('C')] && is_row_of(&source.name, &target.name, catalog);
+    if categories.contains(&None) || related { Path::Computed } else { Path::None }
+}
+
+/// `typeInheritsFrom`, `typeIsOfTypedTable`.
+fn is_row_of(source: &Name, target: &Name, catalog: &Catalog) -> bool {
+    let mut pending = vec![source];
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(name) = pending.pop() {
+        if name == target {
+            return true;
+        }
+        let Some(relation) = catalog.relations.get(name).filter(|_| seen.insert(name)) else { continue };
+        pending.extend(&relation.parents);
+        if name == source {
+            pending.extend(&relation.of_type);
+        }
+    }
+    false
 }
 
 /// Method and context of the cast between two types, neither of them an array.
 fn cast_entry(source: &Name, target: &Name, catalog: &Catalog) -> Option<(char, Context)> {
-    let (method, context) = if source.schema == "pg_catalog" && target.schema == "pg_catalog" {
-        let BuiltinCast { method, context, .. } = builtin::cast(&source.name, &target.name, catalog.server.major())?;
-        (method, context)
-    } else {
-        let cast = catalog.casts.iter().find(|cast| cast.source == *source && cast.target == *target)?;
-        (cast.method, cast.context)
+    let own = catalog.casts.iter().find(|cast| cast.source == *source && cast.target == *target);
+    let (method, context) = match own {
+        Some(cast) => (cast.method, cast.context),
+        None if source.schema == "pg_catalog" && target.schema == "pg_catalog" => {
+            let BuiltinCast { method, context, .. } =
+                builtin::cast(&source.name, &target.name, catalog.server.major())?;
+            (method, context)
+        }
+        None => return None,
     };
     let context = match context {
         'i' => Context::Implicit,

@@ -64,7 +64,7 @@ fn address(impact: &mut Impact, resolver: &Resolver<'_>, kind: ObjectType, objec
         ObjectType::ObjectDomconstraint => domain_constraint(impact, resolver, object),
         _ => {
             if objects::exists(resolver, kind, object) == Existence::Missing {
-                objects::refuse_missing(impact, kind, object);
+                objects::refuse_missing(impact, resolver, kind, object);
             }
         }
     }

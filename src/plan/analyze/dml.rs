@@ -107,6 +107,34 @@ fn copy_from<'a>(impact: &mut Impact, resolver: &Resolver<'a>, table: Rel<'a>, c
 /// The statement explained is planned; with ANALYZE it is run.
 pub(super) fn explain(statement: &ExplainStmt, resolver: &Resolver<'_>) -> Impact {
     let Some(query) = statement.query.as_ref().and_then(|query| query.node.as_ref()) else { return Impact::none() };
+    let mut impact = Impact::none();
+    explain_options(&mut impact, statement, resolver);
+    impact.merge(explained(statement, query, resolver));
+    impact
+}
+
+/// 42601 for options that EXPLAIN does not have in that major.
+fn explain_options(impact: &mut Impact, statement: &ExplainStmt, resolver: &Resolver<'_>) {
+    let major = resolver.major();
+    for element in options::elements(&statement.options) {
+        let since = match element.defname.as_str() {
+            "analyze" | "verbose" | "costs" | "buffers" | "wal" | "settings" | "timing" | "summary" | "format" => 13,
+            "generic_plan" => 16,
+            "serialize" | "memory" => 17,
+            _ => i32::MAX,
+        };
+        // Extensions may bring options from 18 on.
+        if since > major && major < 18 {
+            impact.refuse(
+                "42601",
+                format!("unrecognized EXPLAIN option \"{}\"", element.defname),
+                "Check the spelling of the option, or whether the server's version has it.",
+            );
+        }
+    }
+}
+
+fn explained(statement: &ExplainStmt, query: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
     if options::is_on(&statement.options, "analyze") {
         return super::analyze_node(query, resolver);
     }
@@ -138,8 +166,19 @@ pub(super) fn prepare(statement: &PrepareStmt, resolver: &Resolver<'_>) -> Impac
 
 /// The query is planned; rows are read by FETCH, or, with HOLD, when the transaction ends.
 pub(super) fn declare_cursor(statement: &DeclareCursorStmt, resolver: &Resolver<'_>) -> Impact {
-    match statement.query.as_ref().and_then(|query| query.node.as_ref()) {
-        Some(query) => plan(query, resolver),
-        None => Impact::none(),
+    let Some(query) = statement.query.as_ref().and_then(|query| query.node.as_ref()) else { return Impact::none() };
+    let mut impact = plan(query, resolver);
+    let locks_rows = matches!(query, NodeEnum::SelectStmt(select) if !select.locking_clause.is_empty());
+    // CURSOR_OPT_SCROLL, CURSOR_OPT_INSENSITIVE and CURSOR_OPT_HOLD of parsenodes.h.
+    for (bit, word) in [(0x0020, "WITH HOLD"), (0x0002, "SCROLL"), (0x0008, "INSENSITIVE")] {
+        if locks_rows && statement.options & bit != 0 {
+            let state = if word == "INSENSITIVE" { "42P11" } else { "0A000" };
+            impact.refuse(
+                state,
+                format!("DECLARE {word} CURSOR ... FOR UPDATE/SHARE is not supported"),
+                "Leave out one of the two.",
+            );
+        }
     }
+    impact
 }

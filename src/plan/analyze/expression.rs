@@ -2,11 +2,11 @@
 //! that fit.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AExprKind, Node, SqlValueFunctionOp, a_const};
+use pg_query::protobuf::{AExprKind, FuncCall, Node, SqlValueFunctionOp, a_const};
 
 use super::Resolver;
 use super::names::strings;
-use crate::catalog::{Catalog, DataType, Name, Relation, types};
+use crate::catalog::{Catalog, DataType, Name, Relation, builtin, types};
 use crate::sql::expression::operands;
 
 /// Why the server refuses an expression: SQLSTATE, message, advice.
@@ -37,6 +37,16 @@ pub enum Place {
     Generated,
     /// USING of a type change.
     Transform,
+    /// USING and WITH CHECK of a policy; its subqueries are read elsewhere.
+    Policy,
+    /// WHERE of a publication.
+    Publication,
+    /// Key of an index.
+    IndexKey,
+    /// WHERE of an index.
+    IndexPredicate,
+    /// Key of a partitioned table.
+    PartitionKey,
 }
 
 impl Place {
@@ -46,7 +56,16 @@ impl Place {
             Self::Check => "check constraint",
             Self::Generated => "column generation expression",
             Self::Transform => "transform expression",
+            Self::Policy => "policy expression",
+            Self::Publication => "publication WHERE expression",
+            Self::IndexKey => "index expression",
+            Self::IndexPredicate => "index predicate",
+            Self::PartitionKey => "partition key expression",
         }
+    }
+
+    fn many(self) -> String {
+        format!("{}s", self.word())
     }
 }
 
@@ -56,6 +75,7 @@ impl Place {
 /// The first [`Problem`], in the order of the text.
 pub fn check(expression: &Node, relation: &Relation, place: Place) -> Result<(), Problem> {
     match expression.node.as_ref() {
+        Some(NodeEnum::SubLink(_)) if place == Place::Policy => Ok(()),
         Some(NodeEnum::SubLink(_)) => {
             let message = format!("cannot use subquery in {}", place.word());
             Err(Problem::new("0A000", message, "Put the query into a function, or compute the value in a trigger."))
@@ -70,16 +90,71 @@ pub fn check(expression: &Node, relation: &Relation, place: Place) -> Result<(),
             if parts.len() != column.fields.len() || parts.len() > 2 {
                 return Ok(());
             }
-            match parts.last() {
-                Some(name) if !has_column(relation, name) => {
-                    let message = format!("column \"{name}\" does not exist");
-                    Err(Problem::new("42703", message, "Check the spelling of the column, or add it first."))
-                }
-                _ => Ok(()),
+            let Some(name) = parts.last() else { return Ok(()) };
+            if !has_column(relation, name) {
+                let message = format!("column \"{name}\" does not exist");
+                return Err(Problem::new("42703", message, "Check the spelling of the column, or add it first."));
             }
+            let Some(column) = relation.column(name) else { return system_column(name, place) };
+            if place == Place::Generated && column.generated.is_some() {
+                let message = format!("cannot use generated column \"{name}\" in column generation expression");
+                let hint = "Repeat the expression of that column, or use a trigger.";
+                return Err(Problem::new("42P17", message, hint));
+            }
+            Ok(())
+        }
+        Some(NodeEnum::FuncCall(call)) => {
+            function(call, place)?;
+            operands(expression).into_iter().flatten().try_for_each(|part| check(part, relation, place))
         }
         _ => operands(expression).into_iter().flatten().try_for_each(|part| check(part, relation, place)),
     }
+}
+
+/// Only `tableoid` is known when a constraint or a generated column is worked out (`scanNSItemForColumn`).
+fn system_column(name: &str, place: Place) -> Result<(), Problem> {
+    match place {
+        Place::Check | Place::Generated if name != "tableoid" => {
+            let message = match place {
+                Place::Check => format!("system column \"{name}\" reference in check constraint is invalid"),
+                _ => format!("cannot use system column \"{name}\" in column generation expression"),
+            };
+            Err(Problem::new("42P10", message, "Use columns of the table's own."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Aggregates, window functions and functions that return sets have no place in an expression over one row. Known
+/// of the server's own.
+fn function(call: &FuncCall, place: Place) -> Result<(), Problem> {
+    let hint = "Put the query into a function, or compute the value in a trigger.";
+    if call.over.is_some() {
+        let message = format!("window functions are not allowed in {}", place.many());
+        return Err(Problem::new("42P20", message, hint));
+    }
+    let name = match strings(&call.funcname).as_slice() {
+        [name] | ["pg_catalog", name] => *name,
+        _ => return Ok(()),
+    };
+    let mut overloads = builtin::signatures(name, i32::MAX).peekable();
+    if overloads.peek().is_none() {
+        return Ok(());
+    }
+    let (mut aggregates, mut sets) = (true, true);
+    for overload in overloads {
+        aggregates &= overload.kind == 'a';
+        sets &= overload.set;
+    }
+    if aggregates {
+        let message = format!("aggregate functions are not allowed in {}", place.many());
+        return Err(Problem::new("42803", message, hint));
+    }
+    if sets {
+        let message = format!("set-returning functions are not allowed in {}", place.many());
+        return Err(Problem::new("0A000", message, hint));
+    }
+    Ok(())
 }
 
 fn has_column(relation: &Relation, name: &str) -> bool {

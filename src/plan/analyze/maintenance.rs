@@ -32,10 +32,13 @@ const ANALYZE_OPTIONS: &[&str] = &["skip_locked", "verbose"];
 pub(super) fn vacuum(statement: &VacuumStmt, resolver: &Resolver<'_>) -> Impact {
     let mut impact = Impact::none();
     known_options(&mut impact, resolver, statement);
+    let full = options::is_on(&statement.options, "full");
+    if statement.is_vacuumcmd {
+        conflicting_options(&mut impact, statement, full);
+    }
     let targets = targets(&mut impact, resolver, statement);
     if statement.is_vacuumcmd {
         impact.transaction = TransactionRule::Forbidden;
-        let full = options::is_on(&statement.options, "full");
         for (table, only) in targets {
             vacuum_one(&mut impact, resolver, table, only, full);
         }
@@ -45,6 +48,28 @@ pub(super) fn vacuum(statement: &VacuumStmt, resolver: &Resolver<'_>) -> Impact 
         analyze_one(&mut impact, resolver, table, only);
     }
     impact
+}
+
+/// Options of VACUUM that exclude each other (`ExecVacuum`, `vacuum` in vacuum.c).
+fn conflicting_options(impact: &mut Impact, statement: &VacuumStmt, full: bool) {
+    let is_on = |option: &str| options::is_on(&statement.options, option);
+    let parallel = options::find(&statement.options, "parallel").and_then(options::number).unwrap_or(0);
+    let columns = statement
+        .rels
+        .iter()
+        .any(|node| matches!(&node.node, Some(NodeEnum::VacuumRelation(target)) if !target.va_cols.is_empty()));
+    let conflicts = [
+        (full && parallel > 0, "VACUUM FULL cannot be performed in parallel"),
+        (columns && !is_on("analyze"), "ANALYZE option must be specified when a column list is provided"),
+        (full && is_on("disable_page_skipping"), "VACUUM option DISABLE_PAGE_SKIPPING cannot be used with FULL"),
+        (
+            is_on("only_database_stats") && !statement.rels.is_empty(),
+            "ONLY_DATABASE_STATS cannot be specified with a list of tables",
+        ),
+    ];
+    for (_, message) in conflicts.into_iter().filter(|(conflict, _)| *conflict) {
+        impact.refuse("0A000", message, "Leave one of the two out.");
+    }
 }
 
 fn known_options(impact: &mut Impact, resolver: &Resolver<'_>, statement: &VacuumStmt) {

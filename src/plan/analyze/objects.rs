@@ -108,8 +108,16 @@ pub(super) fn same_type(a: &TypeName, b: &TypeName) -> bool {
 }
 
 /// Says that the object does not exist, as the server does.
-pub(super) fn refuse_missing(impact: &mut Impact, kind: ObjectType, object: &NodeEnum) {
+pub(super) fn refuse_missing(impact: &mut Impact, resolver: &Resolver<'_>, kind: ObjectType, object: &NodeEnum) {
     let name = Qualified::from_object(object).map(|name| name.shown()).unwrap_or_default();
+    if let NodeEnum::ObjectWithArgs(with) = object
+        && matches!(kind, ObjectType::ObjectFunction | ObjectType::ObjectProcedure | ObjectType::ObjectAggregate)
+        && !functions(resolver, ObjectType::ObjectRoutine, with).is_empty()
+    {
+        let article = if kind == ObjectType::ObjectAggregate { "an" } else { "a" };
+        let message = format!("{name} is not {article} {}", word(kind));
+        return impact.refuse("42809", message, "Use the statement for the kind of routine it is, or ROUTINE.");
+    }
     match kind {
         ObjectType::ObjectSchema => refusal::missing_schema(impact, &name),
         ObjectType::ObjectFunction

@@ -44,6 +44,11 @@ pub(super) fn text(element: &DefElem) -> Option<String> {
     text_of(element.arg.as_ref()?.node.as_ref()?)
 }
 
+/// The value of an option as an integer.
+pub(super) fn number(element: &DefElem) -> Option<i32> {
+    text(element)?.parse().ok()
+}
+
 fn text_of(value: &NodeEnum) -> Option<String> {
     match value {
         NodeEnum::String(value) => Some(value.sval.clone()),

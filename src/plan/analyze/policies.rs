@@ -3,6 +3,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterPolicyStmt, CreatePolicyStmt, Node, RangeVar, RoleSpecType};
 
+use super::expression::{self, Place};
 use super::refusal::{require_relation, require_role, wrong_kind};
 use super::resolve::Rel;
 use super::{Impact, Resolver, query};
@@ -31,7 +32,7 @@ pub(super) fn create_policy(statement: &CreatePolicyStmt, resolver: &Resolver<'_
         }
         _ => {}
     }
-    parts(&mut impact, resolver, &statement.roles, [&statement.qual, &statement.with_check]);
+    parts(&mut impact, resolver, table, &statement.roles, [&statement.qual, &statement.with_check]);
     impact
 }
 
@@ -46,7 +47,7 @@ pub(super) fn alter_policy(statement: &AlterPolicyStmt, resolver: &Resolver<'_>)
             "Check the name, or create the policy.",
         );
     }
-    parts(&mut impact, resolver, &statement.roles, [&statement.qual, &statement.with_check]);
+    parts(&mut impact, resolver, table, &statement.roles, [&statement.qual, &statement.with_check]);
     impact
 }
 
@@ -61,7 +62,13 @@ fn lock<'a>(impact: &mut Impact, resolver: &Resolver<'a>, name: Option<&RangeVar
     Some(table)
 }
 
-fn parts(impact: &mut Impact, resolver: &Resolver<'_>, roles: &[Node], expressions: [&Option<Box<Node>>; 2]) {
+fn parts(
+    impact: &mut Impact,
+    resolver: &Resolver<'_>,
+    table: Rel<'_>,
+    roles: &[Node],
+    expressions: [&Option<Box<Node>>; 2],
+) {
     for role in roles {
         if let Some(NodeEnum::RoleSpec(role)) = &role.node
             && role.roletype == RoleSpecType::RolespecCstring as i32
@@ -70,6 +77,9 @@ fn parts(impact: &mut Impact, resolver: &Resolver<'_>, roles: &[Node], expressio
         }
     }
     for expression in expressions.into_iter().flatten() {
+        if let Err(problem) = expression::check(expression, table.relation, Place::Policy) {
+            impact.refuse(problem.sqlstate, problem.message, problem.hint);
+        }
         impact.merge(query::named_in(expression, resolver));
     }
 }

@@ -62,7 +62,7 @@ fn target(impact: &mut Impact, resolver: &Resolver<'_>, statement: &GrantStmt, k
         (ObjectType::ObjectParameterAcl, _) => since::require(impact, resolver, Feature::GrantOnParameter),
         _ => {
             if objects::exists(resolver, kind, object) == Existence::Missing {
-                objects::refuse_missing(impact, kind, object);
+                objects::refuse_missing(impact, resolver, kind, object);
             }
         }
     }

@@ -8,10 +8,12 @@ use pg_query::protobuf::{
     CreateSubscriptionStmt, DropSubscriptionStmt, Node, PublicationObjSpec, PublicationObjSpecType, PublicationTable,
 };
 
+use super::expression::{self, Place};
 use super::names::strings;
 use super::refusal::{missing_column, missing_object, missing_schema, object_exists, require_relation};
 use super::resolve::Rel;
 use super::since::{self, Feature};
+use super::volatile::evaluate;
 use super::{Impact, Resolver, TransactionRule, options};
 use crate::catalog::{Name, Persistence, Publication, RelationKind};
 use crate::plan::lock::LockMode;
@@ -40,6 +42,17 @@ fn known_options(impact: &mut Impact, resolver: &Resolver<'_>, list: &[Node]) {
     for option in options::elements(list) {
         let known = matches!(option.defname.as_str(), "publish" | "publish_via_partition_root")
             || (option.defname == "publish_generated_columns" && resolver.major() >= 18);
+        if option.defname == "publish" {
+            let operations = options::text(option).unwrap_or_default();
+            let known = ["", "insert", "update", "delete", "truncate"];
+            if let Some(other) = operations.split(',').map(str::trim).find(|operation| !known.contains(operation)) {
+                impact.refuse(
+                    "42601",
+                    format!("unrecognized value for publication option \"publish\": \"{other}\""),
+                    "Publish insert, update, delete or truncate.",
+                );
+            }
+        }
         if !known {
             impact.refuse(
                 "42601",
@@ -104,6 +117,9 @@ fn table<'a>(impact: &mut Impact, resolver: &Resolver<'a>, published: &Publicati
             "Only permanent tables and partitioned tables can be published.",
         );
     }
+    if let Some(condition) = published.where_clause.as_deref() {
+        filter(impact, resolver, found, condition);
+    }
     for column in strings(&published.columns) {
         if found.relation.column(column).is_none() {
             missing_column(impact, column, found.name);
@@ -113,6 +129,22 @@ fn table<'a>(impact: &mut Impact, resolver: &Resolver<'a>, published: &Publicati
     // Partitions follow their parent without being named; children by inheritance are added one by one.
     if name.inh && found.relation.kind == RelationKind::Table {
         tables.extend(resolver.descendants(found));
+    }
+}
+
+/// A row filter is over the table's own columns, with the server's own immutable functions
+/// (`check_simple_rowfilter_expr`).
+fn filter(impact: &mut Impact, resolver: &Resolver<'_>, table: Rel<'_>, condition: &Node) {
+    if let Err(problem) = expression::check(condition, table.relation, Place::Publication) {
+        impact.refuse(problem.sqlstate, problem.message, problem.hint);
+    }
+    let found = evaluate(condition, resolver);
+    if found.mutable || !found.functions.is_empty() {
+        impact.refuse(
+            "0A000",
+            "invalid publication WHERE expression",
+            "Use columns, constants, and immutable functions and operators that PostgreSQL brings.",
+        );
     }
 }
 

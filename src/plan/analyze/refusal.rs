@@ -99,6 +99,14 @@ pub(super) fn require_tablespace(impact: &mut Impact, resolver: &Resolver<'_>, t
     }
 }
 
+/// Checks that a table access method exists.
+pub(super) fn require_access_method(impact: &mut Impact, resolver: &Resolver<'_>, method: &str) {
+    let known = &resolver.catalog.access_methods;
+    if !method.is_empty() && !known.is_empty() && !known.iter().any(|name| name == method) {
+        missing_object(impact, "access method", method);
+    }
+}
+
 /// The relation of that name; says 42P01 when it is missing and that is not excused (`IF EXISTS`). `None` also
 /// for the system's own relations, on which a statement has no effect that the catalog could show.
 pub(super) fn require_relation<'a>(

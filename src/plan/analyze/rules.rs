@@ -14,6 +14,10 @@ pub(super) fn create_rule(statement: &RuleStmt, resolver: &Resolver<'_>) -> Impa
     let Some(name) = &statement.relation else { return impact };
     let Some(relation) = require_relation(&mut impact, resolver, name, false) else { return impact };
     impact.lock(relation.name.clone(), LockMode::AccessExclusive);
+    if relation.relation.kind == RelationKind::MaterializedView {
+        impact.refuse("0A000", "rules on materialized views are not supported", "Put the rule on a table or a view.");
+        return impact;
+    }
     if !matches!(relation.relation.kind, RelationKind::Table | RelationKind::PartitionedTable | RelationKind::View) {
         wrong_kind(&mut impact, &relation.name.name, "a table or view");
         return impact;

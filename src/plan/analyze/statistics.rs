@@ -1,14 +1,16 @@
 //! Extended statistics: CREATE STATISTICS and ALTER STATISTICS ... SET STATISTICS.
 
+use std::collections::BTreeSet;
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterStatsStmt, CreateStatsStmt};
 
-use super::names::Qualified;
+use super::names::{Qualified, strings};
 use super::refusal::{missing_column, missing_object, object_exists, require_relation, require_schema, wrong_kind};
 use super::resolve::Rel;
 use super::since::{self, Feature};
 use super::{Impact, Resolver};
-use crate::catalog::RelationKind;
+use crate::catalog::{RelationKind, builtin, types};
 use crate::plan::lock::LockMode;
 
 /// ShareUpdateExclusive on the table; nothing is read until ANALYZE.
@@ -43,11 +45,18 @@ pub(super) fn create_statistics(statement: &CreateStatsStmt, resolver: &Resolver
             return impact;
         }
     }
-    columns(&mut impact, statement, table);
+    columns(&mut impact, resolver, statement, table);
     impact
 }
 
-fn columns(impact: &mut Impact, statement: &CreateStatsStmt, table: Rel<'_>) {
+fn columns(impact: &mut Impact, resolver: &Resolver<'_>, statement: &CreateStatsStmt, table: Rel<'_>) {
+    for kind in strings(&statement.stat_types) {
+        if !["ndistinct", "dependencies", "mcv"].contains(&kind) {
+            let message = format!("unrecognized statistics kind \"{kind}\"");
+            impact.refuse("42601", message, "Use ndistinct, dependencies or mcv.");
+        }
+    }
+    let mut seen = BTreeSet::new();
     let mut plain = 0;
     let mut expressions = 0;
     for node in &statement.exprs {
@@ -58,6 +67,21 @@ fn columns(impact: &mut Impact, statement: &CreateStatsStmt, table: Rel<'_>) {
             plain += 1;
             if table.relation.column(&element.name).is_none() {
                 missing_column(impact, &element.name, table.name);
+            }
+            if let Some(column) = table.relation.column(&element.name) {
+                let base = types::base_type(&column.data_type, resolver.catalog);
+                let known = base.name.schema == "pg_catalog" && !base.array;
+                if known && builtin::default_operator_class("btree", &base.name.name, resolver.major()).is_none() {
+                    let message = format!(
+                        "column \"{}\" cannot be used in statistics because its type {} has no default btree operator \
+                         class",
+                        element.name, base.sql
+                    );
+                    impact.refuse("0A000", message, "Leave the column out.");
+                }
+            }
+            if !seen.insert(&element.name) {
+                impact.refuse("42701", "duplicate column name in statistics definition", "Name each column once.");
             }
         }
     }

@@ -1,16 +1,21 @@
 //! CREATE TRIGGER.
 
+use pg_query::NodeEnum;
 use pg_query::protobuf::CreateTrigStmt;
 
 use super::names::{Qualified, strings};
+use super::objects::is_system_column;
 use super::refusal::{missing_column, require_relation};
 use super::resolve::Rel;
+use super::walk::{self, Parts};
 use super::{Impact, Resolver, query};
 use crate::catalog::RelationKind;
 use crate::plan::lock::LockMode;
 
 // Bits of `CreateTrigStmt.timing` and `.events` (pg_trigger.h).
 const BEFORE: i32 = 1 << 1;
+const INSERT: i32 = 1 << 2;
+const DELETE: i32 = 1 << 3;
 const TRUNCATE: i32 = 1 << 5;
 const INSTEAD: i32 = 1 << 6;
 
@@ -53,8 +58,43 @@ pub(super) fn create_trigger(statement: &CreateTrigStmt, resolver: &Resolver<'_>
             "Ask the question in the trigger's function instead.",
         );
     }
+    if let Some(condition) = statement.when_clause.as_ref().and_then(|clause| clause.node.as_ref()) {
+        when(&mut impact, statement, table, condition);
+    }
     function(&mut impact, statement, resolver);
     impact
+}
+
+/// WHEN: rows that the event has, and their columns (`CreateTriggerFiringOn` in trigger.c).
+fn when(impact: &mut Impact, statement: &CreateTrigStmt, table: Rel<'_>, node: &NodeEnum) {
+    if let NodeEnum::ColumnRef(column) = node {
+        let parts = strings(&column.fields);
+        let (row, absent, event) = match parts.first().copied() {
+            Some("old") => ("OLD", INSERT, "INSERT"),
+            Some("new") => ("NEW", DELETE, "DELETE"),
+            _ => return,
+        };
+        if let [_, name] = parts.as_slice()
+            && table.relation.column(name).is_none()
+            && !is_system_column(name)
+        {
+            let message = format!("column {}.{name} does not exist", row.to_lowercase());
+            wrong(impact, "42703", message, "Check the spelling of the column, or add it first.");
+        }
+        if !statement.row {
+            let message = "statement trigger's WHEN condition cannot reference column values".to_owned();
+            wrong(impact, "42P17", message, "Let it fire FOR EACH ROW.");
+        } else if statement.events & absent != 0 {
+            let message = format!("{event} trigger's WHEN condition cannot reference {row} values");
+            wrong(impact, "42P17", message, "Make triggers for each event of their own.");
+        }
+        return;
+    }
+    if let Parts::Expressions(parts) = walk::parts(node) {
+        for part in parts {
+            when(impact, statement, table, part);
+        }
+    }
 }
 
 fn wrong(impact: &mut Impact, sqlstate: &str, message: String, hint: &str) {

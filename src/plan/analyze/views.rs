@@ -189,6 +189,8 @@ fn made_from(query: &NodeEnum, into: &IntoClause, resolver: &Resolver<'_>, if_no
     if name.relpersistence != "t" {
         if resolver.get(&created).is_some() {
             if if_not_exists {
+                // The query is analysed before the name is looked at.
+                impact.merge(super::query::named_by(query, resolver));
                 return impact;
             }
             relation_exists(&mut impact, &created.name);

@@ -88,10 +88,14 @@ fn is_serial(name: &pg_query::protobuf::TypeName) -> bool {
     serial_integer(name).is_some()
 }
 
-/// Whether the new column has a default of its own (NULL counts); then its foreign keys are checked.
+/// Whether the new column has a default of its own (NULL counts) or a generation expression, which the server
+/// keeps in the same place (`raw_default`); then its foreign keys are checked.
 pub(super) fn has_default(column: &ColumnDef) -> bool {
     let serial = column.type_name.as_ref().is_some_and(is_serial);
-    serial || constraints(column).any(|constraint| constraint.contype() == ConstrType::ConstrDefault)
+    let fills = |constraint: &Constraint| {
+        matches!(constraint.contype(), ConstrType::ConstrDefault | ConstrType::ConstrGenerated)
+    };
+    serial || constraints(column).any(fills)
 }
 
 pub(super) fn add_column<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, spec: &Spec<'_>, checks_foreign_keys: bool) {
@@ -122,7 +126,9 @@ pub(super) fn add_column<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, spec: &Spec
         let message = "column must be added to child tables too";
         work.impact.refuse("42P16", message, "Leave out ONLY.");
     }
-    if parts.identity.is_some() && work.major() < 17 && tree.len() > 1 {
+    // From 17 on the partitions of a table share its identity.
+    let shares = work.major() >= 17 && table.partition_key.is_some();
+    if parts.identity.is_some() && !shares && tree.len() > 1 {
         let message = "cannot recursively add identity column to table that has child tables";
         work.impact.refuse("42P16", message, "Add the column without identity, or use a sequence as its default.");
     }
@@ -213,7 +219,7 @@ fn filling<'a>(
     let default = own_default.or_else(|| domain_default(work, data_type?));
     let Some(default) = default else { return filling };
     if parts.default.is_some() {
-        expressions::default(work, &column.colname, &default, data_type);
+        expressions::default(work, &column.colname, &default, data_type, expressions::Evaluated::Now);
     }
     let value = work.evaluate(&default);
     if value.is_null() {

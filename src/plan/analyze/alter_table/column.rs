@@ -36,7 +36,7 @@ pub(super) fn set_default<'a>(
             work.impact.refuse("42601", message, "Drop the identity or the expression first.");
         }
         if let Some(expression) = expression {
-            expressions::default(work, name, expression, Some(&column.data_type));
+            expressions::default(work, name, expression, Some(&column.data_type), expressions::Evaluated::Later);
             work.evaluate(expression);
         }
         if let Some(column) = work.change(member).columns.iter_mut().find(|column| column.name == name) {
@@ -61,6 +61,11 @@ pub(super) fn set_statistics<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, command
             );
             work.impact.refuse("0A000", message, "Alter statistics on the table's column instead.");
         }
+        return;
+    }
+    if command.name.is_empty() {
+        let message = "cannot refer to non-index column by number";
+        work.impact.refuse("0A000", message, "Name the column.");
         return;
     }
     for member in members(work, root, recurse) {

@@ -174,12 +174,14 @@ pub(super) fn change_in<'a>(work: &mut Work<'_, 'a>, member: Rel<'a>, name: &str
     if member.relation.kind != RelationKind::PartitionedTable {
         work.new_values(member);
     }
+    let (before, after) = collations(work, &column, new, to);
     let change = Change {
         column: name,
         from: column.data_type.clone(),
         to: to.clone(),
         computed: computed && (member.relation.kind.has_heap() || member.relation.partition_key.is_some()),
-        collation: collation_changes(work, &column, new, to),
+        collation: before != after,
+        old_collation: Some(before),
     };
     type_dependents::rebuild(work, member, &change);
     let relation = work.change(member);
@@ -308,19 +310,20 @@ fn truth(node: &Node) -> Option<bool> {
     }
 }
 
-/// The column gets the collation of the clause, else its new type's.
-fn collation_changes(work: &Work<'_, '_>, column: &Column, new: &ColumnDef, to: &DataType) -> bool {
+/// The collation of the column before and after: that of the clause, else its new type's. Bare names; none for a
+/// type without collations.
+fn collations(work: &Work<'_, '_>, column: &Column, new: &ColumnDef, to: &DataType) -> (String, String) {
     let of_type = |of: &DataType| {
         let base = base_type(of, work.resolver.catalog);
         builtin(&base.name, work.resolver.catalog)
             .map_or_else(|| "default".to_owned(), |found| found.collation.unwrap_or_default().to_owned())
     };
-    let bare = |name: &str| name.rsplit('.').next().unwrap_or(name).trim_matches('"').to_owned();
+    let bare = |name: &str| type_dependents::bare(name).to_owned();
     let before = column.collation.as_deref().map_or_else(|| of_type(&column.data_type), bare);
     let after = new
         .coll_clause
         .as_ref()
         .and_then(|clause| strings(&clause.collname).last().copied())
         .map_or_else(|| of_type(to), bare);
-    before != after
+    (before, after)
 }

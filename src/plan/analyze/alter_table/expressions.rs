@@ -12,14 +12,31 @@ fn refuse(work: &mut Work<'_, '_>, problem: Problem) {
     work.impact.refuse(problem.sqlstate, problem.message, problem.hint);
 }
 
+/// When a default's value is worked out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evaluated {
+    /// For the rows that exist.
+    Now,
+    /// For rows to come: only literals are read at once, what fits them into the type is not run.
+    Later,
+}
+
 /// A default for a column of the type.
-pub(super) fn default(work: &mut Work<'_, '_>, column: &str, expression: &Node, data_type: Option<&DataType>) {
+pub(super) fn default(
+    work: &mut Work<'_, '_>,
+    column: &str,
+    expression: &Node,
+    data_type: Option<&DataType>,
+    evaluated: Evaluated,
+) {
     let nothing = crate::catalog::Relation::new(crate::catalog::RelationKind::Table, "");
     if let Err(problem) = problems(expression, &nothing, Place::Default) {
         return refuse(work, problem);
     }
     let Some(data_type) = data_type else { return };
-    if let Some(problem) = misread_constant(expression, data_type, work.resolver) {
+    if let Some(problem) = misread_constant(expression, data_type, work.resolver)
+        && (evaluated == Evaluated::Now || problem.sqlstate == "22P02")
+    {
         return refuse(work, problem);
     }
     let Some(from) = type_of(expression, None, work.resolver.catalog) else { return };
@@ -42,7 +59,13 @@ pub(super) fn collation(work: &mut Work<'_, '_>, column: &ColumnDef, data_type: 
 /// The expression of a generated column; the user-defined functions that it calls.
 pub(super) fn generated<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, column: &str, expression: &Node) -> Vec<Name> {
     let mut relation = work.now(rel).clone();
-    relation.columns.retain(|other| other.name != column);
+    if relation.column(column).is_none() {
+        let name = Name::new("pg_catalog", "int4");
+        let data_type = DataType { name, modifier: -1, array: false, sql: "integer".to_owned() };
+        let mut own = crate::catalog::Column::new(column.to_owned(), data_type);
+        own.generated = Some(crate::catalog::Generated::Stored);
+        relation.columns.push(own);
+    }
     if let Err(problem) = problems(expression, &relation, Place::Generated) {
         refuse(work, problem);
         return Vec::new();

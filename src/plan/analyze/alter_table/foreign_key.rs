@@ -5,8 +5,9 @@ use pg_query::protobuf::Constraint;
 use super::add_constraint::{remember, require_free_name};
 use super::work::Work;
 use crate::catalog::types::base_type;
-use crate::catalog::{self, Catalog, ConstraintKind, DataType, Persistence, RelationKind};
+use crate::catalog::{self, Catalog, ConstraintKind, DataType, Generated, Persistence, RelationKind};
 use crate::plan::analyze::coercion::{Context, Conversion, convert};
+use crate::plan::analyze::expression::Problem;
 use crate::plan::analyze::names::{Qualified, strings};
 use crate::plan::analyze::refusal::missing_relation;
 use crate::plan::analyze::resolve::{Lookup, Rel};
@@ -47,6 +48,12 @@ pub(super) fn add<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, spec: &Spec<'_>, r
     }
     let referenced = referenced_columns(work, parent, spec);
     refuse_columns(work, root, parent, spec, &referenced);
+    for column in spec.columns {
+        let generated = work.column(root, column).and_then(|column| column.generated);
+        if let Some(problem) = action_on_generated(spec.constraint, generated) {
+            work.impact.refuse(problem.sqlstate, problem.message, problem.hint);
+        }
+    }
 
     if recurse && root.relation.partition_key.is_some() {
         for member in work.resolver.descendants(root) {
@@ -68,6 +75,29 @@ pub(super) fn add<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, spec: &Spec<'_>, r
         work.impact.hazard(HazardId::MayFail, Some(root.name), message);
     }
     remember(work, root, &spec.constraint.conname, own, spec.columns);
+}
+
+/// What a foreign key over a generated column cannot do: change it (`ATAddForeignKeyConstraint`).
+pub(in crate::plan::analyze) fn action_on_generated(
+    constraint: &Constraint,
+    generated: Option<Generated>,
+) -> Option<Problem> {
+    let hint = "Use NO ACTION or RESTRICT, or a plain column.";
+    let sets = |action: &str, letters: &[&str]| letters.contains(&action);
+    let message = match generated? {
+        Generated::Virtual => {
+            let message = "foreign key constraints on virtual generated columns are not supported";
+            return Some(Problem { sqlstate: "0A000", message: message.to_owned(), hint });
+        }
+        Generated::Stored if sets(&constraint.fk_upd_action, &["n", "d", "c"]) => {
+            "invalid ON UPDATE action for foreign key constraint containing generated column"
+        }
+        Generated::Stored if sets(&constraint.fk_del_action, &["n", "d"]) => {
+            "invalid ON DELETE action for foreign key constraint containing generated column"
+        }
+        Generated::Stored => return None,
+    };
+    Some(Problem { sqlstate: "42601", message: message.to_owned(), hint })
 }
 
 fn letter(text: &str) -> char {

@@ -1,5 +1,7 @@
 //! Identity of a column: ADD GENERATED, SET, DROP IDENTITY. Its sequence is changed with it.
 
+use pg_query::NodeEnum;
+
 use super::column::members;
 use super::work::Work;
 use crate::catalog::Identity;
@@ -58,13 +60,20 @@ pub(super) fn add<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, name: &str, recurs
     }
 }
 
-/// The sequence is altered with it.
-pub(super) fn set<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, name: &str, recurse: bool) {
+/// The sequence is altered with it; partitions only learn which kind of identity it is.
+pub(super) fn set<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, name: &str, options: Option<&NodeEnum>, recurse: bool) {
     refuse_only(work, root, recurse, "change");
     if !work.require_column(root, name) || !require_identity(work, root, name) {
         return;
     }
-    let whole = reaches_partitions(work, root, recurse);
+    let sets_kind = match options {
+        Some(NodeEnum::List(list)) => list
+            .items
+            .iter()
+            .any(|item| matches!(&item.node, Some(NodeEnum::DefElem(option)) if option.defname == "generated")),
+        _ => false,
+    };
+    let whole = sets_kind && reaches_partitions(work, root, recurse);
     members(work, root, whole);
     for sequence in work.resolver.owned_sequences(root, Some(name)) {
         work.lock_with(sequence, LockMode::ShareRowExclusive);

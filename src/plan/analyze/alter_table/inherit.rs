@@ -34,6 +34,14 @@ pub(super) fn add<'a>(work: &mut Work<'_, 'a>, child: Rel<'a>, parent: &RangeVar
     }
     let Some(parent) = find(work, parent) else { return };
     work.lock_with(parent, LockMode::ShareUpdateExclusive);
+    if !matches!(
+        parent.relation.kind,
+        RelationKind::Table | RelationKind::PartitionedTable | RelationKind::ForeignTable
+    ) {
+        let message = format!("ALTER action INHERIT cannot be performed on relation \"{}\"", parent.name.name);
+        work.impact.refuse("42809", message, "Inherit from a table.");
+        return;
+    }
     if parent.relation.kind == RelationKind::PartitionedTable {
         let message = format!("cannot inherit from partitioned table \"{}\"", parent.name.name);
         work.impact.refuse("42809", message, "Use ATTACH PARTITION.");

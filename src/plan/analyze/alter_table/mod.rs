@@ -31,6 +31,7 @@ mod type_dependents;
 mod validate;
 mod work;
 
+pub(super) use foreign_key::action_on_generated;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableCmd, AlterTableStmt, AlterTableType, ConstrType, ObjectType};
 
@@ -195,7 +196,7 @@ fn subcommand<'a>(
         (T::AtSetStorage, _) => column::set_storage(work, target, name, node, recurse),
         (T::AtSetCompression, _) => column::set_compression(work, target, name),
         (T::AtAddIdentity, Some(NodeEnum::Constraint(_))) => identity::add(work, target, name, recurse),
-        (T::AtSetIdentity, _) => identity::set(work, target, name, recurse),
+        (T::AtSetIdentity, _) => identity::set(work, target, name, node, recurse),
         (T::AtDropIdentity, _) => identity::drop(work, target, name, command.missing_ok, recurse),
         (T::AtSetExpression, _) => column::set_expression(work, target, name, command.def.as_deref(), recurse),
         (T::AtDropExpression, _) => column::drop_expression(work, target, name, command.missing_ok, recurse),

@@ -50,6 +50,12 @@ pub(super) fn all_sequences<'a>(work: &Work<'_, 'a>, table: Rel<'a>) -> Vec<Rel<
 pub(super) fn cluster_on<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, index: &str) {
     let found = work.resolver.indexes(table.name).iter().copied().find(|found| found.name.name == index);
     let Some(found) = found else {
+        let elsewhere = crate::catalog::Name::new(table.name.schema.clone(), index);
+        if work.resolver.get(&elsewhere).is_some_and(|other| other.relation.kind.is_index()) {
+            let message = format!("\"{index}\" is not an index for table \"{}\"", table.name.name);
+            work.impact.refuse("42809", message, "Name an index of the table.");
+            return;
+        }
         let message = format!("index \"{index}\" for table \"{}\" does not exist", table.name.name);
         work.impact.refuse("42704", message, "Name an index of the table.");
         return;

@@ -6,7 +6,7 @@ use pg_query::protobuf::Node;
 use super::properties::all_sequences;
 use super::work::Work;
 use crate::catalog::{Persistence, RelationKind};
-use crate::plan::analyze::refusal::require_tablespace;
+use crate::plan::analyze::refusal::{require_access_method, require_tablespace};
 use crate::plan::analyze::resolve::Rel;
 use crate::plan::analyze::storage_parameters::{Holder, check};
 use crate::plan::model::HazardId;
@@ -81,6 +81,7 @@ pub(super) fn set_access_method<'a>(work: &mut Work<'_, 'a>, target: Rel<'a>, me
         name => name,
     };
     let method = if method.is_empty() { default } else { method };
+    require_access_method(&mut work.impact, work.resolver, method);
     if target.relation.kind == RelationKind::PartitionedTable {
         if work.major() < 17 {
             let message = "cannot change access method of a partitioned table";
@@ -99,7 +100,7 @@ pub(super) fn set_tablespace<'a>(work: &mut Work<'_, 'a>, target: Rel<'a>, table
     require_tablespace(&mut work.impact, work.resolver, tablespace);
     if tablespace == "pg_global" {
         let message = "only shared relations can be placed in pg_global tablespace";
-        work.impact.refuse("42501", message, "Name another tablespace.");
+        work.impact.refuse("22023", message, "Name another tablespace.");
     }
     let server = &work.resolver.catalog.server;
     let of_database = match server.default_tablespace.as_str() {

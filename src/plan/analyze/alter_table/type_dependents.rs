@@ -19,6 +19,8 @@ pub(super) struct Change<'n> {
     pub computed: bool,
     /// The column's collation becomes another.
     pub collation: bool,
+    /// The bare name of the one it had.
+    pub old_collation: Option<String>,
 }
 
 fn is_on(index: &Index, column: &str) -> bool {
@@ -50,6 +52,9 @@ pub(super) fn rebuild<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Chan
         if !change.computed && (index.parent.is_some() || !keeps_entries(work, index, change)) {
             work.build_index(table);
             work.runs(table, &index.functions);
+        }
+        if table.relation.partition_key.is_some() && !change.computed {
+            build_in_partitions(work, table, name);
         }
     }
     let constraints: Vec<Constraint> = work.now(table).constraints.clone();
@@ -111,7 +116,30 @@ fn keeps_entries(work: &Work<'_, '_>, index: &Index, change: &Change<'_>) -> boo
     let Some(key) = key else { return true };
     let same_class =
         !key.default_class || same_default_class(&index.method, &change.from, &change.to, work.resolver.catalog);
-    same_class && !change.collation
+    // One that the index names itself stays.
+    let follows = change.old_collation.as_deref().is_none_or(|old| bare(&key.collation) == old);
+    same_class && !(change.collation && follows)
+}
+
+/// The last part of a qualified name.
+pub(super) fn bare(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name).trim_matches('"')
+}
+
+/// An index of a partitioned table is made anew as if it were new: partitions without an index attached to it get
+/// one (`DefineIndex`; what they have on the column is not there at that moment).
+fn build_in_partitions<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, index: Rel<'a>) {
+    for partition in work.resolver.children(table.name).to_vec() {
+        let attached = work.resolver.indexes(partition.name).iter().any(|candidate| {
+            candidate.relation.index.as_ref().is_some_and(|own| own.parent.as_ref() == Some(index.name))
+        });
+        if attached {
+            continue;
+        }
+        for member in work.resolver.tree(partition) {
+            work.build_index(member);
+        }
+    }
 }
 
 /// 0A000 for what keeps a column's type from changing.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::protobuf::Node;
 
+use super::add_column::SYSTEM_COLUMNS;
 use crate::catalog::{Column, Name, Relation, RelationKind};
 use crate::plan::analyze::resolve::{Rel, Resolver};
 use crate::plan::analyze::volatile::{Evaluation, evaluate};
@@ -170,13 +171,27 @@ impl<'r, 'a> Work<'r, 'a> {
                 "Create the function first, or check its name and schema.",
             );
         }
+        let hint = "Put the query into a function, or compute the value in a trigger.";
+        for function in &found.functions {
+            let name = &function.name.name;
+            if function.kind == 'a' {
+                let message = format!("aggregate functions are not allowed here: {name}");
+                self.impact.refuse("42803", message, hint);
+            } else if function.result.starts_with("SETOF ") || function.result.starts_with("TABLE(") {
+                let message = format!("set-returning functions are not allowed here: {name}");
+                self.impact.refuse("0A000", message, hint);
+            }
+        }
         found
     }
 
     /// 42703 for a column that is not there.
     pub fn require_column(&mut self, rel: Rel<'a>, column: &str) -> bool {
         let known = self.column(rel, column).is_some();
-        if !known {
+        if !known && SYSTEM_COLUMNS.contains(&column) {
+            let message = format!("cannot alter system column \"{column}\"");
+            self.impact.refuse("0A000", message, "Only the table's own columns can be changed.");
+        } else if !known {
             refusal::missing_column(&mut self.impact, column, rel.name);
         }
         known
@@ -261,7 +276,8 @@ impl<'r, 'a> Work<'r, 'a> {
     fn finish_check(&mut self, check: &ForeignKeyCheck<'a>) {
         let child = check.child;
         let parents = self.resolver.partitions(check.parent);
-        if child.relation.stats.empty {
+        // Partitions have checks of their own.
+        if child.relation.stats.empty || child.relation.kind == RelationKind::PartitionedTable {
             return;
         }
         self.scan(child);

@@ -1,15 +1,64 @@
 //! CREATE TABLE ... PARTITION OF.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::CreateStmt;
+use pg_query::protobuf::{CreateStmt, PartitionStrategy};
 
-use crate::catalog::{ConstraintKind, PartitionKey, RelationKind};
+use crate::catalog::{ConstraintKind, PartitionKey, Persistence, Relation, RelationKind, builtin, types};
+use crate::plan::analyze::expression::{self, Place};
+use crate::plan::analyze::objects::is_system_column;
 use crate::plan::analyze::query::{Bound, bound_of, excluded_by_checks};
 use crate::plan::analyze::refusal::require_relation;
 use crate::plan::analyze::resolve::Rel;
+use crate::plan::analyze::volatile::evaluate;
 use crate::plan::analyze::{Impact, Resolver, effects};
 use crate::plan::lock::LockMode;
 use crate::plan::model::HazardId;
+
+/// `PARTITION BY`: what cannot be a key.
+pub(super) fn key(impact: &mut Impact, statement: &CreateStmt, own: Option<&Relation>, resolver: &Resolver<'_>) {
+    let Some(spec) = &statement.partspec else { return };
+    if spec.strategy() == PartitionStrategy::List && spec.part_params.len() > 1 {
+        let message = "cannot use \"list\" partition strategy with more than one column";
+        impact.refuse("42P17", message, "Partition by range, or by one column.");
+    }
+    if resolver.major() >= 16 && !statement.options.is_empty() {
+        let message = "cannot specify storage parameters for a partitioned table";
+        impact.refuse("42809", message, "Set them for each partition.");
+    }
+    let hash = spec.strategy() == PartitionStrategy::Hash;
+    for node in &spec.part_params {
+        let Some(NodeEnum::PartitionElem(part)) = &node.node else { continue };
+        if let Some(expression) = part.expr.as_deref() {
+            if let Some(own) = own
+                && let Err(problem) = expression::check(expression, own, Place::PartitionKey)
+            {
+                impact.refuse(problem.sqlstate, problem.message, problem.hint);
+            }
+            if evaluate(expression, resolver).mutable {
+                let message = "functions in partition key expression must be marked IMMUTABLE";
+                impact.refuse("42P17", message, "Use immutable functions only.");
+            }
+            continue;
+        }
+        let Some(own) = own.filter(|_| !is_system_column(&part.name)) else { continue };
+        let Some(column) = own.column(&part.name) else {
+            let message = format!("column \"{}\" named in partition key does not exist", part.name);
+            impact.refuse("42703", message, "Check the spelling of the column, or add it.");
+            continue;
+        };
+        if column.generated.is_some() {
+            impact.refuse("42P17", "cannot use generated column in partition key", "Use a plain column.");
+        }
+        let base = types::base_type(&column.data_type, resolver.catalog);
+        let method = if hash { "hash" } else { "btree" };
+        let known = base.name.schema == "pg_catalog" && !base.array && part.opclass.is_empty();
+        if known && builtin::default_operator_class(method, &base.name.name, resolver.major()).is_none() {
+            let message =
+                format!("data type {} has no default operator class for access method \"{method}\"", base.sql);
+            impact.refuse("42704", message, "Use a column of another type.");
+        }
+    }
+}
 
 /// AccessExclusive on the parent and on its default partition, which is read unless a check of it rules the new
 /// bound out; ShareUpdateExclusive on the parent's indexes; ShareRowExclusive on tables that the parent's foreign
@@ -33,6 +82,21 @@ pub(super) fn partition_of(impact: &mut Impact, statement: &CreateStmt, resolver
         "Nobody can use the partitioned table until the transaction ends; CREATE TABLE ... (LIKE ...) and ALTER TABLE \
          ... ATTACH PARTITION block less.",
     );
+    let temporary = statement.relation.as_ref().is_some_and(|name| name.relpersistence == "t");
+    if temporary != (parent.relation.persistence == Persistence::Temporary) {
+        let [own, other] = if temporary { ["temporary", "permanent"] } else { ["permanent", "temporary"] };
+        let message =
+            format!("cannot create a {own} relation as partition of {other} relation \"{}\"", parent.name.name);
+        impact.refuse("42809", message, "Both must last alike.");
+    }
+    for node in &statement.table_elts {
+        if let Some(NodeEnum::ColumnDef(column)) = &node.node
+            && parent.relation.column(&column.colname).is_none()
+        {
+            let message = format!("column \"{}\" does not exist", column.colname);
+            impact.refuse("42703", message, "A partition has the columns of its table; leave the column out.");
+        }
+    }
     let Some(spec) = &statement.partbound else { return };
     let bound = Bound::new(spec);
     if !fits(impact, statement, key, parent) {

@@ -1,23 +1,25 @@
 //! CREATE TABLE and CREATE FOREIGN TABLE.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{ColumnDef, CreateForeignTableStmt, CreateStmt, RangeVar, TableLikeClause, TypeName};
+use pg_query::protobuf::{
+    ColumnDef, ConstrType, CreateForeignTableStmt, CreateStmt, RangeVar, TableLikeClause, TypeName,
+};
 
 use super::{constraints, partition};
 use crate::catalog::{RelationKind, TypeKind, types};
+use crate::plan::analyze::expression::uncollatable;
 use crate::plan::analyze::lookup::{SERIAL, TypeLookup};
 use crate::plan::analyze::names::Qualified;
+use crate::plan::analyze::objects::is_system_column;
 use crate::plan::analyze::refusal::{
-    missing_object, object_exists, relation_exists, require_relation, require_schema, require_tablespace, wrong_kind,
+    missing_object, object_exists, relation_exists, require_access_method, require_relation, require_schema,
+    require_tablespace, wrong_kind,
 };
 use crate::plan::analyze::since::{self, Feature};
-use crate::plan::analyze::{Impact, Resolver};
+use crate::plan::analyze::{Impact, Resolver, options};
 use crate::plan::lock::LockMode;
-
-/// Table access methods of every server.
-const HEAP: &str = "heap";
 
 /// The new table itself is invisible to others; locks fall on what it references, inherits, is a partition of
 /// or is like.
@@ -42,7 +44,7 @@ fn create(statement: &CreateStmt, resolver: &Resolver<'_>, foreign: bool) -> Imp
         return impact;
     }
     require_tablespace(&mut impact, resolver, &statement.tablespacename);
-    access_method(&mut impact, statement, resolver);
+    require_access_method(&mut impact, resolver, &statement.access_method);
     if let Some(of_type) = &statement.of_typename {
         typed(&mut impact, of_type, resolver);
     }
@@ -59,13 +61,22 @@ fn create(statement: &CreateStmt, resolver: &Resolver<'_>, foreign: bool) -> Imp
                 if foreign {
                     since::require(&mut impact, resolver, Feature::ForeignTableLike);
                 }
-                self::like(&mut impact, like, resolver);
+                self::like(&mut impact, like, resolver, &mut columns);
             }
             _ => {}
         }
     }
     constraints::check(&mut impact, statement, resolver);
+    partition::key(&mut impact, statement, constraints::own_columns(statement, resolver).as_ref(), resolver);
+    parameters(&mut impact, statement);
     impact
+}
+
+/// Tables with oids are gone.
+fn parameters(impact: &mut Impact, statement: &CreateStmt) {
+    if options::is_on(&statement.options, "oids") {
+        impact.refuse("0A000", "tables declared WITH OIDS are not supported", "Leave the option out.");
+    }
 }
 
 #[derive(PartialEq, Eq)]
@@ -78,6 +89,10 @@ fn claims_name(impact: &mut Impact, statement: &CreateStmt, name: &RangeVar, res
     if name.relpersistence == "t" {
         return Claim::Free;
     }
+    if name.schemaname == "pg_catalog" {
+        let message = format!("permission denied to create \"pg_catalog.{}\"", name.relname);
+        impact.refuse("42501", message, "Use a schema of your own.");
+    }
     require_schema(impact, resolver, &name.schemaname);
     let created = resolver.creation_name(&name.schemaname, &name.relname);
     if resolver.get(&created).is_some() {
@@ -89,19 +104,6 @@ fn claims_name(impact: &mut Impact, statement: &CreateStmt, name: &RangeVar, res
         object_exists(impact, "type", &created.name);
     }
     Claim::Free
-}
-
-fn access_method(impact: &mut Impact, statement: &CreateStmt, resolver: &Resolver<'_>) {
-    let method = statement.access_method.as_str();
-    let used = |method: &str| resolver.catalog.relations.values().any(|relation| relation.access_method == method);
-    // Methods of extensions are only seen where a table uses them.
-    let only_built_in = resolver.catalog.extensions.keys().all(|extension| extension == "plpgsql");
-    if !method.is_empty() && method != HEAP && only_built_in && !used(method) {
-        let created_elsewhere = resolver.catalog.server.default_table_access_method == method;
-        if !created_elsewhere {
-            missing_object(impact, "access method", method);
-        }
-    }
 }
 
 fn typed(impact: &mut Impact, of_type: &TypeName, resolver: &Resolver<'_>) {
@@ -125,9 +127,14 @@ struct Columns(BTreeMap<String, (bool, Option<String>)>);
 
 /// ShareUpdateExclusive on each parent.
 fn inherits(impact: &mut Impact, statement: &CreateStmt, resolver: &Resolver<'_>, columns: &mut Columns) {
+    let mut seen = BTreeSet::new();
     for node in &statement.inh_relations {
         let Some(NodeEnum::RangeVar(name)) = &node.node else { continue };
         let Some(parent) = require_relation(impact, resolver, name, false) else { continue };
+        if !seen.insert(parent.name) {
+            let message = format!("relation \"{}\" would be inherited from more than once", parent.name.name);
+            impact.refuse("42P07", message, "Name each parent once.");
+        }
         impact.lock(parent.name.clone(), LockMode::ShareUpdateExclusive);
         match parent.relation.kind {
             RelationKind::PartitionedTable => impact.refuse(
@@ -175,12 +182,70 @@ fn column(impact: &mut Impact, column: &ColumnDef, resolver: &Resolver<'_>, colu
         }
         _ => {}
     }
+    definition(impact, column, resolver);
     columns.0.insert(column.colname.clone(), (true, data_type));
     if let Some(type_name) = &column.type_name {
         require_type(impact, resolver, type_name);
     }
     if !column.storage_name.is_empty() {
         since::require(impact, resolver, Feature::ColumnStorage);
+    }
+}
+
+/// What is wrong with a column's definition by itself.
+fn definition(impact: &mut Impact, column: &ColumnDef, resolver: &Resolver<'_>) {
+    let name = &column.colname;
+    if is_system_column(name) {
+        let message = format!("column name \"{name}\" conflicts with a system column name");
+        impact.refuse("42701", message, "Choose another name.");
+    }
+    let Some(type_name) = &column.type_name else { return };
+    if type_name.setof {
+        let message = format!("column \"{name}\" cannot be declared SETOF");
+        impact.refuse("42P16", message, "Use an array.");
+    }
+    let is_serial = types::serial_integer(type_name).is_some();
+    let (mut defaults, mut generated, mut identities) = (usize::from(is_serial), 0, 0);
+    let (mut null, mut not_null) = (false, is_serial);
+    for node in &column.constraints {
+        let Some(NodeEnum::Constraint(constraint)) = &node.node else { continue };
+        match constraint.contype() {
+            ConstrType::ConstrDefault => defaults += 1,
+            ConstrType::ConstrGenerated => generated += 1,
+            ConstrType::ConstrIdentity => identities += 1,
+            ConstrType::ConstrNull => null = true,
+            ConstrType::ConstrNotnull => not_null = true,
+            _ => {}
+        }
+    }
+    let kinds = [(defaults, "default"), (identities, "identity"), (generated, "generation expression")];
+    let given: Vec<&str> = kinds.iter().filter(|(count, _)| *count > 0).map(|(_, word)| *word).collect();
+    if defaults > 1 {
+        let message = format!("multiple default values specified for column \"{name}\"");
+        impact.refuse("42601", message, "Keep one of them.");
+    } else if let [first, second, ..] = given.as_slice() {
+        let message = format!("both {first} and {second} specified for column \"{name}\"");
+        impact.refuse("42601", message, "Keep one of them.");
+    }
+    if null && not_null {
+        let message = format!("conflicting NULL/NOT NULL declarations for column \"{name}\"");
+        impact.refuse("42601", message, "Keep one of the two.");
+    }
+    let Some(data_type) = types::resolve_type(type_name, resolver.catalog).filter(|_| !is_serial) else { return };
+    if column.coll_clause.is_some()
+        && let Some(problem) = uncollatable(&data_type, resolver.catalog)
+    {
+        impact.refuse(problem.sqlstate, problem.message, problem.hint);
+    }
+    if identities > 0 && !matches!(data_type.sql.as_str(), "smallint" | "integer" | "bigint") {
+        let message = "identity column type must be smallint, integer, or bigint";
+        impact.refuse("22023", message, "Use an integer.");
+    }
+    let base = types::base_type(&data_type, resolver.catalog);
+    let plain = !base.array && types::builtin(&base.name, resolver.catalog).is_some_and(|found| found.storage == 'p');
+    if plain && !matches!(column.compression.as_str(), "" | "default") {
+        let message = format!("column data type {} does not support compression", base.sql);
+        impact.refuse("0A000", message, "Only types of variable length have that choice.");
     }
 }
 
@@ -196,7 +261,7 @@ fn require_type(impact: &mut Impact, resolver: &Resolver<'_>, type_name: &TypeNa
 }
 
 /// AccessShare on the relation whose columns are copied.
-fn like(impact: &mut Impact, like: &TableLikeClause, resolver: &Resolver<'_>) {
+fn like(impact: &mut Impact, like: &TableLikeClause, resolver: &Resolver<'_>, columns: &mut Columns) {
     let Some(name) = &like.relation else { return };
     if let Some((type_name, _)) = resolver.composite_named(Qualified::from_range(name)) {
         return impact.lock(type_name.clone(), LockMode::AccessShare);
@@ -205,5 +270,15 @@ fn like(impact: &mut Impact, like: &TableLikeClause, resolver: &Resolver<'_>) {
     impact.lock(source.name.clone(), LockMode::AccessShare);
     if source.relation.kind.is_index() || source.relation.kind == RelationKind::Sequence {
         wrong_kind(impact, &source.name.name, "a table, view, materialized view, composite type, or foreign table");
+    }
+    for column in &source.relation.columns {
+        let data_type = Some(column.data_type.sql.clone());
+        if let Some((true, _)) = columns.0.insert(column.name.clone(), (true, data_type)) {
+            impact.refuse(
+                "42701",
+                format!("column \"{}\" specified more than once", column.name),
+                "Give each column its own name.",
+            );
+        }
     }
 }

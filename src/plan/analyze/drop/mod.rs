@@ -233,7 +233,7 @@ fn function(
     let positions: Vec<usize> =
         found.iter().filter_map(|function| all.iter().position(|other| std::ptr::eq(other, *function))).collect();
     if positions.is_empty() && !statement.missing_ok {
-        objects::refuse_missing(impact, kind, object);
+        objects::refuse_missing(impact, resolver, kind, object);
     }
     if positions.len() > 1 && named.args_unspecified {
         let name = Qualified::from_nodes(&named.objname).map(|name| name.shown()).unwrap_or_default();
@@ -256,7 +256,7 @@ fn other(
     let Some(name) = Qualified::from_object(object) else { return Found::Unknown };
     if objects::exists(resolver, kind, object) == Existence::Missing {
         if !statement.missing_ok {
-            objects::refuse_missing(impact, kind, object);
+            objects::refuse_missing(impact, resolver, kind, object);
         }
         return Found::Nothing;
     }

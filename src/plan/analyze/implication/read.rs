@@ -54,6 +54,17 @@ impl<'r> Reader<'r> {
                     BoolExprType::Undefined => None,
                 }
             }
+            // A row is (not) null when each of its parts is.
+            NodeEnum::NullTest(test) if row(test.arg.as_deref()?).is_some() => {
+                let parts = row(test.arg.as_deref()?)?.iter().map(|part| {
+                    let subject = self.subject(part);
+                    match test.nulltesttype() {
+                        NullTestType::IsNull => Condition::Null(subject),
+                        _ => Condition::NotNull(subject),
+                    }
+                });
+                Some(Condition::all(parts))
+            }
             NodeEnum::NullTest(test) => {
                 let subject = self.subject(test.arg.as_deref()?);
                 match test.nulltesttype() {
@@ -98,6 +109,9 @@ impl<'r> Reader<'r> {
         match operator.kind() {
             AExprKind::AexprOp => {
                 let comparison = Comparison::of(&symbol.sval)?;
+                if let Some(same) = self.boolean_equality(left, comparison, right) {
+                    return Some(same);
+                }
                 match (self.value(right, left), self.value(left, right)) {
                     (Some(value), None) => Some(Condition::Compare(self.subject(left), comparison, value)),
                     (None, Some(value)) => Some(Condition::Compare(self.subject(right), comparison.commuted(), value)),
@@ -122,6 +136,35 @@ impl<'r> Reader<'r> {
                     Condition::Compare(subject, Comparison::LessOrEqual, self.value(high, left)?),
                 ]))
             }
+            _ => None,
+        }
+    }
+
+    /// A condition compared with true or false is the condition or its negation (`simplify_boolean_equality` in
+    /// clauses.c).
+    fn boolean_equality(&self, left: &Node, comparison: Comparison, right: &Node) -> Option<Condition> {
+        let is_condition = |node: &Node| {
+            matches!(
+                node.node.as_ref(),
+                Some(NodeEnum::NullTest(_) | NodeEnum::BoolExpr(_) | NodeEnum::BooleanTest(_) | NodeEnum::AExpr(_))
+            )
+        };
+        let constant = |node: &Node| match node.node.as_ref()? {
+            NodeEnum::AConst(constant) => match constant.val.as_ref()? {
+                a_const::Val::Boolval(value) => Some(value.boolval),
+                _ => None,
+            },
+            _ => None,
+        };
+        let (inner, value) = match (constant(left), constant(right)) {
+            (None, Some(value)) if is_condition(left) => (left, value),
+            (Some(value), None) if is_condition(right) => (right, value),
+            _ => return None,
+        };
+        let inner = self.condition(inner);
+        match comparison {
+            Comparison::Equal => Some(if value { inner } else { inner.negated() }),
+            Comparison::NotEqual => Some(if value { inner.negated() } else { inner }),
             _ => None,
         }
     }
@@ -182,6 +225,14 @@ impl<'r> Reader<'r> {
             }
             _ => text(expression),
         }
+    }
+}
+
+/// The parts of `ROW(...)`.
+fn row(node: &Node) -> Option<&[Node]> {
+    match node.node.as_ref()? {
+        NodeEnum::RowExpr(row) => Some(&row.args),
+        _ => None,
     }
 }
 

@@ -1,12 +1,13 @@
 //! CREATE INDEX, also on partitioned tables and CONCURRENTLY.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::IndexStmt;
+use pg_query::protobuf::{IndexStmt, SortByDir, SortByNulls};
 
 use super::matching::matches;
 use crate::catalog::builtin::default_operator_class;
 use crate::catalog::types::base_type;
 use crate::catalog::{Name, RelationKind};
+use crate::plan::analyze::expression::{self, Place, type_of, uncollatable};
 use crate::plan::analyze::names::Qualified;
 use crate::plan::analyze::objects::is_system_column;
 use crate::plan::analyze::refusal::{
@@ -52,10 +53,10 @@ pub(in crate::plan::analyze) fn create_index(statement: &IndexStmt, resolver: &R
     impact.lock(table.name.clone(), mode);
     let taken = !statement.idxname.is_empty()
         && resolver.get(&Name::new(table.name.schema.clone(), statement.idxname.clone())).is_some();
+    check(&mut impact, statement, resolver, table);
     if taken && statement.if_not_exists {
         return impact;
     }
-    check(&mut impact, statement, resolver, table);
     if taken {
         relation_exists(&mut impact, &statement.idxname);
     }
@@ -85,7 +86,12 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
         missing_object(impact, "access method", method);
     }
     let expressions = elements(statement).filter_map(|element| element.expr.as_deref());
-    for expression in expressions.chain(statement.where_clause.as_deref()) {
+    let keys = expressions.map(|expression| (expression, Place::IndexKey));
+    let predicate = statement.where_clause.as_deref().map(|condition| (condition, Place::IndexPredicate));
+    for (expression, place) in keys.chain(predicate) {
+        if let Err(problem) = expression::check(expression, table.relation, place) {
+            impact.refuse(problem.sqlstate, problem.message, problem.hint);
+        }
         let found = evaluate(expression, resolver);
         if let Some(function) = &found.missing_function {
             impact.refuse(
@@ -109,7 +115,9 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
             "Index a column of your own.",
         );
     }
+    refuse_predicate(impact, statement, resolver, table);
     refuse_method_limits(impact, statement);
+    refuse_elements(impact, statement, resolver, table);
     refuse_without_class(impact, statement, resolver, table);
     for element in elements(statement) {
         if !element.name.is_empty()
@@ -151,6 +159,44 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
             ),
             "Add the column to the index, or make the index unique on each partition only.",
         );
+    }
+}
+
+/// 42804 for a WHERE that is no condition.
+fn refuse_predicate(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'_>, table: Rel<'_>) {
+    let Some(condition) = statement.where_clause.as_deref() else { return };
+    let Some(of) = type_of(condition, Some(table.relation), resolver.catalog) else { return };
+    if base_type(&of, resolver.catalog).sql != "boolean" {
+        let message = format!("argument of WHERE must be type boolean, not type {}", of.sql);
+        impact.refuse("42804", message, "Compare the value with something.");
+    }
+}
+
+/// What is wrong with single keys: expressions that are only carried along, orders that the method has not
+/// (`amcanorder`), collations of types without any.
+fn refuse_elements(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'_>, table: Rel<'_>) {
+    for node in &statement.index_including_params {
+        if matches!(&node.node, Some(NodeEnum::IndexElem(element)) if element.expr.is_some()) {
+            let message = "expressions are not supported in included columns";
+            impact.refuse("0A000", message, "Include columns, or make the expression a key.");
+        }
+    }
+    let method = statement.access_method.as_str();
+    let orders = matches!(method, "" | "btree") || !ACCESS_METHODS.contains(&method);
+    for element in elements(statement) {
+        let ordered = element.ordering() != SortByDir::SortbyDefault;
+        let nulls = element.nulls_ordering() != SortByNulls::SortbyNullsDefault;
+        if !orders && (ordered || nulls) {
+            let what = if ordered { "ASC/DESC" } else { "NULLS FIRST/LAST" };
+            let message = format!("access method \"{method}\" does not support {what} options");
+            impact.refuse("0A000", message, "Leave the order out, or use a btree index.");
+        }
+        if !element.collation.is_empty()
+            && let Some(column) = table.relation.column(&element.name)
+            && let Some(problem) = uncollatable(&column.data_type, resolver.catalog)
+        {
+            impact.refuse(problem.sqlstate, problem.message, problem.hint);
+        }
     }
 }
 

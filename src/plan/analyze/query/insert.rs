@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{InsertStmt, Node, OnConflictAction, OverridingKind};
+use pg_query::protobuf::{InsertStmt, Node, OnConflictAction, OnConflictClause, OverridingKind};
 
 use super::change::{Change, Event, Given, GivenRow, assignments, given_rows, parse_expression};
 use super::literal::Literal;
@@ -33,6 +33,9 @@ impl<'a> Reader<'_, 'a> {
             }
         }
         self.returning(statement.returning_clause.as_ref());
+        if let (Some(target), Some(conflict)) = (target, &statement.on_conflict_clause) {
+            self.require_arbiter(target, conflict);
+        }
         if let Some(target) = target {
             let columns = self.insert_columns(target, &statement.cols);
             let rows = match query {
@@ -49,6 +52,56 @@ impl<'a> Reader<'_, 'a> {
         }
         if scoped {
             self.leave_common_tables();
+        }
+    }
+
+    /// ON CONFLICT needs a constraint of that name, or a unique index over exactly these columns
+    /// (`infer_arbiter_indexes` in plancat.c). Conditions and expressions are left to the server.
+    fn require_arbiter(&mut self, target: Rel<'a>, conflict: &OnConflictClause) {
+        let Some(infer) = conflict.infer.as_ref().filter(|_| target.relation.kind.is_table()) else { return };
+        let name = infer.conname.as_str();
+        if !name.is_empty() {
+            if !target.relation.constraints.iter().any(|constraint| constraint.name == name) {
+                let message = format!("constraint \"{name}\" for table \"{}\" does not exist", target.name.name);
+                self.impact.refuse("42704", message, "Name a unique or exclusion constraint of the table.");
+            }
+            return;
+        }
+        let mut columns = Vec::new();
+        for node in &infer.index_elems {
+            match &node.node {
+                Some(NodeEnum::IndexElem(element))
+                    if element.expr.is_none() && element.opclass.is_empty() && element.collation.is_empty() =>
+                {
+                    columns.push(element.name.as_str());
+                }
+                _ => return,
+            }
+        }
+        for column in &columns {
+            if target.relation.column(column).is_none() {
+                let message = format!("column \"{column}\" does not exist");
+                return self.impact.refuse("42703", message, "Check the spelling of the column.");
+            }
+        }
+        if infer.where_clause.is_some() || self.depth < Depth::Plan {
+            return;
+        }
+        let fits =
+            self.resolver.indexes(target.name).iter().filter_map(|index| index.relation.index.as_ref()).any(|index| {
+                let keys: Vec<&str> = index.keys.iter().filter_map(|key| key.column.as_deref()).collect();
+                index.unique
+                    && index.predicate.is_none()
+                    && keys.len() == index.keys.len()
+                    && keys.iter().all(|key| columns.contains(key))
+                    && columns.iter().all(|column| keys.contains(column))
+            });
+        if !fits {
+            self.impact.refuse(
+                "42P10",
+                "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+                "Name the columns of a unique index or constraint.",
+            );
         }
     }
 

@@ -43,6 +43,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn plain(&mut self, select: &SelectStmt, outer: &Locked) {
+        self.refuse_row_locks(select);
         let locked = locking(select, outer);
         let mut level = Level::default();
         self.read_from_and_where(select, &mut level, &locked);
@@ -90,10 +91,36 @@ impl<'a> Reader<'_, 'a> {
                     continue;
                 }
                 self.require_populated(relation);
+                if relation.relation.kind == RelationKind::MaterializedView && member.mode != LockMode::AccessShare {
+                    self.impact.refuse(
+                        "42809",
+                        format!("cannot lock rows in materialized view \"{}\"", relation.name.name),
+                        "Leave out FOR UPDATE.",
+                    );
+                }
                 if is_read_in_full(self.resolver, relation, at, &level.conditions, &single) {
                     effects::scan(&mut self.impact, relation);
                 }
             }
+        }
+    }
+
+    /// Rows of groups are no rows of a table (`CheckSelectLocking` in analyze.c).
+    fn refuse_row_locks(&mut self, select: &SelectStmt) {
+        if select.locking_clause.is_empty() {
+            return;
+        }
+        let reasons = [
+            (!select.distinct_clause.is_empty(), "DISTINCT clause"),
+            (!select.group_clause.is_empty(), "GROUP BY clause"),
+            (select.having_clause.is_some(), "HAVING clause"),
+        ];
+        for (_, what) in reasons.into_iter().filter(|(is, _)| *is) {
+            self.impact.refuse(
+                "0A000",
+                format!("FOR UPDATE and its kin are not allowed with {what}"),
+                "Lock the rows in a subquery, or leave the clause out.",
+            );
         }
     }
 

@@ -59,7 +59,7 @@ fn other(impact: &mut Impact, statement: &RenameStmt, resolver: &Resolver<'_>, k
     }
     if objects::exists(resolver, kind, &object) == Existence::Missing {
         if !statement.missing_ok {
-            objects::refuse_missing(impact, kind, &object);
+            objects::refuse_missing(impact, resolver, kind, &object);
         }
         return;
     }

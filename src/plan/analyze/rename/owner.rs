@@ -16,7 +16,7 @@ pub(in crate::plan::analyze) fn owner(statement: &AlterOwnerStmt, resolver: &Res
     let kind = ObjectType::try_from(statement.object_type).unwrap_or_default();
     if let Some(object) = statement.object.as_ref().and_then(|object| object.node.as_ref()) {
         if objects::exists(resolver, kind, object) == Existence::Missing {
-            objects::refuse_missing(&mut impact, kind, object);
+            objects::refuse_missing(&mut impact, resolver, kind, object);
         } else if matches!(kind, ObjectType::ObjectType | ObjectType::ObjectDomain)
             && let Some(name) = Qualified::from_object(object)
         {
@@ -65,7 +65,7 @@ pub(in crate::plan::analyze) fn depends_on_extension(
     } else if let Some(object) = statement.object.as_ref().and_then(|object| object.node.as_ref())
         && objects::exists(resolver, kind, object) == Existence::Missing
     {
-        objects::refuse_missing(&mut impact, kind, object);
+        objects::refuse_missing(&mut impact, resolver, kind, object);
     }
     if let Some(extension) = &statement.extname
         && !resolver.catalog.extensions.contains_key(&extension.sval)

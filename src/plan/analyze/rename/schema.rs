@@ -124,7 +124,7 @@ fn other(impact: &mut Impact, resolver: &Resolver<'_>, kind: ObjectType, object:
             TypeLookup::System => {}
         }
     } else if objects::exists(resolver, kind, object) == Existence::Missing {
-        objects::refuse_missing(impact, kind, object);
+        objects::refuse_missing(impact, resolver, kind, object);
     }
     target(impact, resolver, schema);
     impact.hazard(HazardId::BreaksClients, None, "Clients that name the old schema no longer find the object.");

@@ -24,6 +24,11 @@ pub(super) fn do_block(statement: &DoStmt, resolver: &Resolver<'_>) -> Impact {
     let language = options::find(&statement.args, "language").and_then(options::text);
     let source = options::find(&statement.args, "as").and_then(options::text);
     let Some(source) = source else { return Impact::none() };
+    if language.as_ref().is_some_and(|language| ["sql", "c", "internal"].contains(&language.as_str())) {
+        let mut impact = Impact::none();
+        impact.refuse("0A000", "the language does not support inline code execution", "Write the block in PL/pgSQL.");
+        return impact;
+    }
     if language.is_some_and(|language| !language.eq_ignore_ascii_case("plpgsql")) {
         return Impact::unanalyzable("only blocks in PL/pgSQL can be read");
     }

@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterTypeStmt, CompositeTypeStmt, CreateDomainStmt, CreateEnumStmt, CreateRangeStmt, DefineStmt, ObjectType,
+    AlterTypeStmt, CompositeTypeStmt, ConstrType, CreateDomainStmt, CreateEnumStmt, CreateRangeStmt, DefineStmt,
+    ObjectType,
 };
 
+use crate::catalog::{Column, DataType, Relation, RelationKind, types};
+use crate::plan::analyze::expression::{self, Place, uncollatable};
 use crate::plan::analyze::lookup::TypeLookup;
 use crate::plan::analyze::names::{Qualified, strings};
 use crate::plan::analyze::refusal::{missing_object, object_exists, require_schema};
@@ -48,7 +51,46 @@ pub(in crate::plan::analyze) fn create_domain(statement: &CreateDomainStmt, reso
     let Some(name) = Qualified::from_nodes(&statement.domainname) else { return impact };
     new_type(&mut impact, resolver, name);
     require_type(&mut impact, resolver, statement.type_name.as_ref());
+    let base = statement.type_name.as_ref().and_then(|name| types::resolve_type(name, resolver.catalog));
+    if statement.coll_clause.is_some()
+        && let Some(problem) = base.as_ref().and_then(|base| uncollatable(base, resolver.catalog))
+    {
+        impact.refuse(problem.sqlstate, problem.message, problem.hint);
+    }
+    domain_constraints(&mut impact, statement, base);
     impact
+}
+
+/// Defaults, checks, and NULL beside NOT NULL.
+fn domain_constraints(impact: &mut Impact, statement: &CreateDomainStmt, base: Option<DataType>) {
+    let nothing = Relation::new(RelationKind::Table, "");
+    let mut value = nothing.clone();
+    value.columns.extend(base.map(|base| Column::new("value".to_owned(), base)));
+    let (mut null, mut not_null) = (false, false);
+    for node in &statement.constraints {
+        let Some(NodeEnum::Constraint(constraint)) = &node.node else { continue };
+        let (place, over) = match constraint.contype() {
+            ConstrType::ConstrDefault => (Place::Default, &nothing),
+            ConstrType::ConstrCheck if !value.columns.is_empty() => (Place::Check, &value),
+            ConstrType::ConstrNull => {
+                null = true;
+                continue;
+            }
+            ConstrType::ConstrNotnull => {
+                not_null = true;
+                continue;
+            }
+            _ => continue,
+        };
+        if let Some(expression) = constraint.raw_expr.as_deref()
+            && let Err(problem) = expression::check(expression, over, place)
+        {
+            impact.refuse(problem.sqlstate, problem.message, problem.hint);
+        }
+    }
+    if null && not_null {
+        impact.refuse("42601", "conflicting NULL/NOT NULL constraints", "Keep one of the two.");
+    }
 }
 
 pub(in crate::plan::analyze) fn create_composite(statement: &CompositeTypeStmt, resolver: &Resolver<'_>) -> Impact {

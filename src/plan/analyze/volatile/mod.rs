@@ -157,12 +157,30 @@ impl<'a> Evaluator<'_, 'a> {
             .as_ref()
             .and_then(|name| types::resolve_type(name, self.resolver.catalog))
             .is_some_and(|to| to.name == Name::new("pg_catalog", "bool") && !to.array);
+        if self.runs_user_function(cast) {
+            result.volatile = true;
+            result.fixed = Fixed::No;
+        }
         if result.fixed == Fixed::Constant && to_bool {
             result.fixed = boolean_literal(cast.arg.as_deref()).map_or(Fixed::Constant, Fixed::of);
         } else if !to_bool && matches!(result.fixed, Fixed::True | Fixed::False) {
             result.fixed = Fixed::Constant;
         }
         result
+    }
+
+    /// Whether a user-defined cast with a function may be meant. Literals are read by the type itself.
+    fn runs_user_function(&self, cast: &TypeCast) -> bool {
+        let is_text = cast.arg.as_deref().is_some_and(|argument| {
+            matches!(&argument.node, Some(NodeEnum::AConst(constant))
+                if constant.isnull || matches!(constant.val, Some(a_const::Val::Sval(_))))
+        });
+        let catalog = self.resolver.catalog;
+        let Some(to) = cast.type_name.as_ref().and_then(|name| types::resolve_type(name, catalog)) else {
+            return false;
+        };
+        let to = types::base_type(&to, catalog);
+        !is_text && catalog.casts.iter().any(|known| known.method == 'f' && known.target == to.name)
     }
 
     fn call(&self, call: &FuncCall) -> Evaluation<'a> {
@@ -313,7 +331,9 @@ impl<'a> Evaluator<'_, 'a> {
             result.fixed = Fixed::Constant;
         }
         let qualified = names.len() > 1 && names.first() != Some(&"pg_catalog");
-        result.volatile |= qualified || !symbol.chars().all(|c| "+-*/<>=~!@#%^&|`?".contains(c));
+        let known = builtin::operators(symbol, self.resolver.major()).next().is_some() || symbol == "!=";
+        // The symbols of LIKE and its kin, BETWEEN and so on are the server's own.
+        result.volatile |= qualified || (plain && !known);
         result
     }
 
