@@ -203,10 +203,28 @@ fn made_from(query: &NodeEnum, into: &IntoClause, resolver: &Resolver<'_>, if_no
     }
     let depth = if into.skip_data { Depth::Names } else { Depth::Run };
     impact.merge(Reader::new(resolver, depth).strictly().statement(query));
+    result_columns(&mut impact, query, into, resolver);
     if view && !into.skip_data && !impact.scans.is_empty() {
         impact.hazard(HazardId::MayFail, None, "The whole query is run; it may take long, and the space it fills.");
     }
     impact
+}
+
+/// 42601 for more names than columns, 42701 for two columns of one name.
+fn result_columns(impact: &mut Impact, query: &NodeEnum, into: &IntoClause, resolver: &Resolver<'_>) {
+    let Some(names) = output_names(query, resolver) else { return };
+    let given = super::names::strings(&into.col_names);
+    if given.len() > names.len() {
+        return impact.refuse("42601", "too many column names were specified", "Name as many as the query has.");
+    }
+    let mut seen = BTreeSet::new();
+    let named = |(at, name): (usize, Option<String>)| given.get(at).map(|given| (*given).to_owned()).or(name);
+    for name in names.into_iter().enumerate().filter_map(named) {
+        if !seen.insert(name.clone()) {
+            let message = format!("column \"{name}\" specified more than once");
+            return impact.refuse("42701", message, "Give each column its own name (AS).");
+        }
+    }
 }
 
 /// AccessExclusive on the materialized view and its indexes; Exclusive, which lets it be read, with CONCURRENTLY.

@@ -1,6 +1,7 @@
 //! CREATE TABLE in all its forms, CREATE SCHEMA.
 
 mod constraints;
+mod own;
 mod partition;
 mod table;
 

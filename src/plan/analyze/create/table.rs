@@ -7,7 +7,7 @@ use pg_query::protobuf::{
     ColumnDef, ConstrType, CreateForeignTableStmt, CreateStmt, RangeVar, TableLikeClause, TypeName,
 };
 
-use super::{constraints, partition};
+use super::{constraints, own, partition};
 use crate::catalog::{RelationKind, TypeKind, types};
 use crate::plan::analyze::expression::uncollatable;
 use crate::plan::analyze::lookup::{SERIAL, TypeLookup};
@@ -67,7 +67,7 @@ fn create(statement: &CreateStmt, resolver: &Resolver<'_>, foreign: bool) -> Imp
         }
     }
     constraints::check(&mut impact, statement, resolver);
-    partition::key(&mut impact, statement, constraints::own_columns(statement, resolver).as_ref(), resolver);
+    partition::key(&mut impact, statement, own::own_columns(statement, resolver).as_ref(), resolver);
     parameters(&mut impact, statement);
     impact
 }
