@@ -95,8 +95,8 @@ async fn connect_noting(major: i32, database: &str) -> (Client, Arc<Mutex<Vec<St
 }
 
 impl Databases {
-    pub async fn start(major: i32, schema: &str) -> Self {
-        let prefix = format!("wesley_claims_{}_{major}", std::process::id());
+    pub async fn start(major: i32, set: &str, schema: &str) -> Self {
+        let prefix = format!("wesley_claims_{}_{set}_{major}", std::process::id());
         let (template, own, shared) =
             (format!("{prefix}_template"), format!("{prefix}_own"), format!("{prefix}_shared"));
         let admin = connect(major, "postgres").await;

@@ -47,7 +47,7 @@ fn turn(number: usize, major: i32) -> bool {
 }
 
 async fn judge(major: i32, set: &Set) -> Figures {
-    let mut databases = Databases::start(major, &set.schema).await;
+    let mut databases = Databases::start(major, &set.name, &set.schema).await;
     let mut figures = Figures::default();
     for (_, case) in set.cases.iter().enumerate().filter(|(number, _)| turn(*number, major)) {
         let prepared = match databases.prepare(&case.setup).await {
