@@ -112,6 +112,9 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub config_map_refs: Option<Vec<ConfigMapRef>>,
+    /// In the operator's memory only: fingerprint of `sql`, whose text is not kept there.
+    #[serde(skip)]
+    pub digest: Option<String>,
 }
 
 /// What happens after a run that ended unexpectedly: killed, out of memory, past its deadline.

@@ -134,16 +134,17 @@ impl Scope {
         let all = watcher::Config::default;
 
         let waker = context.clone();
-        let migrations = watch.kind("Migration", all(), writers.migrations).inspect_ok(move |found| {
+        let migrations = watch.kind("Migration", all(), writers.migrations, without_sql).inspect_ok(move |found| {
             if let Ok(migration) = &found.0 {
                 wake::migration_changed(&waker, migration);
             }
         });
         let waker = context.clone();
-        let jobs = watch.kind("Job", ours, writers.jobs).inspect_ok(move |job| wake::job_changed(&waker, job));
-        let plans = watch.kind("MigrationPlan", all(), writers.plans);
+        let jobs =
+            watch.kind("Job", ours, writers.jobs, as_it_is).inspect_ok(move |job| wake::job_changed(&waker, job));
+        let plans = watch.kind("MigrationPlan", all(), writers.plans, as_it_is);
         let waker = context.clone();
-        let databases = watch.kind("Database", all(), writers.databases);
+        let databases = watch.kind("Database", all(), writers.databases, as_it_is);
         let gone = context.clone();
         let databases = databases
             // A filter swallows deletions: nothing of the object changes by them.
@@ -155,7 +156,7 @@ impl Scope {
             .predicate_filter(changed, PredicateConfig::default())
             .inspect_ok(move |found| wake::database_changed(&waker, found));
         let waker = context.clone();
-        let windows = watch.kind("ValidationWindow", all(), writers.windows);
+        let windows = watch.kind("ValidationWindow", all(), writers.windows, as_it_is);
         let gone = context.clone();
         let windows = windows
             .inspect_ok(move |found| {
@@ -221,6 +222,7 @@ impl Watch {
         kind: &'static str,
         config: watcher::Config,
         writer: Writer<K>,
+        lighten: fn(&mut K),
     ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static + use<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -238,8 +240,9 @@ impl Watch {
                 errors.with_label_values(&[kind]).inc();
             })
             .default_backoff()
-            .modify(|object| {
-                object.managed_fields_mut().clear();
+            .modify(move |object| {
+                lighten(object);
+                object.meta_mut().managed_fields = None;
                 object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
             })
             .reflect(writer)
@@ -248,6 +251,19 @@ impl Watch {
             .filter_map(|found| std::future::ready(found.ok().map(Ok)))
     }
 }
+
+/// Texts of Migrations are many times what is needed of them: the fingerprint. Before anything is done about a
+/// Migration it is read anew, with its text.
+fn without_sql(migration: &mut Guarded<Migration>) {
+    let Ok(migration) = &mut migration.0 else { return };
+    let source = &mut migration.spec.source;
+    if let Some(sql) = &mut source.sql {
+        source.digest = Some(names::digest([sql.as_str()]));
+        *sql = String::new();
+    }
+}
+
+fn as_it_is<K>(_: &mut K) {}
 
 /// What makes an object worth a look: everything but its status. The status is ours, and writing it must not wake us.
 fn changed<K: Resource>(object: &K) -> Option<u64> {

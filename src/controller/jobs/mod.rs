@@ -133,7 +133,8 @@ fn made(
 
 /// The ConfigMap with the SQL of the Migration itself, named by its content.
 pub fn sql_config_map(migration: &Migration, source_digest: &str) -> Option<ConfigMap> {
-    let sql = migration.spec.source.sql.clone()?;
+    // One of the store has no text.
+    let sql = migration.spec.source.sql.clone().filter(|_| migration.spec.source.digest.is_none())?;
     Some(config_map(migration, sql_config_map_name(migration, source_digest), SQL_KEY, sql))
 }
 

@@ -175,7 +175,9 @@ fn facts(plan: MigrationPlan) -> PlanFacts {
 
 async fn source(context: &Context, namespace: &str, migration: &Migration) -> Result<SourceState> {
     if let Some(sql) = &migration.spec.source.sql {
-        return Ok(SourceState::Known { digest: names::digest([sql.as_str()]), mount: SourceMount::Inline });
+        let kept = migration.spec.source.digest.clone();
+        let digest = kept.unwrap_or_else(|| names::digest([sql.as_str()]));
+        return Ok(SourceState::Known { digest, mount: SourceMount::Inline });
     }
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
     let mut keys = Vec::new();

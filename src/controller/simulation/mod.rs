@@ -6,7 +6,8 @@
 //!
 //! A scenario is run once without a fault. That run gives the end that every other run must reach, and the points at
 //! which something can go wrong: each request, each watch event, each step of a runner. `WESLEY_SIMULATE=all` tries
-//! every fault at every point, and `WESLEY_SIMULATE_PAIRS=n` adds n pairs of each scenario; without, a sample is run.
+//! every fault at every point, `WESLEY_SIMULATE=n` one of n, `WESLEY_SIMULATE_PAIRS=n` n pairs of each scenario; without,
+//! a sample is run.
 
 mod cluster;
 mod faults;

@@ -7,7 +7,7 @@ use super::faults::{Fault, all};
 use super::history::{Outcome, run};
 use super::scenarios::{Scenario, scenarios};
 
-/// Of how many single faults one is tried, without `WESLEY_SIMULATE=all`.
+/// Of how many single faults one is tried; `WESLEY_SIMULATE` is another number, or `all`.
 const SAMPLE: u64 = 300;
 
 /// Pairs of faults of each scenario, without `WESLEY_SIMULATE_PAIRS`.
@@ -51,9 +51,11 @@ fn pick(faults: &[Fault], seed: u64) -> Fault {
 
 /// Work of one scenario: every fault or a sample of them, and pairs.
 fn work(index: usize, faults: &[Fault]) -> Vec<Vec<Fault>> {
-    let everything = std::env::var("WESLEY_SIMULATE").is_ok_and(|value| value == "all");
+    let wanted = std::env::var("WESLEY_SIMULATE").unwrap_or_default();
+    let everything = wanted == "all";
+    let sample: u64 = wanted.parse().unwrap_or(SAMPLE);
     let pairs = std::env::var("WESLEY_SIMULATE_PAIRS").ok().and_then(|value| value.parse().ok()).unwrap_or(PAIRS);
-    let chosen = |at: &usize| everything || scatter((index * 1_000_003 + at) as u64).is_multiple_of(SAMPLE);
+    let chosen = |at: &usize| everything || scatter((index * 1_000_003 + at) as u64).is_multiple_of(sample);
     let mut work: Vec<Vec<Fault>> = (0..faults.len()).filter(chosen).map(|at| vec![faults[at].clone()]).collect();
     for pair in 0..pairs {
         let seed = (index * 7_919 + pair * 2) as u64;

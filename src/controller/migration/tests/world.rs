@@ -180,7 +180,7 @@ impl World {
     }
 
     pub fn edit_sql(&mut self, sql: &str) -> &mut Self {
-        self.edit(|spec| spec.source = Source { sql: Some(sql.to_owned()), config_map_refs: None })
+        self.edit(|spec| spec.source = Source { sql: Some(sql.to_owned()), ..Source::default() })
     }
 
     pub fn annotate(&mut self, name: &str, value: &str) -> &mut Self {
