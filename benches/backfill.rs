@@ -2,7 +2,8 @@
 //!
 //! `WESLEY_BENCH_URL=postgresql://... cargo bench --bench backfill [-- ROWS...]` makes and drops a table in the database
 //! it is given, and prints a JSON object a pair. `WESLEY_PAIRS` is the number of pairs, `WESLEY_PATTERN` keeps to forms
-//! whose name begins so.
+//! whose name begins so. Where the server runs on the same Linux machine, the CPU time that its processes took is given
+//! too: on a machine with other work, that is the ratio to look at.
 
 use std::sync::Mutex;
 use std::time::Instant;
@@ -70,6 +71,23 @@ async fn megabytes(client: &Client) -> Result<i64, tokio_postgres::Error> {
     client.query_one("select pg_relation_size('bench_backfill') >> 20", &[]).await?.try_get(0)
 }
 
+/// CPU time of the process `pid` and, with `children`, of the ended children of its parent, in clock ticks.
+fn ticks(pid: i32, children: bool) -> Option<u64> {
+    let stat = |pid: &str| -> Option<Vec<u64>> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name before it may hold anything. Fields from the third on: proc(5).
+        let rest = text.rsplit_once(')')?.1;
+        Some(rest.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect())
+    };
+    let own = stat(&pid.to_string())?;
+    let sum = own.get(11)? + own.get(12)?;
+    if !children {
+        return Some(sum);
+    }
+    let parent = stat(&own.get(1)?.to_string())?;
+    Some(sum + parent.get(13)? + parent.get(14)?)
+}
+
 /// Milliseconds of the step that changes rows, and of the whole run.
 async fn batched(
     settings: &Settings,
@@ -106,19 +124,25 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wanted = std::env::var("WESLEY_PATTERN").unwrap_or_default();
     let settings = Settings::from_url(&url)?;
     let client = settings.connect().await?;
+    let pid: i32 = client.query_one("select pg_backend_pid()", &[]).await?.get(0);
     for rows in sizes {
         for form in FORMS.iter().filter(|form| form.name.starts_with(&wanted)) {
             for pair in 0..pairs {
                 table(&client, rows).await?;
                 let before = megabytes(&client).await?;
                 client.batch_execute(form.first).await?;
-                let started = Instant::now();
+                let (started, at) = (Instant::now(), ticks(pid, false));
                 client.batch_execute(form.update).await?;
                 let one_update = started.elapsed().as_secs_f64();
+                let plain_ticks = ticks(pid, false).zip(at).map(|(end, begin)| end - begin);
                 let plain_size = megabytes(&client).await?;
                 table(&client, rows).await?;
                 let name = format!("bench-{}-{rows}-{pair}-{}", form.name.len(), std::process::id());
+                let at = ticks(pid, true);
                 let (step, whole) = batched(&settings, &client, form, &name).await?;
+                // The server's processes of the run have ended a moment after it.
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                let run_ticks = ticks(pid, true).zip(at).map(|(end, begin)| end - begin);
                 let query = format!("select count(*) from bench_backfill where {}", form.wrong);
                 let wrong: i64 = client.query_one(&query, &[]).await?.get(0);
                 assert_eq!(wrong, 0, "a backfill that leaves rows proves nothing");
@@ -132,6 +156,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                         "backfillRowsPerSecond": (rows_ / seconds).round(),
                         "ratio": (one_update / seconds * 100.0).round() / 100.0,
                         "wholeRunMilliseconds": whole,
+                        "serverCpuTicks": {"oneUpdate": plain_ticks, "wholeRun": run_ticks},
                         "megabytes": {"before": before, "afterOneUpdate": plain_size, "afterBackfill": megabytes(&client).await?},
                     })
                 );
