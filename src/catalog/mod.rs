@@ -6,7 +6,7 @@
 pub mod apply;
 pub mod builtin;
 pub mod compare;
-mod expression;
+pub(crate) mod expression;
 pub mod fingerprint;
 pub mod introspect;
 pub mod model;

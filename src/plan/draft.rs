@@ -1,7 +1,7 @@
 //! What a pattern makes of a change: SQL and what it is for. Locks, estimates, postconditions and undo are
 //! found out from the SQL afterwards, never stated by a pattern.
 
-use super::model::{Backfill, Check, Stage};
+use super::model::{Backfill, Check, Hazard, HazardId, Stage};
 
 /// One step in the making.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,12 @@ pub(super) struct Draft {
     pub late: bool,
     /// Must not share its transaction with another statement of the author.
     pub alone: bool,
+    /// Dangers of single statements that are none of the whole.
+    pub harmless: &'static [HazardId],
+    /// Dangers of the whole that no single statement shows.
+    pub hazards: Vec<Hazard>,
+    /// A remark for people.
+    pub note: Option<String>,
 }
 
 /// What a draft runs.
@@ -34,7 +40,7 @@ pub(super) enum Work {
 }
 
 /// Where the undo of a draft comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum UndoSource {
     /// From the catalog before and after the step.
     Catalog,
@@ -42,6 +48,26 @@ pub(super) enum UndoSource {
     Nothing,
     /// These statements.
     Statements(Vec<String>),
+    /// This way back, and what is lost on it.
+    Way(Vec<Back>, Option<String>),
+    /// There is none, and why.
+    None(String),
+}
+
+/// A part of a way back.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Back {
+    /// A change that the patterns make safe.
+    Change(String),
+    /// As it is.
+    Work(Work),
+}
+
+impl Back {
+    /// Statements of one transaction; or one statement that the server refuses there.
+    pub fn together(statements: Vec<String>) -> Self {
+        Self::Work(Work::Sql(statements))
+    }
 }
 
 impl Draft {
@@ -73,7 +99,18 @@ impl Draft {
     }
 
     fn new(stage: Stage, slug: &'static str, description: String, work: Work) -> Self {
-        Self { stage, slug, description, work, undo: UndoSource::Catalog, late: false, alone: false }
+        Self {
+            stage,
+            slug,
+            description,
+            work,
+            undo: UndoSource::Catalog,
+            late: false,
+            alone: false,
+            harmless: &[],
+            hazards: Vec::new(),
+            note: None,
+        }
     }
 
     /// With another source of its undo.
@@ -88,6 +125,19 @@ impl Draft {
         self
     }
 
+    /// Other dangers than its statements have one by one.
+    pub fn with_hazards(mut self, harmless: &'static [HazardId], hazards: Vec<Hazard>) -> Self {
+        self.harmless = harmless;
+        self.hazards = hazards;
+        self
+    }
+
+    /// With a remark.
+    pub fn noted(mut self, note: Option<String>) -> Self {
+        self.note = note;
+        self
+    }
+
     /// In a transaction of its own.
     pub fn alone(mut self) -> Self {
         self.alone = true;
@@ -99,13 +149,13 @@ impl Draft {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Piece {
     /// Runs as it is.
-    Draft(Draft),
+    Draft(Box<Draft>),
     /// SQL of a change that the patterns look at again, on the catalog as it is by then.
     Change(String),
 }
 
 impl From<Draft> for Piece {
     fn from(draft: Draft) -> Self {
-        Self::Draft(draft)
+        Self::Draft(Box::new(draft))
     }
 }

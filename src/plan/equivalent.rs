@@ -1,9 +1,60 @@
 //! Whether two catalogs describe the same schema: what a plan must reach compared with what the author wrote.
 
-use crate::catalog::{Catalog, ConstraintKind, Relation, Statistics};
+use pg_query::NodeEnum;
+
+use super::expand::single;
+use crate::catalog::{Catalog, ConstraintKind, ExtendedStatistics, Relation, Statistics};
+use crate::sql::render;
 
 /// Sizes are left out, and so is the order of what has no order.
 pub(super) fn equivalent(one: &Catalog, other: &Catalog) -> bool {
+    alike(one, other, plain) && one.statistics == other.statistics
+}
+
+/// [`equivalent`], with the columns of tables in any order.
+pub(super) fn equivalent_in_any_order(one: &Catalog, other: &Catalog) -> bool {
+    alike(one, other, |relation| {
+        let mut relation = plain(relation);
+        if relation.kind.is_table() {
+            relation.columns.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        for constraint in &mut relation.constraints {
+            if let ConstraintKind::Check { .. } = constraint.kind {
+                constraint.columns.sort();
+            }
+        }
+        if let Some(index) = &mut relation.index {
+            index.expression_columns.sort();
+        }
+        relation
+    }) && one.statistics.len() == other.statistics.len()
+        && one.statistics.iter().zip(&other.statistics).all(|((name, statistics), (other_name, other_statistics))| {
+            name == other_name
+                && (statistics == other_statistics || unordered(statistics) == unordered(other_statistics))
+        })
+}
+
+/// Statistics name columns in the order of the table.
+fn unordered(statistics: &ExtendedStatistics) -> (ExtendedStatistics, Vec<String>) {
+    let mut plain = statistics.clone();
+    plain.columns.sort();
+    let mut parts = Vec::new();
+    if let Some(NodeEnum::CreateStatsStmt(statement)) = single(&statistics.definition).map(|statement| statement.node) {
+        plain.definition =
+            render::strings(&NodeEnum::List(pg_query::protobuf::List { items: statement.stat_types.clone() }))
+                .join(" ");
+        for element in statement.exprs {
+            if let Some(NodeEnum::StatsElem(element)) = element.node {
+                let expression = element.expr.as_deref().and_then(render::render_expression);
+                parts.push(expression.unwrap_or(element.name));
+            }
+        }
+        parts.sort();
+    }
+    (plain, parts)
+}
+
+fn alike(one: &Catalog, other: &Catalog, plain: impl Fn(&Relation) -> Relation) -> bool {
     one.relations.len() == other.relations.len()
         && one.relations.iter().zip(&other.relations).all(|((name, relation), (other_name, other_relation))| {
             name == other_name
@@ -18,11 +69,9 @@ pub(super) fn equivalent(one: &Catalog, other: &Catalog) -> bool {
         && one.publications == other.publications
         && one.event_triggers == other.event_triggers
         && one.extensions == other.extensions
-        && one.statistics == other.statistics
 }
 
-/// The relation without sizes and with its parts in one order. Column order stays: only a pattern that says so
-/// may change it.
+/// The relation without sizes and with its parts in one order. Column order stays.
 fn plain(relation: &Relation) -> Relation {
     let mut relation = relation.clone();
     relation.stats = Statistics::default();

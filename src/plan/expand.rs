@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use super::analyze::{Impact, Refusal, Resolver, Target, TransactionRule, analyze};
 use super::created::Created;
 use super::draft::{Draft, Piece, Work};
-use super::equivalent::equivalent;
+use super::equivalent::{equivalent, equivalent_in_any_order};
 use super::model::Policy;
 use super::patterns::{self, Pattern};
 use crate::catalog::{Catalog, Name, RelationKind, apply::apply};
@@ -201,9 +201,12 @@ impl Expander<'_> {
                 }
             }
         }
+        let why = patterns::shadow_column::why_not(&context);
         drop(context);
         // What cannot be foretold leaves the catalog as it was: the step says so.
-        Ok(self.as_written(catalog, statement))
+        let mut drafts = self.as_written(catalog, statement);
+        drafts.iter_mut().for_each(|expanded| expanded.draft.note.clone_from(&why));
+        Ok(drafts)
     }
 
     /// The drafts of the pieces, if together they end where the change as written ends.
@@ -220,7 +223,7 @@ impl Expander<'_> {
             match piece {
                 Piece::Draft(draft) => {
                     simulate(&mut reached, &draft)?;
-                    drafts.push(Expanded { draft, pattern: pattern.name });
+                    drafts.push(Expanded { draft: *draft, pattern: pattern.name });
                 }
                 Piece::Change(sql) => {
                     let statement = single(&sql)?;
@@ -228,8 +231,14 @@ impl Expander<'_> {
                 }
             }
         }
-        equivalent(&reached, context.after()?).then_some((reached, drafts))
+        same_end(&reached, context.after()?, &drafts).then_some((reached, drafts))
     }
+}
+
+/// Whether the drafts end where they should. A column that was made anew stands last.
+fn same_end(reached: &Catalog, wanted: &Catalog, drafts: &[Expanded]) -> bool {
+    let reorders = drafts.iter().any(|expanded| expanded.pattern == patterns::shadow_column::NAME);
+    if reorders { equivalent_in_any_order(reached, wanted) } else { equivalent(reached, wanted) }
 }
 
 /// Runs a draft on the catalog; `None` when the server would refuse a part of it or its effect is not known.

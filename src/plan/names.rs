@@ -1,6 +1,6 @@
 //! Names of objects that the plan makes for itself.
 
-use crate::catalog::{Catalog, Name};
+use crate::catalog::{Catalog, Name, Relation};
 
 /// `NAMEDATALEN - 1`: the server cuts longer names, which could make two of them one.
 const LIMIT: usize = 63;
@@ -20,6 +20,37 @@ pub(super) fn constraint(catalog: &Catalog, table: &Name, second: &str, label: &
 pub(super) fn relation(catalog: &Catalog, table: &Name, second: &str, label: &str) -> Name {
     let taken = |name: &str| catalog.relations.contains_key(&Name::new(table.schema.clone(), name));
     Name::new(table.schema.clone(), free(&table.name, second, label, taken))
+}
+
+/// A name for a routine in the schema of `table` that nothing has yet.
+pub(super) fn routine(catalog: &Catalog, table: &Name, second: &str, label: &str) -> Name {
+    let taken =
+        |name: &str| catalog.functions.iter().any(|known| known.name.schema == table.schema && known.name.name == name);
+    Name::new(table.schema.clone(), free(&table.name, second, label, taken))
+}
+
+/// A name for a column beside `column` that none of these relations has yet: `column_label`.
+pub(super) fn column(relations: &[&Relation], column: &str, label: &str) -> String {
+    let mut number = 0;
+    loop {
+        let label = if number == 0 { label.to_owned() } else { format!("{label}{number}") };
+        let name = format!("{}_{label}", cut(column, LIMIT.saturating_sub(label.len() + 1)));
+        if relations.iter().all(|relation| relation.column(&name).is_none()) {
+            return name;
+        }
+        number += 1;
+    }
+}
+
+/// A name for a trigger of the relation that fires after all its others: the server goes by their names, byte by
+/// byte (`RelationBuildTriggers` in trigger.c). `None` where one has the last name there is.
+pub(super) fn last_trigger(relation: &Relation, column: &str, label: &str) -> Option<String> {
+    let last = relation.triggers.iter().map(|trigger| trigger.name.as_str()).max().unwrap_or_default();
+    (0..LIMIT).map(|more| format!("zz{}_", "z".repeat(more))).find_map(|prefix| {
+        let room = LIMIT.checked_sub(prefix.len() + label.len() + 1)?;
+        let name = format!("{prefix}{}_{label}", cut(column, room));
+        (name.as_str() > last).then_some(name)
+    })
 }
 
 fn free(first: &str, second: &str, label: &str, taken: impl Fn(&str) -> bool) -> String {
@@ -59,7 +90,7 @@ fn cut(text: &str, bytes: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Relation, RelationKind};
+    use crate::catalog::RelationKind;
 
     #[test]
     fn stays_within_63_bytes_of_whole_characters() {

@@ -5,10 +5,10 @@ use super::assertion::{self, Assertion, InvalidAssertion};
 use super::author::{self, Authored};
 use super::created::Created;
 use super::draft::{Draft, Work};
-use super::equivalent::equivalent;
+use super::equivalent::{equivalent, equivalent_in_any_order};
 use super::expand::{Expanded, Expander, simulate, single};
 use super::model::{Blocks, Plan, Policy, RollbackClass, Stage, Step, Summary, TargetIdentity, Undo};
-use super::patterns::as_written;
+use super::patterns::{as_written, shadow_column};
 use super::steps::{Builder, Placed};
 use super::{allow, contention, depends, digest, postpone, temporary};
 use crate::catalog::{Catalog, apply::apply};
@@ -111,6 +111,14 @@ struct Ordered {
     broken: bool,
 }
 
+impl Ordered {
+    /// Whether it ends there; a column that was made anew stands last.
+    fn ends_in(&self, wanted: &Catalog) -> bool {
+        let reorders = self.steps.iter().any(|placed| placed.pattern == shadow_column::NAME);
+        if reorders { equivalent_in_any_order(&self.reached, wanted) } else { equivalent(&self.reached, wanted) }
+    }
+}
+
 struct Walk<'a> {
     authored: &'a [Authored<'a>],
     catalog: &'a Catalog,
@@ -122,7 +130,7 @@ impl Walk<'_> {
     fn best(&self) -> Result<Ordered, PlanError> {
         match self.ordered(true) {
             Ok(late) if !late.moved => Ok(late),
-            Ok(late) if !late.broken && equivalent(&late.reached, &self.as_written()) => Ok(late),
+            Ok(late) if !late.broken && late.ends_in(&self.as_written()) => Ok(late),
             _ => self.ordered(false),
         }
     }

@@ -87,6 +87,9 @@ impl<'a> Builder<'a> {
         }
         self.catalog.server = self.server.clone();
         placed.settings.enter(&mut self.catalog);
+        if let Some(note) = placed.draft.note.as_ref().filter(|note| !self.notes.contains(note)) {
+            self.notes.push(note.clone());
+        }
         let texts = match &placed.draft.work {
             Work::Sql(texts) => texts.clone(),
             Work::Backfill(backfill) => {
@@ -163,7 +166,7 @@ impl<'a> Builder<'a> {
             source: &first.draft.undo,
         };
         let undo = undo::of_statements(&done);
-        self.danger(&run, &before, &created, &undo);
+        self.danger(&run, &first.draft, &before, &created, &undo);
         let estimate = estimate::of_run(&run, &before, &created);
         let (mut action, postcondition) = action::sql(texts, &run);
         if let Action::Transaction(transaction) = &mut action {
@@ -301,7 +304,7 @@ impl<'a> Builder<'a> {
         self.steps.push(step);
     }
 
-    fn danger(&mut self, run: &Run, before: &Catalog, created: &Created, undo: &Undo) {
+    fn danger(&mut self, run: &Run, draft: &Draft, before: &Catalog, created: &Created, undo: &Undo) {
         if run.unforeseeable {
             self.notes.push(format!(
                 "step {}: its effect on the schema cannot be foretold; what follows is planned as if there were none",
@@ -313,7 +316,9 @@ impl<'a> Builder<'a> {
         {
             self.notes.push(format!("step {}: others wait, in every form: {why}", self.steps.len() + 1));
         }
-        for hazard in allow::hazards(&run.impact, undo, (before, &self.catalog), created, self.policy) {
+        let found = allow::hazards(&run.impact, undo, (before, &self.catalog), created, self.policy);
+        let found = found.into_iter().filter(|hazard| !draft.harmless.contains(&hazard.id));
+        for hazard in found.chain(draft.hazards.iter().cloned()) {
             if !self.hazards.contains(&hazard) {
                 self.hazards.push(hazard);
             }

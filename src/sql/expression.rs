@@ -37,6 +37,34 @@ pub fn mentioned_columns(expression: &str) -> Option<HashSet<String>> {
     Some(columns)
 }
 
+/// The expression with each column as `write` has it; `None` where [`mentioned_columns`] cannot tell, and for a
+/// column with a qualified name.
+pub fn with_columns(expression: &str, write: &dyn Fn(&str) -> String) -> Option<String> {
+    const BEFORE: &str = "SELECT (";
+    parse_expression(expression)?;
+    let whole = format!("{BEFORE}{expression})");
+    let parsed = pg_query::parse(&whole, 0).ok()?;
+    let Kind::SelectStmt(select) = parsed.protobuf.stmts.into_iter().next()?.stmt?.node? else { return None };
+    let tokens = pg_query::scan(&whole).ok()?.tokens;
+    let mut places: Vec<(usize, usize, String)> = Vec::new();
+    let mut pending: Vec<&Node> = select.target_list.iter().collect();
+    while let Some(node) = pending.pop() {
+        if let Some(Kind::ColumnRef(column)) = &node.node {
+            let [Node { node: Some(Kind::String(name)) }] = column.fields.as_slice() else { return None };
+            let token = tokens.iter().find(|token| token.start == column.location)?;
+            let (start, end) = (usize::try_from(token.start).ok()?, usize::try_from(token.end).ok()?);
+            places.push((start, end, write(&name.sval)));
+        }
+        pending.extend(operands(node)?);
+    }
+    places.sort();
+    let mut text = whole.clone();
+    for (start, end, new) in places.into_iter().rev() {
+        text.replace_range(start..end, &new);
+    }
+    text.strip_prefix(BEFORE)?.strip_suffix(')').map(str::to_owned)
+}
+
 /// The expressions directly below a node of a raw expression tree, subqueries not entered; `None` for a subquery
 /// and for a node that is not known.
 pub fn operands(node: &Node) -> Option<Vec<&Node>> {
@@ -156,6 +184,16 @@ mod tests {
         let mut expected: Vec<&str> = expected.strip_prefix("R s ").unwrap().split(' ').collect();
         expected.insert(0, "R s");
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn writes_columns_anew() {
+        let write = |name: &str| format!("NEW.{}", crate::sql::quote::ident(name));
+        let text = with_columns("lower(\"Id\"::text) || 'id' || id || f.id(idx, paid => id)", &write).unwrap();
+        assert_eq!(text, "lower(NEW.\"Id\"::text) || 'id' || NEW.id || f.id(NEW.idx, paid => NEW.id)");
+        for unknown in ["t.id", "id >", "(select id)"] {
+            assert_eq!(with_columns(unknown, &write), None, "{unknown}");
+        }
     }
 
     #[test]

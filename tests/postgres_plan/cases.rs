@@ -104,6 +104,49 @@ CREATE TABLE later (id bigint NOT NULL, day int NOT NULL, customer_id bigint, ki
 INSERT INTO later SELECT g, 20 + g % 10, 1 + g % 10, 'k' FROM generate_series(1, 300) g;
 ";
 
+/// Keys with what refers to them.
+const KEYS: &str = "
+CREATE TABLE parents (id int GENERATED ALWAYS AS IDENTITY (START 10 INCREMENT 5) PRIMARY KEY, name text UNIQUE);
+CREATE TABLE items (id serial PRIMARY KEY, parent_id int NOT NULL REFERENCES parents ON DELETE CASCADE,
+  above int CONSTRAINT up REFERENCES items DEFERRABLE INITIALLY DEFERRED, note text);
+CREATE TABLE notes (item_id int REFERENCES items (id) ON UPDATE CASCADE, note text);
+CREATE INDEX items_parent ON items (parent_id);
+INSERT INTO parents (name) SELECT 'p' || g FROM generate_series(1, 50) g;
+INSERT INTO items (parent_id, above, note) SELECT 10 + 5 * (g % 50), nullif(g / 2, 0), 'n' FROM generate_series(1, 300) g;
+INSERT INTO notes SELECT g, 'n' FROM generate_series(1, 300) g;
+COMMENT ON COLUMN parents.id IS 'the key';
+COMMENT ON CONSTRAINT up ON items IS 'the one above';
+GRANT SELECT (id), UPDATE (id) ON parents TO PUBLIC;
+GRANT USAGE ON SEQUENCE parents_id_seq TO PUBLIC;
+";
+
+/// Everything that a column can have.
+const DEPENDENTS: &str = "
+CREATE TABLE t (id int PRIMARY KEY, c int NOT NULL DEFAULT 5, d text, CONSTRAINT c_positive CHECK (c > 0 AND d <> 'x'));
+INSERT INTO t SELECT g, g, 'v' || g FROM generate_series(1, 300) g;
+ALTER TABLE t ADD CONSTRAINT c_small CHECK (c < 1000) NOT VALID;
+ALTER TABLE t ADD CONSTRAINT c_once UNIQUE (c, d) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE t ADD CONSTRAINT c_unique UNIQUE (c) INCLUDE (d) WITH (fillfactor = 70);
+CREATE INDEX \"C odd\" ON t USING btree (d text_pattern_ops, c DESC NULLS LAST) INCLUDE (id) WITH (fillfactor = 60) WHERE c > 3;
+CREATE INDEX c_twice ON t ((c * 2), lower(d));
+CREATE INDEX c_hash ON t USING hash (c);
+CREATE INDEX c_brin ON t USING brin (c) WITH (pages_per_range = 4);
+ALTER INDEX c_twice ALTER COLUMN 1 SET STATISTICS 77;
+ALTER TABLE t CLUSTER ON c_twice;
+ALTER TABLE t REPLICA IDENTITY USING INDEX c_unique;
+ALTER TABLE t ALTER c SET STATISTICS 33, ALTER c SET (n_distinct = 5);
+CREATE STATISTICS c_st (ndistinct) ON c, d FROM t;
+COMMENT ON COLUMN t.c IS 'said';
+COMMENT ON INDEX c_hash IS 'indexed';
+COMMENT ON CONSTRAINT c_positive ON t IS 'checked';
+GRANT SELECT (c) ON t TO PUBLIC;
+CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.c < 0 THEN NEW.d := NULL; END IF; RETURN NEW; END';
+CREATE TRIGGER zzz_audit BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION audit();
+CREATE PUBLICATION p FOR TABLE t;
+CREATE TABLE r (c int REFERENCES t (c));
+INSERT INTO r SELECT generate_series(1, 300);
+";
+
 pub const CASES: &[Case] = &[
     // Columns
     case("col_nullable", SHOP, "ALTER TABLE orders ADD COLUMN x int", &["as-written"]),
@@ -201,7 +244,69 @@ pub const CASES: &[Case] = &[
         "ALTER TABLE t ALTER a TYPE varchar(10)",
         &["column-type"],
     ),
-    case("type_rewrite", SHOP, "ALTER TABLE orders ALTER id TYPE numeric", &["as-written"]).lossy(),
+    case("type_plain", SHOP, "ALTER TABLE orders ALTER note TYPE varchar(9)", &["shadow-column"]).lossy(),
+    case("type_primary", SHOP, "ALTER TABLE orders ALTER id TYPE numeric", &["shadow-column"]),
+    case("type_key_identity", KEYS, "ALTER TABLE parents ALTER id TYPE bigint", &["shadow-column", "not-null"]),
+    case(
+        "type_key_serial",
+        KEYS,
+        "ALTER TABLE items ALTER COLUMN id TYPE bigint; ALTER SEQUENCE items_id_seq AS bigint",
+        &["shadow-column", "not-null"],
+    ),
+    case(
+        "type_keys_all",
+        KEYS,
+        "ALTER TABLE parents ALTER id TYPE bigint; ALTER TABLE items ALTER id TYPE bigint, ALTER parent_id TYPE bigint, \
+         ALTER above TYPE bigint; ALTER TABLE notes ALTER item_id TYPE bigint",
+        &["shadow-column", "not-null"],
+    ),
+    case("type_dependents", DEPENDENTS, "ALTER TABLE public.t ALTER c TYPE bigint", &["shadow-column", "not-null"]),
+    case(
+        "type_enum",
+        "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE t (id int PRIMARY KEY, m text, n text NOT NULL);
+         INSERT INTO t SELECT g, CASE WHEN g % 3 = 0 THEN 'ok' END, 'sad' FROM generate_series(1, 100) g",
+        "ALTER TABLE t ALTER m TYPE mood USING m::mood, ALTER n TYPE mood USING n::text::mood",
+        &["shadow-column"],
+    ),
+    case(
+        "type_json",
+        "CREATE TABLE t (id int, d text DEFAULT NULL); INSERT INTO t SELECT g, '{\"a\":' || g || '}' FROM generate_series(1, 100) g",
+        "ALTER TABLE t ALTER d TYPE jsonb USING d::jsonb",
+        &["shadow-column"],
+    )
+    .lossy(),
+    case(
+        "type_times",
+        "SET timezone = 'UTC'; CREATE TABLE t (id int PRIMARY KEY, a timestamp(3), b timestamp DEFAULT '2020-01-01', c timestamp);
+         INSERT INTO t SELECT g, '2020-01-01'::timestamp + g * interval '1 hour', '2020-01-01', '2021-01-01' FROM generate_series(1, 100) g;
+         CREATE INDEX ON t (a DESC NULLS LAST, b)",
+        "ALTER TABLE t ALTER a TYPE timestamptz(3); ALTER TABLE t ALTER b TYPE timestamptz USING b AT TIME ZONE 'Europe/Berlin'; \
+         ALTER TABLE t ALTER c TYPE date",
+        &["shadow-column"],
+    )
+    .lossy(),
+    case(
+        "type_text",
+        "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 7, u uuid); INSERT INTO t SELECT g, g, md5(g::text)::uuid FROM generate_series(1, 100) g;
+         CREATE INDEX ON t (n); CREATE STATISTICS st (dependencies) ON id, n FROM t",
+        "ALTER TABLE t ALTER n TYPE text",
+        &["shadow-column"],
+    ),
+    case(
+        "type_using",
+        "CREATE SCHEMA app; CREATE TABLE app.t (id int PRIMARY KEY, \"Price\" text, factor int NOT NULL DEFAULT 2);
+         CREATE FUNCTION app.clean(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT replace($1, ',', '.') $$;
+         INSERT INTO app.t SELECT g, g || ',5' FROM generate_series(1, 100) g",
+        "ALTER TABLE app.t ALTER \"Price\" TYPE numeric(12,3) USING app.clean(\"Price\")::numeric * factor",
+        &["shadow-column"],
+    )
+    .lossy()
+    .irreversible(),
+    case("type_small", KEYS, "ALTER TABLE parents ALTER id TYPE bigint", &["as-written"]).lossy().small(),
+    case("type_exclusion",
+        "CREATE TABLE t (c int, r int4range, EXCLUDE USING gist (r WITH &&), CONSTRAINT x EXCLUDE USING btree (c WITH =)); INSERT INTO t SELECT g, NULL FROM generate_series(1, 100) g",
+        "ALTER TABLE t ALTER c TYPE bigint", &["as-written"]).lossy(),
+    case("type_partitioned", PARTITIONED, "ALTER TABLE events ALTER id TYPE numeric", &["as-written"]).lossy(),
     // Data
     case("data_update", SHOP, "UPDATE orders SET note = 'n' || id WHERE note IS NULL", &["data"]).lossy(),
     case("data_new_column", SHOP, "ALTER TABLE orders ADD COLUMN x int; UPDATE orders SET x = id % 10", &["data"]),

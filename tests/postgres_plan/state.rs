@@ -34,6 +34,13 @@ impl State {
         for relation in catalog.relations.values_mut() {
             plain(relation, all);
         }
+        // They name columns in the table's order.
+        for statistics in catalog.statistics.values_mut() {
+            statistics.columns.sort();
+            let mut words: Vec<&str> = statistics.definition.split([' ', ',']).collect();
+            words.sort_unstable();
+            statistics.definition = words.join(" ");
+        }
         catalog.server = wesley::catalog::Server::default();
         // Of the cluster, and others use it too.
         catalog.roles.clear();
@@ -74,9 +81,15 @@ fn json(value: &impl serde::Serialize) -> String {
 /// Without sizes and without the order of what has none, columns included.
 fn plain(relation: &mut Relation, all: &str) {
     relation.stats = Statistics::default();
+    if let Some(index) = &mut relation.index {
+        index.expression_columns.sort();
+    }
     relation.columns.sort_by(|a, b| a.name.cmp(&b.name));
     let partition = relation.partition_bound.is_some();
     for constraint in &mut relation.constraints {
+        if let ConstraintKind::Check { .. } = constraint.kind {
+            constraint.columns.sort();
+        }
         // Of keys it only says where they were made.
         if !matches!(constraint.kind, ConstraintKind::Check { .. } | ConstraintKind::NotNull) {
             constraint.no_inherit = true;

@@ -72,8 +72,14 @@ fn schema(mut catalog: Catalog) -> String {
 /// Without sizes and without the order of what has none, columns included.
 fn plain(relation: &mut Relation) {
     relation.stats = Statistics::default();
+    if let Some(index) = &mut relation.index {
+        index.expression_columns.sort();
+    }
     relation.columns.sort_by(|a, b| a.name.cmp(&b.name));
     for constraint in &mut relation.constraints {
+        if let ConstraintKind::Check { .. } = constraint.kind {
+            constraint.columns.sort();
+        }
         // A primary key makes inherited not-null constraints of a partition its own too, and the server has no
         // statement that takes that back.
         constraint.local |= constraint.inherited > 0;

@@ -44,8 +44,10 @@ mod walk;
 
 use pg_query::NodeEnum;
 
+pub(in crate::plan) use coercion::{Context as CastContext, Conversion, convert};
 pub use impact::{Impact, Refusal, Target, TransactionRule};
 pub use resolve::{Lookup, Rel, Resolver};
+pub(in crate::plan) use volatile::evaluate;
 
 use crate::catalog::{Catalog, Name};
 use crate::sql::Statement;

@@ -18,14 +18,16 @@ pub(super) fn change(
     if old == new {
         return;
     }
+    // The empty name is everybody, and no owner.
+    let owns = |grantee: &str| !grantee.is_empty() && grantee == owner;
     for item in old.iter().filter(|item| !new.contains(item)) {
-        if let Some((grantee, words)) = parse(item).filter(|(grantee, _)| grantee != owner) {
+        if let Some((grantee, words)) = parse(item).filter(|(grantee, _)| !owns(grantee)) {
             let list = list(&words, column);
             script.add(Phase::Facts, format!("{prefix}REVOKE {list} ON {target} FROM {}", role(&grantee)));
         }
     }
     for item in new.iter().filter(|item| !old.contains(item)) {
-        let Some((grantee, words)) = parse(item).filter(|(grantee, _)| grantee != owner) else {
+        let Some((grantee, words)) = parse(item).filter(|(grantee, _)| !owns(grantee)) else {
             continue;
         };
         for with_option in [false, true] {

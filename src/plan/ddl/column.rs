@@ -50,14 +50,15 @@ pub(super) fn definition(catalog: &Catalog, column: &Column) -> String {
 }
 
 /// A collation of the catalog (`schema.name`) in SQL.
-pub(super) fn collation_name(collation: &str) -> String {
+pub(in crate::plan) fn collation_name(collation: &str) -> String {
     match collation.parse::<Name>() {
         Ok(name) => name.to_string(),
         Err(_) => quote::ident(collation),
     }
 }
 
-fn identity_clause(catalog: &Catalog, column: &Column, identity: Identity) -> String {
+/// `GENERATED ... AS IDENTITY` with the options of the column's sequence.
+pub(in crate::plan) fn identity_clause(catalog: &Catalog, column: &Column, identity: Identity) -> String {
     let kind = if identity == Identity::Always { "ALWAYS" } else { "BY DEFAULT" };
     let facts =
         column.owned_sequence.as_ref().and_then(|name| Some((name, catalog.relations.get(name)?.sequence.as_ref()?)));

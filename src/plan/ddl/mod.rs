@@ -15,6 +15,8 @@ mod table;
 mod types;
 mod view;
 
+pub(in crate::plan) use column::{collation_name, identity_clause};
+
 use crate::catalog::{Catalog, Name, Relation};
 
 /// Objects of `from` that need not be undone because something else removes them.

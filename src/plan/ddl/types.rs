@@ -201,6 +201,13 @@ pub(super) fn others(ends: &Ends<'_>, script: &mut Script) {
     for (name, new) in &ends.to.statistics {
         if ends.from.statistics.get(name) != Some(new) {
             script.add(Phase::Facts, new.definition.clone());
+            if let Some(target) = new.statistics_target {
+                script.add(Phase::Facts, format!("ALTER STATISTICS {name} SET STATISTICS {target}"));
+            }
+            if new.comment.is_some() {
+                let comment = relation::comment("STATISTICS", &name.to_string(), new.comment.as_deref());
+                script.add(Phase::Facts, comment);
+            }
         }
     }
     for name in ends.from.extensions.keys().filter(|name| !ends.to.extensions.contains_key(*name)) {

@@ -16,6 +16,7 @@ mod not_null;
 mod parts;
 mod rename;
 mod replace_key;
+pub(super) mod shadow_column;
 mod split;
 mod unique;
 
@@ -48,5 +49,6 @@ pub(super) const ALL: &[Pattern] = &[
     Pattern { name: "attach-partition", plan: attach_partition::plan },
     Pattern { name: "refresh", plan: materialized_view::refresh },
     Pattern { name: "rename", plan: rename::plan },
+    Pattern { name: shadow_column::NAME, plan: shadow_column::plan },
     Pattern { name: "data", plan: data::plan },
 ];

@@ -10,7 +10,7 @@ use super::action::{self, Run};
 use super::analyze::{Impact, Resolver};
 use super::created::Created;
 use super::ddl::{self, Skip};
-use super::draft::{UndoSource, Work};
+use super::draft::{Back, UndoSource, Work};
 use super::expand::{Expander, single};
 use super::model::{Action, Backfill, Empty, Irreversible, LossyUndo, Policy, Undo, UndoAction, UndoSteps};
 use crate::catalog::{Catalog, Name, apply::apply};
@@ -57,6 +57,8 @@ pub(super) fn of_statements(done: &Done<'_>) -> Undo {
     match done.source {
         UndoSource::Nothing => return Undo::Nothing(Empty {}),
         UndoSource::Statements(statements) => return finish(done, statements.clone(), Vec::new(), Vec::new()),
+        UndoSource::Way(way, lost) => return by_way(done, way, lost.clone()),
+        UndoSource::None(why) => return irreversible(why),
         UndoSource::Catalog => {}
     }
     if done.unforeseeable {
@@ -109,6 +111,14 @@ fn irreversible(why: impl Into<String>) -> Undo {
     Undo::Irreversible(Irreversible { why: why.into() })
 }
 
+fn by_way(done: &Done<'_>, way: &[Back], lost: Option<String>) -> Undo {
+    match (actions(done, way), lost) {
+        (None, _) => irreversible("its undo cannot be written as SQL"),
+        (Some(actions), None) => Undo::Lossless(UndoSteps { actions }),
+        (Some(actions), Some(lost)) => Undo::Lossy(LossyUndo { actions, lost }),
+    }
+}
+
 fn finish(done: &Done<'_>, statements: Vec<String>, lost: Vec<String>, gaps: Vec<String>) -> Undo {
     if !gaps.is_empty() {
         return irreversible(gaps.join("; "));
@@ -116,47 +126,68 @@ fn finish(done: &Done<'_>, statements: Vec<String>, lost: Vec<String>, gaps: Vec
     if statements.is_empty() && lost.is_empty() {
         return Undo::Nothing(Empty {});
     }
-    match actions(done, &statements) {
+    let way: Vec<Back> = statements.into_iter().map(Back::Change).collect();
+    match actions(done, &way) {
         None => irreversible("its undo cannot be written as SQL"),
         Some(actions) if lost.is_empty() => Undo::Lossless(UndoSteps { actions }),
         Some(actions) => Undo::Lossy(LossyUndo { actions, lost: lost.join("; ") }),
     }
 }
 
-/// The statements made safe by the same patterns, those that may in one transaction.
-fn actions(done: &Done<'_>, statements: &[String]) -> Option<Vec<UndoAction>> {
+/// The changes made safe by the same patterns, those that may in one transaction.
+fn actions(done: &Done<'_>, way: &[Back]) -> Option<Vec<UndoAction>> {
     let mut catalog = done.after.clone();
     // Everything else of the plan is undone by then or stays: nothing is private any more.
     let created = Created::default();
     let policy = Policy::default();
     let expander = Expander { policy: &policy, created: &created, own_session: false };
     let mut actions: Vec<UndoAction> = Vec::new();
-    for sql in statements {
-        let statement = single(sql)?;
+    for part in way {
         let before = catalog.clone();
-        let drafts = match expander.change(&mut catalog, &statement) {
-            Ok(drafts) => drafts.into_iter().map(|expanded| expanded.draft.work).collect(),
-            // The objects of later steps stand in the way only in this catalog.
-            Err(_) => {
-                let _ = apply(&mut catalog, &statement);
-                vec![Work::Sql(vec![sql.clone()])]
+        let works = match part {
+            Back::Change(sql) => {
+                let statement = single(sql)?;
+                match expander.change(&mut catalog, &statement) {
+                    Ok(drafts) => drafts
+                        .into_iter()
+                        .map(|expanded| expanded.draft.work)
+                        .filter(|work| !matches!(work, Work::Check(_)))
+                        .collect(),
+                    // The objects of later steps stand in the way only in this catalog.
+                    Err(_) => {
+                        let _ = apply(&mut catalog, &statement);
+                        vec![Work::Sql(vec![sql.clone()])]
+                    }
+                }
+            }
+            Back::Work(work) => {
+                if let Work::Sql(texts) = work {
+                    for text in texts {
+                        apply(&mut catalog, &single(text)?).ok()?;
+                    }
+                }
+                vec![work.clone()]
             }
         };
+        let apart = matches!(part, Back::Work(_));
         let mut at = before;
-        for work in drafts {
+        for work in works {
             let texts = match work {
                 Work::Sql(texts) => texts,
                 Work::Backfill(backfill) => {
                     actions.push(UndoAction { action: Action::Backfill(backfill), postcondition: action::recorded() });
                     continue;
                 }
-                Work::Check(_) => continue,
+                Work::Check(check) => {
+                    actions.push(UndoAction { action: Action::Check(check), postcondition: action::recorded() });
+                    continue;
+                }
             };
             let run = Run::of(&texts, &mut at)?;
             let (action, postcondition) = action::sql(texts, &run);
             match (actions.last_mut(), &action) {
                 (Some(UndoAction { action: Action::Transaction(last), .. }), Action::Transaction(next))
-                    if !last.long && !next.long && !run.alone =>
+                    if !last.long && !next.long && !run.alone && !apart =>
                 {
                     last.statements.extend(next.statements.clone());
                 }

@@ -93,9 +93,7 @@ fn renew_index(edit: &mut Edit<'_>, name: &Name, wish: &index::Wish) -> Outcome 
     renewed.valid = found.valid;
     renewed.immediate = found.immediate;
     renewed.clustered = found.clustered;
-    for (key, old) in renewed.keys.iter_mut().zip(&found.keys) {
-        key.statistics_target = old.statistics_target;
-    }
+    // Statistics targets of expressions go with the old index.
     edit.relation_mut(name)?.index = Some(renewed);
     index::redefine(edit, name)
 }

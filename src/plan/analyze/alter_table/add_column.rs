@@ -281,6 +281,14 @@ fn add_to<'a>(
     }
     if filling.per_row {
         work.rewrite(member);
+        if parts.generated.is_some() {
+            work.advise(
+                member,
+                ". The server cannot make a column generated that is there, so there is no other way to a stored one: \
+                 a plain column that a trigger computes, filled in batches, comes close, and from 18 on a virtual one \
+                 is instant",
+            );
+        }
         work.advances(member, &filling.sequences);
         work.runs(member, &filling.functions);
     } else if parts.not_null && !filling.missing_value {

@@ -20,6 +20,8 @@ struct TableWork {
     now: Option<Relation>,
     /// Gets a new file.
     rewrite: bool,
+    /// What to do instead, for people; empty where nothing is.
+    way_round: &'static str,
     /// Every row is checked.
     verify: bool,
     /// An index is built.
@@ -106,6 +108,11 @@ impl<'r, 'a> Work<'r, 'a> {
         if rel.relation.kind.has_heap() {
             self.table(rel).rewrite = true;
         }
+    }
+
+    /// What to do instead of a rewrite.
+    pub fn advise(&mut self, rel: Rel<'a>, way_round: &'static str) {
+        self.table(rel).way_round = way_round;
     }
 
     /// Every row is read and checked.
@@ -242,7 +249,10 @@ impl<'r, 'a> Work<'r, 'a> {
                     self.impact.lock(sequence.clone(), LockMode::RowExclusive);
                 }
             }
-            let message = format!("{} and its indexes are written anew; reads and writes wait meanwhile", table.name);
+            let message = format!(
+                "{} and its indexes are written anew; reads and writes wait meanwhile{}",
+                table.name, work.way_round
+            );
             self.impact.hazard(HazardId::TableRewrite, Some(table.name), message);
             self.impact.hazard(blocks, Some(table.name), format!("{} waits for its rewrite", table.name));
             return;
