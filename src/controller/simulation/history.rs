@@ -49,6 +49,8 @@ pub struct Outcome {
     pub happened: bool,
     /// Requests that wrote or wanted to.
     pub writes: usize,
+    /// Most pods at once that execute or undo.
+    pub most_at_once: usize,
 }
 
 /// Runs a scenario with faults.
@@ -133,6 +135,7 @@ async fn tell(scenario: &Scenario, faults: &[Fault]) -> Outcome {
         trace: std::mem::take(&mut state.faults.trace),
         happened: state.faults.happened.len() == faults.len(),
         writes: before,
+        most_at_once: state.most_at_once,
     }
 }
 

@@ -175,6 +175,12 @@ pub fn pod_begins(state: &mut State, job: &Value) {
         return;
     }
     let (migration, database) = (label("wesley.dev/migration"), label("wesley.dev/database"));
+    let works = |pod: &&Value| {
+        let action = pod["metadata"]["labels"]["wesley.dev/action"].as_str();
+        matches!(action, Some("Execute" | "Rollback")) && pod["status"].is_null()
+    };
+    let others = state.store.list("pods", None).into_iter().filter(works).count();
+    state.most_at_once = state.most_at_once.max(others + 1);
     let namespace = job["metadata"]["namespace"].as_str().unwrap().to_owned();
     let mut wrong = Vec::new();
     // Another Job on the same database whose pod runs.

@@ -534,6 +534,26 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
+/// Many Migrations on several databases, all made at the same moment.
+pub fn crowd(databases: usize, each: usize) -> Scenario {
+    let leak = |name: String| -> &'static str { Box::leak(name.into_boxed_str()) };
+    let mut objects = Vec::new();
+    for number in 0..databases {
+        let name = leak(format!("shop-{number}"));
+        objects.push(("databases", name, database()));
+        for other in 0..each {
+            let mut spec = migration("expand switch", &json!({}));
+            spec["databaseRef"]["name"] = name.into();
+            objects.push(("migrations", leak(format!("orders-{number}-{other}")), spec));
+        }
+    }
+    let end = |state: &State| {
+        let all = state.store.list("migrations", None);
+        all.iter().all(|object| object["status"]["phase"] == "Succeeded")
+    };
+    Scenario { name: "many at once", objects, acts: Vec::new(), end, exact: true }
+}
+
 /// The plan of a source: its words are the stages of its steps.
 pub fn plan(sql: &str) -> Plan {
     let stages: Vec<Stage> = sql

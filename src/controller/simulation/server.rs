@@ -40,6 +40,8 @@ pub struct State {
     pub faults: Faults,
     pub ledgers: BTreeMap<String, Ledger>,
     pub violations: Vec<String>,
+    /// Most pods at once that execute or undo.
+    pub most_at_once: usize,
     /// Requests of the operator that changed something, or wanted to: what, and when.
     pub writes: Vec<String>,
     /// Orders to the operator process.
@@ -77,6 +79,7 @@ impl Server {
             faults,
             ledgers: BTreeMap::new(),
             violations: Vec::new(),
+            most_at_once: 0,
             writes: Vec::new(),
             commands: commands.clone(),
             watchers: Vec::new(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::faults::{Fault, all};
 use super::history::{Outcome, run};
-use super::scenarios::{Scenario, scenarios};
+use super::scenarios::{Scenario, crowd, scenarios};
 
 /// Of how many single faults one is tried; `WESLEY_SIMULATE` is another number, or `all`.
 const SAMPLE: u64 = 300;
@@ -103,6 +103,19 @@ fn every_fault_comes_to_the_same_end() {
     let shown: Vec<&String> = wrong.iter().take(20).collect();
     assert!(wrong.is_empty(), "{} of {runs} runs went wrong: {shown:#?}", wrong.len());
     assert!(reached * 2 > runs, "most faults were not reached: the points are not the same in every run");
+}
+
+/// Many at once: as many work as there are databases, one on each. Two hundred on twenty with `WESLEY_SIMULATE=all`.
+#[test]
+fn many_at_once_are_bounded_by_the_databases() {
+    let everything = std::env::var("WESLEY_SIMULATE").is_ok_and(|value| value == "all");
+    let (databases, each) = if everything { (20, 10) } else { (4, 3) };
+    let outcome = run(&crowd(databases, each), &[]);
+    assert_eq!(outcome.wrong, Vec::<String>::new());
+    let (writes, most, migrations) = (outcome.writes, outcome.most_at_once, databases * each);
+    println!("{writes} writes for {migrations} Migrations, at most {most} pods at work");
+    assert!((2..=databases).contains(&most), "{most}");
+    assert!(writes <= 30 * migrations, "{writes} writes");
 }
 
 /// The same run gives the same story: otherwise a fault would not be where it was said to be.
