@@ -60,7 +60,7 @@ tier_postgres() {
 	"$E2E_DIR/postgres/start" >/dev/null
 	# shellcheck disable=SC1091
 	. "$PG_HOME/env"
-	export WESLEY_TEST_POSTGRES=${WESLEY_TEST_POSTGRES:-14,15,16,17,18}
+	export WESLEY_TEST_MAJORS=${WESLEY_TEST_MAJORS:-14,15,16,17,18}
 	cargo_test_twice "${targets[@]}"
 }
 
