@@ -14,6 +14,7 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 
 const NAMESPACE: &str = "wesley-test-admission";
+const EDITOR: &str = "carol";
 
 async fn client(user: Option<&str>) -> Client {
     let file = std::env::var("WESLEY_KUBECONFIG")
@@ -24,8 +25,9 @@ async fn client(user: Option<&str>) -> Client {
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a usable kubeconfig");
     if let Some(user) = user {
         config.auth_info.impersonate = Some(user.to_owned());
-        // Rights are not what is tested here.
-        config.auth_info.impersonate_groups = Some(vec!["system:masters".to_owned()]);
+        // Everybody may do everything, but for one who may write Migrations only.
+        let group = if user == EDITOR { "system:authenticated" } else { "system:masters" };
+        config.auth_info.impersonate_groups = Some(vec![group.to_owned()]);
     }
     Client::try_from(config).expect("a client")
 }
@@ -33,7 +35,9 @@ async fn client(user: Option<&str>) -> Client {
 fn api(client: &Client, group_version: (&str, &str), kind: &str) -> Api<DynamicObject> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group_version.0, group_version.1, kind));
     match kind {
-        "Migration" | "MigrationPlan" => Api::namespaced_with(client.clone(), NAMESPACE, &resource),
+        "Migration" | "MigrationPlan" | "Role" | "RoleBinding" => {
+            Api::namespaced_with(client.clone(), NAMESPACE, &resource)
+        }
         _ => Api::all_with(client.clone(), &resource),
     }
 }
@@ -107,6 +111,18 @@ async fn prepare(client: &Client) {
     }
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
     api(client, ("", "v1"), "Namespace").patch(NAMESPACE, &apply(), &Patch::Apply(namespace)).await.unwrap();
+    let rbac = ("rbac.authorization.k8s.io", "v1");
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "editor"},
+        "rules": [{"apiGroups": ["wesley.dev"], "resources": ["migrations"], "verbs": ["*"]}],
+    });
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "editor"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "editor"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": EDITOR}],
+    });
+    api(client, rbac, "Role").patch("editor", &apply(), &Patch::Apply(role)).await.unwrap();
+    api(client, rbac, "RoleBinding").patch("editor", &apply(), &Patch::Apply(binding)).await.unwrap();
     for object in policies() {
         let (kind, name) = (object["kind"].as_str().unwrap(), object["metadata"]["name"].as_str().unwrap());
         let policies = api(client, ("admissionregistration.k8s.io", "v1"), kind);
@@ -162,6 +178,9 @@ async fn who_may_approve_what() {
         ),
         ("suspended by another", write("bob", &suspended).await, "accepted"),
         ("approved in the spec by the author", write("alice", &in_spec).await, "somebody else"),
+        ("approved in the spec by who may not approve", write(EDITOR, &in_spec).await, "wesley-approver"),
+        ("suspended by who may not approve", write(EDITOR, &suspended).await, "accepted"),
+        ("approved in the spec by an approver", write("bob", &in_spec).await, "accepted"),
         ("approved by the author", approve("alice", "by-alice", "alice", "Approved").await, "you are the author"),
         ("rejected by the author", approve("alice", "by-alice", "alice", "Rejected").await, "accepted"),
         ("approved in another's name", approve("bob", "by-alice", "ada", "Approved").await, "your own name, bob"),

@@ -108,7 +108,7 @@ fn text(analysis: &Analysis) -> String {
             }
         }
         for hazard in &statement.hazards {
-            let _ = writeln!(out, "   hazard    {}: {}", hazard.id, hazard.message);
+            let _ = writeln!(out, "   hazard    {hazard}");
         }
     }
     out

@@ -58,8 +58,7 @@ pub(super) fn failure(input: &input::Input, error: PlanError) -> Failure {
         }
         PlanError::Check(invalid) => Failure::new(Exit::InvalidInput, invalid.to_string()),
         PlanError::NotAllowed { plan: _, hazards } => {
-            let list: Vec<String> =
-                hazards.iter().map(|hazard| format!("  {}: {}", hazard.id, hazard.message)).collect();
+            let list: Vec<String> = hazards.iter().map(|hazard| format!("  {hazard}")).collect();
             let ids: BTreeSet<HazardId> = hazards.iter().map(|hazard| hazard.id).collect();
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
             Failure::new(

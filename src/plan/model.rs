@@ -381,6 +381,18 @@ pub struct Hazard {
     pub message: String,
 }
 
+impl std::fmt::Display for Hazard {
+    /// Id, relation where the message does not name it, and message.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.relation {
+            Some(relation) if !self.message.contains(relation.as_str()) => {
+                write!(f, "{} on {relation}: {}", self.id, self.message)
+            }
+            _ => write!(f, "{}: {}", self.id, self.message),
+        }
+    }
+}
+
 impl Hazard {
     /// Builds a hazard.
     pub fn new(id: HazardId, relation: Option<String>, message: impl Into<String>) -> Self {

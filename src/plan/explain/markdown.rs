@@ -17,8 +17,11 @@ pub(super) fn render(plan: &Plan) -> String {
     row("Costs", &words::costs(plan));
     row("Undo", &[words::way_back(plan)]);
     row("Waits for", &words::gates(plan));
-    let hazards: Vec<String> =
-        plan.hazards.iter().map(|hazard| format!("**{}** {}", hazard.id, hazard.message)).collect();
+    let hazards: Vec<String> = plan
+        .hazards
+        .iter()
+        .map(|hazard| hazard.to_string().replacen(&hazard.id.to_string(), &format!("**{}**", hazard.id), 1))
+        .collect();
     row("Hazards", &hazards);
     row("Notes", &plan.notes);
     let target =

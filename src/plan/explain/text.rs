@@ -60,7 +60,7 @@ fn first_screen(plan: &Plan, paint: &Paint) -> String {
         RollbackClass::ForwardOnly => paint.bad(text),
     });
     row(&mut out, paint, "waits for", &words::gates(plan), str::to_owned);
-    let hazards: Vec<String> = plan.hazards.iter().map(|hazard| format!("{}: {}", hazard.id, hazard.message)).collect();
+    let hazards: Vec<String> = plan.hazards.iter().map(ToString::to_string).collect();
     row(&mut out, paint, "hazards", &hazards, |text| paint.caution(text));
     row(&mut out, paint, "notes", &plan.notes, str::to_owned);
     out.push('\n');

@@ -75,8 +75,12 @@ fn relations(plan: &Plan, wanted: impl Fn(&Step, Blocks) -> bool) -> Vec<String>
 
 /// Whether the work under the step's locks grows with a table's size.
 pub(super) fn is_long(step: &Step) -> bool {
-    matches!(&step.action, Action::Transaction(transaction) if transaction.long)
-        && (!step.scans.is_empty() || !step.rewrites.is_empty())
+    let long = match &step.action {
+        Action::Transaction(transaction) => transaction.long,
+        Action::Concurrent(_) => step.locks.iter().any(|lock| lock.blocks != Blocks::Nothing),
+        Action::Backfill(_) | Action::Check(_) => false,
+    };
+    long && (!step.scans.is_empty() || !step.rewrites.is_empty())
 }
 
 fn listed(names: &[&String]) -> String {

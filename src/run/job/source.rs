@@ -97,8 +97,7 @@ impl Source {
                 let mut ids: Vec<String> = hazards.iter().map(|hazard| hazard.id.to_string()).collect();
                 ids.sort();
                 ids.dedup();
-                let listed: Vec<String> =
-                    hazards.iter().map(|hazard| format!("{}: {}", hazard.id, hazard.message)).collect();
+                let listed: Vec<String> = hazards.iter().map(ToString::to_string).collect();
                 let message = format!(
                     "hazards that are not allowed: {}. Change the SQL, or set spec.allowHazards: [{}]",
                     listed.join("; "),

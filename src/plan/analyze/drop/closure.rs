@@ -108,10 +108,12 @@ impl Closure {
             RelationKind::Table | RelationKind::MaterializedView => {
                 impact.hazard(HazardId::DataLoss, Some(found.name), "The table and its rows are removed.");
             }
-            RelationKind::View | RelationKind::Sequence | RelationKind::ForeignTable => {
-                impact.hazard(HazardId::BreaksClients, Some(found.name), "Clients that use it fail.");
-            }
             _ => {}
+        }
+        // A sequence of a column is used through its table.
+        let of_column = found.relation.sequence.as_ref().is_some_and(|sequence| sequence.owned_by.is_some());
+        if !of_column {
+            impact.hazard(HazardId::BreaksClients, Some(found.name), "Clients that use it fail.");
         }
     }
 

@@ -119,6 +119,9 @@ impl<'a> Reader<'_, 'a> {
         }
         for member in members.iter().filter(|member| member.relation.kind != RelationKind::PartitionedTable) {
             self.after_change(*member, &change);
+            if change.event() == Event::Delete && !member.relation.stats.empty {
+                self.impact.hazard(HazardId::DataLoss, Some(member.name), "Rows that match are removed.");
+            }
             if self.impact.scans.contains(&member.name.clone().into()) && !member.relation.stats.empty {
                 self.impact.hazard(
                     HazardId::LargeDataChange,
