@@ -209,3 +209,69 @@ async fn a_restore_point_is_made_before_what_has_no_complete_way_back() {
     assert!(name.starts_with("wesley:permitted:") && rows[1].restore_lsn.as_deref().unwrap().contains('/'), "{name}");
     database.drop().await;
 }
+
+async fn planned(database: &Database, sql: &str) -> wesley::plan::Plan {
+    let catalog = wesley::catalog::introspect::introspect(&database.client).await.unwrap();
+    wesley::plan::plan(&wesley::sql::parse(sql).unwrap(), &catalog, &wesley::plan::Policy::default()).unwrap()
+}
+
+/// Between the plan and the lock there is a question that somebody answers later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_changed_after_the_plan_is_not_touched() {
+    let database = Database::create("moved", majors()[0], "CREATE TABLE t (id bigint PRIMARY KEY)").await;
+    let plan = planned(&database, "ALTER TABLE t ADD COLUMN IF NOT EXISTS note text").await;
+    // Somebody else's column of that name: an undo of ours would drop it.
+    database.client.batch_execute("ALTER TABLE t ADD COLUMN note text").await.unwrap();
+    let error = database.apply("moved", &plan).await.ending.unwrap_err();
+    assert_eq!((error.reason, error.exit()), (Reason::CatalogChanged, wesley::exit::Exit::Precondition));
+    assert!(error.message.contains("run it again"), "{}", error.message);
+    assert!(status(&database.client, None).await.unwrap().is_empty());
+
+    database.client.batch_execute("ALTER TABLE t DROP COLUMN note").await.unwrap();
+    let plan = planned(&database, "ALTER TABLE t ADD COLUMN note text").await;
+    assert_eq!(database.apply("moved", &plan).await.ending, Ok(Ending::Done));
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_before_the_run_have_a_result_too() {
+    let setup = "CREATE TABLE t (id bigint PRIMARY KEY); INSERT INTO t VALUES (1)";
+    let database = Database::create("early", majors()[0], setup).await;
+    let run = |name: &str, sql: &str| run_support::binary::Program::new(&database.url(), name, sql).run("apply", None);
+    for (sql, code, result) in [
+        ("ALTER TABEL t ADD c int", 10, "SyntaxError"),
+        ("ALTER TABLE nowhere ADD c int", 10, "StatementRefused"),
+        ("-- later", 10, "SourceUnreadable"),
+        ("BEGIN; COMMIT", 10, "SourceUnreadable"),
+        ("SELECT 1; COMMIT; SELECT 2", 10, "StatementUnsupported"),
+    ] {
+        let ended = run("early", sql);
+        assert_eq!(
+            (ended.code, ended.last()["result"].as_str()),
+            (Some(code), Some(result)),
+            "{sql}: {}",
+            ended.stderr
+        );
+        assert_eq!(ended.breach(), "", "{sql}");
+    }
+    assert!(status(&database.client, None).await.unwrap().is_empty());
+
+    // The first step is done, the second is not.
+    let failing = "ALTER TABLE t ADD COLUMN a int; SELECT 1 / (id - 1) FROM t";
+    let ended = run("begun", failing);
+    assert_eq!(ended.code, Some(14), "{}", ended.stderr);
+    assert!(ended.last()["step"].is_string() && ended.last()["stage"].is_string(), "{}", ended.last());
+    let other = run("begun", "ALTER TABLE t ADD COLUMN a int; SELECT 2");
+    assert_eq!((other.code, other.last()["result"].as_str()), (Some(11), Some("NameTaken")), "{}", other.stderr);
+    let busy = database.session().await;
+    let key: i64 = busy
+        .query_one("SELECT ('x' || left(encode(sha256('wesley:execution'), 'hex'), 16))::bit(64)::bigint", &[])
+        .await
+        .unwrap()
+        .get(0);
+    busy.execute("SELECT pg_advisory_lock($1)", &[&key]).await.unwrap();
+    let ended = run("waits", "ALTER TABLE t ADD COLUMN a int");
+    assert_eq!((ended.code, ended.last()["result"].as_str()), (Some(20), Some("DatabaseBusy")), "{}", ended.stderr);
+    assert_eq!(ended.progress[0]["state"], "Waiting");
+    database.drop().await;
+}

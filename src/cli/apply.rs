@@ -1,6 +1,9 @@
 //! `wesley apply`, `wesley rollback` and `wesley status`: the executor without a cluster.
 
 use std::io::{IsTerminal, Write};
+use std::time::Instant;
+
+use tokio_postgres::Client;
 
 use super::{
     ApplyArgs, DatabaseArgs, Failure, Format, HoldArgs, RollbackArgs, catalog, input, plan, print, print_json, progress,
@@ -9,34 +12,65 @@ use crate::catalog::introspect::introspect;
 use crate::exit::Exit;
 use crate::plan::{Plan, explain, source_digest};
 use crate::run::connect::Settings;
-use crate::run::{self, BackfillOptions, Holds, Options, Request, RunOutcome, RunRow, RunState, interrupt_on_signals};
+use crate::run::{
+    self, BackfillOptions, Holds, Observer, Options, Recall, Request, RunError, RunOutcome, RunRow,
+    interrupt_on_signals,
+};
 
 /// Plans and executes all stages under a name; resumes what was cut off.
 pub(super) async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
+    let started = Instant::now();
+    let observer = progress::observer(args.format);
+    let (settings, request, options) = match ready(args, &observer).await {
+        Ok(ready) => ready,
+        Err(failure) => {
+            if let Some(reason) = failure.reason.filter(|_| args.format == Format::Json) {
+                let message = failure.message.trim_end_matches(&format!(" [{reason}]"));
+                let error = RunError::new(reason, message);
+                RunOutcome::refused(&args.name, started, error).finish(&observer);
+            }
+            return Err(failure);
+        }
+    };
+    let outcome = run::apply(&settings, &args.name, request, &options, &observer).await;
+    end(&outcome)
+}
+
+/// All that comes before the run: reading, planning, the question.
+async fn ready(args: &ApplyArgs, observer: &dyn Observer) -> Result<(Settings, Request, Options), Failure> {
     let policy = plan::policy(&args.policy)?;
     let input = input::read_for_plan(&args.source)?;
     let settings = catalog::settings(&args.database)?;
     let digest = source_digest(&input.statements);
-    let recorded = recorded(&settings, &args.name).await?;
-    let request = match recorded.first() {
+    let client = settings.connect().await?;
+    let request = loop {
+        run::wait_until_free(&client, Options::default().busy_wait, observer).await?;
+        let recorded = run::status(&client, Some(&args.name)).await?.pop();
         // What is recorded for the same SQL goes on (or is done) as planned then: the catalog has moved since.
-        Some(run) if run.state != RunState::RolledBack && run.source_digest == digest => {
+        if let Some(run) = &recorded
+            && run.recall(&digest)? == Recall::Resume
+        {
             confirm(args.yes, args.source.reads_stdin(), &format!("Resume {} at step {}?", args.name, next(run)))?;
-            Request::Resume { source_digest: digest }
+            break Request::Resume { source_digest: digest };
         }
-        _ => {
-            let catalog = read_catalog(&settings).await?;
-            let plan = crate::plan::plan(&input.statements, &catalog, &policy)
-                .map_err(|error| plan::failure(&input, error))?;
-            ask(args, &plan)?;
-            Request::Start(Box::new(plan))
+        let catalog = introspect(&client).await.map_err(run::schema_unreadable)?;
+        match crate::plan::plan(&input.statements, &catalog, &policy) {
+            Ok(plan) => {
+                ask(args, &plan)?;
+                break Request::Start(Box::new(plan));
+            }
+            // A run that has begun meanwhile changes the schema under the plan: its end is waited for.
+            Err(_) if run::is_held(&client).await? || began(&client, &args.name, recorded.as_ref()).await? => {}
+            Err(error) => return Err(plan::failure(&input, error)),
         }
     };
-    // Parse trees of large files are many times as large as the files.
-    drop(input);
-    let options = with_holds(options()?, &args.holds)?;
-    let outcome = run::apply(&settings, &args.name, request, &options, &progress::observer(args.format)).await;
-    end(&outcome)
+    Ok((settings, request, with_holds(options()?, &args.holds)?))
+}
+
+/// Whether a run of that name was begun since its record was read.
+async fn began(client: &Client, name: &str, before: Option<&RunRow>) -> Result<bool, RunError> {
+    let now = run::status(client, Some(name)).await?.pop();
+    Ok(now.map(|run| run.started_at) != before.map(|run| run.started_at.clone()))
 }
 
 /// Runs the recorded undo of a name.
@@ -58,7 +92,7 @@ pub(super) async fn rollback(args: &RollbackArgs) -> Result<(), Failure> {
 pub(super) async fn status(database: &DatabaseArgs, name: Option<&str>, format: Format) -> Result<(), Failure> {
     let settings = catalog::settings(database)?;
     let client = settings.connect().await?;
-    let rows = run::status(&client, name).await.map_err(|error| Failure::new(error.exit(), error.message))?;
+    let rows = run::status(&client, name).await?;
     if format == Format::Json {
         return print_json(&rows);
     }
@@ -97,14 +131,7 @@ pub(super) fn table<const N: usize>(lines: &[[String; N]]) -> String {
 
 async fn recorded(settings: &Settings, name: &str) -> Result<Vec<RunRow>, Failure> {
     let client = settings.connect().await?;
-    run::status(&client, Some(name)).await.map_err(|error| Failure::new(error.exit(), error.message))
-}
-
-async fn read_catalog(settings: &Settings) -> Result<crate::catalog::Catalog, Failure> {
-    let client = settings.connect().await?;
-    introspect(&client)
-        .await
-        .map_err(|error| Failure::new(Exit::Precondition, format!("cannot read the schema: {error}")))
+    Ok(run::status(&client, Some(name)).await?)
 }
 
 fn options() -> Result<Options, Failure> {
@@ -173,6 +200,6 @@ pub(super) fn confirm(yes: bool, stdin_is_taken: bool, question: &str) -> Result
 fn end(outcome: &RunOutcome) -> Result<(), Failure> {
     match &outcome.ending {
         Ok(_) => Ok(()),
-        Err(error) => Err(Failure::new(error.exit(), format!("{} [{}]", error.message, error.reason))),
+        Err(error) => Err(error.clone().into()),
     }
 }

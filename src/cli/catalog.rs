@@ -35,9 +35,7 @@ pub(super) fn settings(database: &DatabaseArgs) -> Result<Settings, Failure> {
 async fn from_server(database: &DatabaseArgs) -> Result<Catalog, Failure> {
     let settings = settings(database)?.with_application_name("wesley");
     let client = settings.connect().await?;
-    introspect(&client)
-        .await
-        .map_err(|error| Failure::new(Exit::Precondition, format!("cannot read the schema: {error}")))
+    Ok(introspect(&client).await.map_err(crate::run::schema_unreadable)?)
 }
 
 fn from_file(path: &Path) -> Result<Catalog, Failure> {

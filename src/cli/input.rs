@@ -8,6 +8,7 @@ use pg_query::protobuf::node::Node;
 use super::{Failure, SourceArgs, diagnostic};
 use crate::exit::Exit;
 use crate::plan;
+use crate::run::Reason;
 use crate::sql::{self, Statement, SyntaxError};
 
 /// The author's statements in order, and where each stands.
@@ -39,18 +40,24 @@ pub(super) fn read(source: &SourceArgs) -> Result<Input, Failure> {
     read_files(source, |statements| statements)
 }
 
-/// Like [`read`], to be planned as one list: each of several files may wrap itself in a transaction.
+/// Like [`read`], to be planned as one list: each of several files may wrap itself in a transaction. A list of
+/// nothing is a mistake: the wrong file, or one that was not saved.
 pub(super) fn read_for_plan(source: &SourceArgs) -> Result<Input, Failure> {
     let several = source.files.len() > 1;
-    read_files(source, |statements| if several { plan::unwrapped(statements) } else { statements })
+    let input = read_files(source, |statements| if several { plan::unwrapped(statements) } else { statements })?;
+    let wrapped_nothing = input.statements.len() == 2 && plan::unwrapped(input.statements.clone()).is_empty();
+    if input.statements.is_empty() || wrapped_nothing {
+        let names: Vec<&str> = input.files.iter().map(|file| file.name.as_str()).collect();
+        return Err(Failure::of(Reason::SourceUnreadable, format!("{}: no SQL statement in it", names.join(", "))));
+    }
+    Ok(input)
 }
 
 fn read_files(source: &SourceArgs, take: impl Fn(Vec<Statement>) -> Vec<Statement>) -> Result<Input, Failure> {
     let mut input = Input { statements: Vec::new(), files: Vec::new(), owner: Vec::new() };
     for path in &source.files {
         let file = load(path)?;
-        let parsed = sql::parse(&file.text)
-            .map_err(|error| Failure::new(Exit::InvalidInput, explain(&file.name, &file.text, &error)))?;
+        let parsed = sql::parse(&file.text).map_err(|error| explain(&file.name, &file.text, &error))?;
         let parsed = take(parsed);
         input.owner.extend(std::iter::repeat_n(input.files.len(), parsed.len()));
         input.statements.extend(parsed);
@@ -70,14 +77,14 @@ fn load(path: &Path) -> Result<File, Failure> {
     read.map_err(|error| Failure::new(Exit::Usage, format!("cannot read {name}: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Failure::new(Exit::InvalidInput, format!("{name} is not UTF-8 (byte {at}): save it as UTF-8"))
+        Failure::of(Reason::SourceUnreadable, format!("{name} is not UTF-8 (byte {at}): save it as UTF-8"))
     })?;
     // A byte order mark is no part of the SQL.
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     Ok(File { name, text })
 }
 
-fn explain(file: &str, text: &str, error: &SyntaxError) -> String {
+fn explain(file: &str, text: &str, error: &SyntaxError) -> Failure {
     let shown = diagnostic::at(file, text, error.offset, &error.message);
     let line_start = text[..error.offset].rfind('\n').map_or(0, |at| at + 1);
     let line = text[line_start..].lines().next().unwrap_or("").trim_start();
@@ -86,9 +93,9 @@ fn explain(file: &str, text: &str, error: &SyntaxError) -> String {
     } else if ends_in_copy_from_stdin(&text[..line_start]) {
         "COPY data cannot be part of a migration: use INSERT statements, or load the data outside"
     } else {
-        return shown;
+        return Failure::of(Reason::SyntaxError, shown);
     };
-    format!("{shown}\n  = {advice}")
+    Failure::of(Reason::StatementUnsupported, format!("{shown}\n  = {advice}"))
 }
 
 fn ends_in_copy_from_stdin(text: &str) -> bool {

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
+use crate::run::{Reason, RunError};
 
 /// Zero-downtime PostgreSQL schema changes.
 #[derive(Parser)]
@@ -238,19 +239,32 @@ pub struct Failure {
     pub exit: Exit,
     /// For standard error.
     pub message: String,
+    /// One word of `docs/reasons.md`; none where the command line is wrong.
+    pub reason: Option<Reason>,
 }
 
 impl Failure {
     fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self { exit, message: message.into(), reason: None }
+    }
+
+    /// With the exit code of its reason.
+    fn of(reason: Reason, message: impl Into<String>) -> Self {
+        Self { exit: reason.exit(), message: message.into(), reason: Some(reason) }
+    }
+}
+
+/// An end of the engine; the word of its reason stands behind the message.
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        Self::of(error.reason, format!("{} [{}]", error.message, error.reason))
     }
 }
 
 /// A server that cannot be reached, with the exit code of its reason.
 impl From<crate::run::connect::ConnectError> for Failure {
     fn from(error: crate::run::connect::ConnectError) -> Self {
-        let error = crate::run::RunError::from(error);
-        Self::new(error.exit(), format!("{} [{}]", error.message, error.reason))
+        RunError::from(error).into()
     }
 }
 

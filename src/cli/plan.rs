@@ -8,6 +8,7 @@ use strum::IntoEnumIterator;
 use super::{Failure, Format, PlanArgs, PolicyArgs, catalog, input, print, print_json};
 use crate::exit::Exit;
 use crate::plan::{HazardId, Plan, PlanError, Policy, explain, plan as make_plan};
+use crate::run::Reason;
 
 /// Makes the plan and shows it; one with hazards that are not allowed is shown too, and is then a failure.
 pub(super) async fn run(args: &PlanArgs, format: Format) -> Result<(), Failure> {
@@ -51,18 +52,18 @@ pub(super) fn failure(input: &input::Input, error: PlanError) -> Failure {
         PlanError::Refused { statement, refusal } => {
             let message = format!("the server will refuse this: {} ({})", refusal.message, refusal.sqlstate);
             let shown = input.at_statement(statement, &message);
-            Failure::new(Exit::InvalidInput, format!("{shown}\n  = {}", refusal.hint))
+            Failure::of(Reason::StatementRefused, format!("{shown}\n  = {}", refusal.hint))
         }
         PlanError::Unsupported { statement, message } => {
-            Failure::new(Exit::InvalidInput, input.at_statement(statement, &message))
+            Failure::of(Reason::StatementUnsupported, input.at_statement(statement, &message))
         }
-        PlanError::Check(invalid) => Failure::new(Exit::InvalidInput, invalid.to_string()),
+        PlanError::Check(invalid) => Failure::of(Reason::StatementUnsupported, invalid.to_string()),
         PlanError::NotAllowed { plan: _, hazards } => {
             let list: Vec<String> = hazards.iter().map(|hazard| format!("  {hazard}")).collect();
             let ids: BTreeSet<HazardId> = hazards.iter().map(|hazard| hazard.id).collect();
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            Failure::new(
-                Exit::NotAllowed,
+            Failure::of(
+                Reason::HazardNotAllowed,
                 format!(
                     "hazards that are not allowed:\n{}\nallow them with --allow {}",
                     list.join("\n"),

@@ -23,6 +23,15 @@ pub enum InvalidUrl {
     /// libpq would not read it either. The text is not repeated: it may hold a password.
     #[error("the database URL cannot be read: {0}")]
     Unreadable(String),
+    /// Nothing is given.
+    #[error("the database URL is empty: give postgres://user@host:port/database")]
+    Empty,
+    /// A URL of another kind of server.
+    #[error("the database URL is none of PostgreSQL: it begins with postgres:// or postgresql://")]
+    Scheme,
+    /// libpq would go on with a socket of its own build; there is no such default here.
+    #[error("the database URL names no host: give postgres://user@host:port/database")]
+    Host,
     /// Unknown `sslmode`.
     #[error("sslmode must be one of disable, allow, prefer, require, verify-ca, verify-full")]
     Mode,
@@ -70,8 +79,17 @@ impl Settings {
     /// # Errors
     /// [`InvalidUrl`] when it cannot be read; the message never repeats the text.
     pub fn from_url(url: &str) -> Result<Self, InvalidUrl> {
+        if url.trim().is_empty() {
+            return Err(InvalidUrl::Empty);
+        }
+        if url.split_once("://").is_some_and(|(scheme, _)| is_other_scheme(scheme)) {
+            return Err(InvalidUrl::Scheme);
+        }
         let (rest, options) = take_tls_options(url);
         let mut config = Config::from_str(&rest).map_err(|error| InvalidUrl::Unreadable(describe(&error)))?;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err(InvalidUrl::Host);
+        }
         if config.get_password().is_none()
             && let Ok(password) = std::env::var("PGPASSWORD")
         {
@@ -192,7 +210,13 @@ impl Settings {
                 let cause = describe(error);
                 let tls = cause.contains("certificate") || cause.contains("TLS") || cause.contains("tls");
                 let kind = if tls { ConnectErrorKind::Tls } else { ConnectErrorKind::Unreachable };
-                (kind, format!("cannot connect to {address}: {cause}"))
+                // The driver's word for a server without TLS.
+                let advice = if cause.contains("server does not support TLS") {
+                    "; add sslmode=disable to the URL if that is meant"
+                } else {
+                    ""
+                };
+                (kind, format!("cannot connect to {address}: {cause}{advice}"))
             }
         };
         ConnectError { kind, message }
@@ -220,6 +244,11 @@ fn describe(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+/// `mysql`, `jdbc:postgresql`, ...; a key/value string may have `://` in a value only.
+fn is_other_scheme(text: &str) -> bool {
+    !matches!(text, "postgres" | "postgresql") && !text.contains(|c: char| c == '=' || c.is_whitespace())
 }
 
 fn is_local(config: &Config) -> bool {
@@ -355,6 +384,22 @@ mod tests {
         ] {
             assert_eq!(Settings::from_url(url).map(|s| s.mode).unwrap(), mode, "{url}");
         }
+    }
+
+    #[test]
+    fn a_url_that_leads_nowhere_is_told_as_such() {
+        for (url, part) in [
+            ("", "is empty"),
+            (" ", "is empty"),
+            ("postgres://u:canary@/db", "names no host"),
+            ("dbname=x", "names no host"),
+            ("mysql://u:canary@h/db", "postgres://"),
+            ("jdbc:postgresql://h/db", "postgres://"),
+        ] {
+            let error = Settings::from_url(url).err().unwrap().to_string();
+            assert!(error.contains(part) && !error.contains("canary"), "{url}: {error}");
+        }
+        assert!(Settings::from_url("host=db user=u password='a://b'").is_ok());
     }
 
     #[test]

@@ -67,7 +67,7 @@ async fn forward(
     outcome: &mut RunOutcome,
 ) -> Result<Ending, RunError> {
     require_name(name)?;
-    let session = Session::open(settings, name, options).await?;
+    let session = Session::open(settings, name, options, observer).await?;
     hit(Boundary::Connected);
     let mut context = Context {
         session,
@@ -121,11 +121,7 @@ async fn take(context: &mut Context<'_>, request: Request) -> Result<Taken, Faul
     match (recorded, request) {
         (None, Request::Resume { .. }) => Err(not_recorded(&name).into()),
         (Some(Recorded { state: RunState::RolledBack, .. }), Request::Resume { .. }) => Err(not_recorded(&name).into()),
-        (Some(Recorded { state: RunState::RollingBack, .. }), _) => Err(RunError::new(
-            Reason::RollbackUnfinished,
-            format!("the run {name} is being rolled back: finish that first (rollback --name {name})"),
-        )
-        .into()),
+        (Some(Recorded { state: RunState::RollingBack, .. }), _) => Err(rollback_unfinished(&name).into()),
         (Some(recorded), request) if matches!(recorded.state, RunState::Done) => {
             require_source(&name, &recorded, &request)?;
             Ok(Taken::Finished(Box::new(recorded.plan)))
@@ -160,7 +156,9 @@ async fn start(context: &mut Context<'_>, plan: Plan) -> Result<Taken, Fault> {
         .into());
     }
     privileges::require(context.session.client(), &context.session.server, &plan).await?;
-    if context.options.planned_earlier {
+    // Between the plan and the lock there was a question, a queue or a night. Only a plan written by hand names no
+    // catalog that it was made for.
+    if context.options.planned_earlier || !plan.catalog_fingerprint.is_empty() {
         require_same_catalog(context, &plan).await?;
     }
     context.run = runs::create(context.session.client(), &context.run.name, &plan, identity).await?;
@@ -191,11 +189,28 @@ fn require_source(name: &str, recorded: &Recorded, request: &Request) -> Result<
     if *wanted == recorded.source_digest {
         return Ok(());
     }
-    let what = if recorded.state == RunState::Done { "is finished" } else { "has begun and is not finished" };
-    Err(RunError::new(
-        Reason::NameTaken,
-        format!("the run {name} {what} with other SQL: use another name, or roll it back first"),
-    ))
+    Err(name_taken(name, recorded.state))
+}
+
+/// The name stands for other SQL.
+pub(super) fn name_taken(name: &str, state: RunState) -> RunError {
+    let message = if state == RunState::Done {
+        format!("the run {name} is finished with other SQL: use another name, or roll it back first")
+    } else {
+        format!(
+            "the run {name} has begun and is not finished with other SQL: use another name, or roll it back first; \
+             the SQL that it began with resumes it"
+        )
+    };
+    RunError::new(Reason::NameTaken, message)
+}
+
+/// The undo of the run has begun.
+pub(super) fn rollback_unfinished(name: &str) -> RunError {
+    RunError::new(
+        Reason::RollbackUnfinished,
+        format!("the run {name} is being rolled back: finish that first (rollback --name {name})"),
+    )
 }
 
 /// What was approved is one plan, not whatever the same SQL would lead to now.
@@ -221,9 +236,19 @@ async fn require_same_catalog(context: &Context<'_>, plan: &Plan) -> Result<(), 
     }
     Err(RunError::new(
         Reason::CatalogChanged,
-        "the schema has changed since the plan was made: it is no longer true. Nothing was touched; plan again",
+        "the schema has changed since the plan was made: it is no longer true. Nothing was touched; plan again \
+         (`wesley apply`: run it again)",
     )
     .into())
+}
+
+/// A catalog that cannot be read, before anything was begun.
+pub fn schema_unreadable(error: IntrospectError) -> RunError {
+    match unreadable(error) {
+        Fault::Fatal(error) => error,
+        Fault::Server(error) => preflight::refusal(&error),
+        Fault::Lost | Fault::Interrupted => RunError::new(Reason::ConnectionLost, "the connection was lost"),
+    }
 }
 
 /// A catalog that cannot be read.

@@ -36,11 +36,12 @@ mod transaction;
 mod watch;
 
 pub use error::{Reason, RunError};
-pub use execute::{Request, apply};
+pub use execute::{Request, apply, schema_unreadable};
 pub use ledger::runs::RunState;
 pub use options::{BackfillOptions, Gates, Holds, Options, WindowEnd, interrupt_on_signals};
 pub use outcome::{Ending, RunOutcome};
 pub use progress::{Observer, Progress, ProgressState, Summary};
 pub use rollback::rollback;
-pub use status::{RunRow, status};
+pub use session::{is_held, wait_until_free};
+pub use status::{Recall, RunRow, status};
 pub use watch::Blocker;

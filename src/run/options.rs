@@ -80,8 +80,8 @@ pub struct Options {
     pub blocking_slice: (Duration, Duration),
     /// Longest run of a transaction whose work does not grow with a table; doubled at each of three tries.
     pub short_statement: Duration,
-    /// The plan was made by another process, perhaps long ago, and was approved as it is: a new run starts only
-    /// if the catalog is still the one it was made for, and a recorded run goes on only with this very plan.
+    /// The plan was made by another process, perhaps long ago, and was approved as it is: a recorded run goes on only
+    /// with this very plan. (A new run starts only if the catalog is still the one that its plan was made for, always.)
     pub planned_earlier: bool,
     /// Backfills.
     pub backfill: BackfillOptions,

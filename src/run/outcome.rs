@@ -62,6 +62,8 @@ pub struct RunOutcome {
     pub resumed_at: Option<String>,
     /// See [`Summary::batches_redone`].
     pub batches_redone: i64,
+    /// Stage of each step of the plan, by id.
+    stages: Vec<(String, Stage)>,
     /// When it began.
     pub(super) started: Instant,
     /// How long it took.
@@ -82,13 +84,22 @@ impl RunOutcome {
             rollback: None,
             resumed_at: None,
             batches_redone: 0,
+            stages: Vec::new(),
             started,
             duration: Duration::ZERO,
         }
     }
 
+    /// A run that ended before it began.
+    pub fn refused(name: &str, started: Instant, error: RunError) -> Self {
+        Self { ending: Err(error), ..Self::new(name, started) }
+    }
+
     /// Copies what is known of plan and progress.
     pub(super) fn describe(&mut self, plan: &Plan, tally: &Tally) {
+        if self.stages.is_empty() {
+            self.stages = plan.steps.iter().map(|step| (step.id.clone(), step.stage)).collect();
+        }
         self.plan_digest = Some(plan.digest.clone());
         self.steps_total = i64::try_from(plan.steps.len()).unwrap_or(i64::MAX);
         self.steps_done = tally.steps_done;
@@ -101,7 +112,7 @@ impl RunOutcome {
     }
 
     /// Tells the last progress object.
-    pub(super) fn finish(&mut self, observer: &dyn Observer) {
+    pub fn finish(&mut self, observer: &dyn Observer) {
         self.duration = self.started.elapsed();
         let state = match &self.ending {
             Ok(Ending::Done | Ending::AlreadyDone) => ProgressState::Done,
@@ -113,7 +124,9 @@ impl RunOutcome {
             step: self.step().map(str::to_owned),
             stage: match self.ending {
                 Ok(Ending::Paused(stage)) => Some(stage),
-                _ => None,
+                _ => {
+                    self.step().and_then(|id| self.stages.iter().find(|(step, _)| step == id)).map(|(_, stage)| *stage)
+                }
             },
             state,
             rows_done: self.rows_done,

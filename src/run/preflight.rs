@@ -147,8 +147,26 @@ pub(super) async fn refuse_pooler(client: &Client, watcher: &Client) -> Result<(
     .into())
 }
 
-/// ` (application, pid n)` of the session that holds the advisory lock.
-pub(super) async fn lock_holder(client: &Client, key: i64) -> Result<String, tokio_postgres::Error> {
+/// The session that holds the advisory lock.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Holder {
+    /// `application_name`, at most 63 bytes; empty where the role may not see it.
+    pub application: String,
+    /// Backend process id.
+    pub pid: i32,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.application.is_empty() {
+            return write!(f, "another run (pid {})", self.pid);
+        }
+        write!(f, "another run ({}, pid {})", self.application, self.pid)
+    }
+}
+
+/// Who holds the advisory lock, if anybody does.
+pub(super) async fn lock_holder(client: &Client, key: i64) -> Result<Option<Holder>, tokio_postgres::Error> {
     let (high, low) = ((key >> 32) & 0xFFFF_FFFF, key & 0xFFFF_FFFF);
     let row = client
         .query_opt(
@@ -159,9 +177,7 @@ pub(super) async fn lock_holder(client: &Client, key: i64) -> Result<String, tok
             &[&high, &low],
         )
         .await?;
-    let Some(row) = row else { return Ok(String::new()) };
-    let (application, pid): (String, i32) = (row.try_get(0)?, row.try_get(1)?);
-    Ok(format!(" ({application}, pid {pid})"))
+    row.map(|row| Ok(Holder { application: row.try_get(0)?, pid: row.try_get(1)? })).transpose()
 }
 
 /// Refuses when the role may not create the ledger's schema.

@@ -25,7 +25,7 @@ pub enum ProgressState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// Id of the step; null on the last object when the run did not end at a step.
+    /// Id of the step; null while another run is waited for, and on the last object when the run did not end at a step.
     pub step: Option<String>,
     /// Its stage.
     pub stage: Option<Stage>,

@@ -38,7 +38,7 @@ async fn backward(
     outcome: &mut RunOutcome,
 ) -> Result<Ending, RunError> {
     require_name(name)?;
-    let session = Session::open(settings, name, options).await?;
+    let session = Session::open(settings, name, options, observer).await?;
     let mut context = Context {
         session,
         run: RunKey { name: name.to_owned(), epoch: 0 },

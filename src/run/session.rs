@@ -16,6 +16,7 @@ use super::connect::Settings;
 use super::error::{Fault, Reason, RunError};
 use super::options::Options;
 use super::preflight::{self, Server};
+use super::progress::{Observer, Progress, ProgressState};
 use super::watch::{self, Blocker, Seen, Watch};
 
 /// A connected runner.
@@ -47,7 +48,13 @@ pub(super) fn lock_key() -> i64 {
 
 impl Session {
     /// Connects, checks that the server can be worked with, and takes the advisory lock.
-    pub async fn open(settings: &Settings, name: &str, options: &Options) -> Result<Self, RunError> {
+    /// While another run has it, `observer` is told once who that is.
+    pub async fn open(
+        settings: &Settings,
+        name: &str,
+        options: &Options,
+        observer: &dyn Observer,
+    ) -> Result<Self, RunError> {
         let settings = settings.clone().with_application_name(&format!("wesley/{name}"));
         let mut session = Self::connect(settings, options.interrupt.clone()).await.map_err(|fault| match fault {
             Fault::Fatal(error) => error,
@@ -55,12 +62,7 @@ impl Session {
             Fault::Lost => RunError::new(Reason::Unreachable, "the server closed the connection at its start"),
             Fault::Server(error) => preflight::refusal(&error),
         })?;
-        session.hold(options.busy_wait).await.map_err(|fault| match fault {
-            Fault::Fatal(error) => error,
-            Fault::Interrupted => interrupted(),
-            Fault::Lost => RunError::new(Reason::ConnectionLost, "the connection was lost at its start"),
-            Fault::Server(error) => preflight::refusal(&error),
-        })?;
+        session.hold(options.busy_wait, observer).await.map_err(at_start)?;
         Ok(session)
     }
 
@@ -90,8 +92,9 @@ impl Session {
 
     /// Polls for the advisory lock. Never waits inside the server: a waiter would hold a snapshot, and the
     /// holder's concurrent index build would wait for that.
-    async fn hold(&mut self, patience: Duration) -> Result<(), Fault> {
+    async fn hold(&mut self, patience: Duration, observer: &dyn Observer) -> Result<(), Fault> {
         let until = Instant::now() + patience;
+        let mut told = false;
         loop {
             let row = self
                 .statement(self.client.query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&lock_key()]))
@@ -99,13 +102,13 @@ impl Session {
             if row.try_get(0)? {
                 return Ok(());
             }
+            let holder = preflight::lock_holder(&self.client, lock_key()).await.ok().flatten();
             if Instant::now() >= until {
-                let holder = preflight::lock_holder(&self.client, lock_key()).await.unwrap_or_default();
-                return Err(RunError::new(
-                    Reason::DatabaseBusy,
-                    format!("another run holds this database{holder}; try again when it has ended"),
-                )
-                .into());
+                return Err(busy(holder).into());
+            }
+            if let Some(holder) = holder.filter(|_| !told) {
+                observer.progress(&waits_for(&holder));
+                told = true;
             }
             self.pause(POLL).await?;
         }
@@ -145,7 +148,7 @@ impl Session {
             .into());
         }
         fresh.generation = self.generation + 1;
-        fresh.hold(until.saturating_duration_since(Instant::now())).await?;
+        fresh.hold(until.saturating_duration_since(Instant::now()), &()).await?;
         *self = fresh;
         Ok(())
     }
@@ -241,6 +244,64 @@ impl Session {
     /// Ends a transaction that failed. The connection is given up when even that fails.
     pub async fn roll_back(&self) {
         let _ = tokio::time::timeout(CANCEL_GRACE, self.client.batch_execute("ROLLBACK")).await;
+    }
+}
+
+/// Waits until no run holds the database, without taking it: what is planned meanwhile would be planned for a
+/// schema that is half changed. `observer` is told once who is waited for.
+///
+/// # Errors
+/// [`Reason::DatabaseBusy`] when it is still held after `patience`.
+pub async fn wait_until_free(client: &Client, patience: Duration, observer: &dyn Observer) -> Result<(), RunError> {
+    let until = Instant::now() + patience;
+    let mut told = false;
+    while let Some(holder) = preflight::lock_holder(client, lock_key()).await.map_err(Fault::from).map_err(at_start)? {
+        if Instant::now() >= until {
+            return Err(busy(Some(holder)));
+        }
+        if !told {
+            observer.progress(&waits_for(&holder));
+            told = true;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+/// Whether a run holds the database at this moment.
+///
+/// # Errors
+/// [`RunError`] when the server cannot be asked.
+pub async fn is_held(client: &Client) -> Result<bool, RunError> {
+    Ok(preflight::lock_holder(client, lock_key()).await.map_err(Fault::from).map_err(at_start)?.is_some())
+}
+
+fn busy(holder: Option<preflight::Holder>) -> RunError {
+    let holder = holder.map_or_else(|| "another run".to_owned(), |holder| holder.to_string());
+    RunError::new(Reason::DatabaseBusy, format!("{holder} holds this database; try again when it has ended"))
+}
+
+fn waits_for(holder: &preflight::Holder) -> Progress {
+    Progress {
+        step: None,
+        stage: None,
+        state: ProgressState::Waiting,
+        rows_done: 0,
+        rows_total: None,
+        elapsed_milliseconds: 0,
+        detail: Some(format!("{holder} holds this database")),
+        blockers: Vec::new(),
+        summary: None,
+    }
+}
+
+/// A fault before anything was begun.
+fn at_start(fault: Fault) -> RunError {
+    match fault {
+        Fault::Fatal(error) => error,
+        Fault::Interrupted => interrupted(),
+        Fault::Lost => RunError::new(Reason::ConnectionLost, "the connection was lost at its start"),
+        Fault::Server(error) => preflight::refusal(&error),
     }
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::error::{Fault, RunError};
+use super::execute::{name_taken, rollback_unfinished};
 use super::ledger::runs::{self, RunState};
 use super::ledger::{schema, steps};
 use super::preflight;
@@ -51,9 +52,37 @@ pub struct RunRow {
     pub restore_lsn: Option<String>,
     /// What a rollback at this moment would be; null once rolled back.
     pub rollback: Option<RollbackState>,
+    /// Whether no step of it has changed anything.
+    #[serde(skip)]
+    pub untouched: bool,
     /// The plan.
     #[serde(skip)]
     pub plan: Plan,
+}
+
+/// What a name that is recorded means for a source that is to be applied under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recall {
+    /// Nothing was done under it, or all of it was undone: it starts anew.
+    Fresh,
+    /// The recorded plan goes on, or is done.
+    Resume,
+}
+
+impl RunRow {
+    /// What this run means for the source with that digest.
+    ///
+    /// # Errors
+    /// [`RunError`] with [`super::Reason::NameTaken`] or [`super::Reason::RollbackUnfinished`].
+    pub fn recall(&self, source_digest: &str) -> Result<Recall, RunError> {
+        match self.state {
+            RunState::RolledBack => Ok(Recall::Fresh),
+            _ if self.source_digest == source_digest => Ok(Recall::Resume),
+            RunState::RollingBack => Err(rollback_unfinished(&self.name)),
+            state if self.untouched && state != RunState::Done => Ok(Recall::Fresh),
+            state => Err(name_taken(&self.name, state)),
+        }
+    }
 }
 
 // `to_jsonb` because a ledger of an earlier version lacks the columns.
@@ -115,6 +144,7 @@ async fn read(client: &Client, name: Option<&str>) -> Result<Vec<RunRow>, Fault>
             plan_digest: row.try_get(4)?,
             source_digest: recorded.source_digest,
             rollback: (recorded.state != RunState::RolledBack).then(|| rollback::state(&recorded.plan, &records)),
+            untouched: records.values().all(|record| !record.has_effects()),
             plan: recorded.plan,
             name,
         });
