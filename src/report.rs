@@ -97,7 +97,8 @@ pub enum RunAction {
 pub struct RollbackState {
     /// Class over all steps done so far.
     pub class: RollbackClass,
-    /// What is lost, or why there is no way back; empty when lossless.
+    /// What is lost, or why there is no way back; when lossless empty, or in `wesley status` what goes with new columns
+    /// and tables.
     pub reason: String,
     /// Number of undo actions it would run.
     pub steps: i32,

@@ -261,6 +261,16 @@ async fn ends_before_the_run_have_a_result_too() {
     let ended = run("begun", failing);
     assert_eq!(ended.code, Some(14), "{}", ended.stderr);
     assert!(ended.last()["step"].is_string() && ended.last()["stage"].is_string(), "{}", ended.last());
+    assert!(
+        ended.stderr.contains("= 1 of 2 steps are done; run it again, or `wesley rollback --name begun`"),
+        "{}",
+        ended.stderr
+    );
+    let back = status(&database.client, Some("begun")).await.unwrap()[0].rollback.clone().unwrap();
+    assert_eq!(
+        (back.class, back.reason.as_str()),
+        (RollbackClass::Lossless, "what was written to new columns and tables goes")
+    );
     let other = run("begun", "ALTER TABLE t ADD COLUMN a int; SELECT 2");
     assert_eq!((other.code, other.last()["result"].as_str()), (Some(11), Some("NameTaken")), "{}", other.stderr);
     let busy = database.session().await;
@@ -273,5 +283,22 @@ async fn ends_before_the_run_have_a_result_too() {
     let ended = run("waits", "ALTER TABLE t ADD COLUMN a int");
     assert_eq!((ended.code, ended.last()["result"].as_str()), (Some(20), Some("DatabaseBusy")), "{}", ended.stderr);
     assert_eq!(ended.progress[0]["state"], "Waiting");
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_without_a_process_is_told_as_interrupted() {
+    let database = Database::create("orphan", majors()[0], "CREATE TABLE t (id bigint PRIMARY KEY)").await;
+    let program = run_support::binary::Program::new(&database.url(), "orphan", "ALTER TABLE t ADD COLUMN a int");
+    assert_eq!(program.run("apply", Some("run-recorded")).code, None);
+    let state = async || status(&database.client, Some("orphan")).await.unwrap()[0].state;
+    // The server may take a moment to see that the process is gone.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while state().await == RunState::Running && std::time::Instant::now() < until {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(state().await, RunState::Interrupted);
+    assert_eq!(program.run("apply", None).code, Some(0));
+    assert_eq!(state().await, RunState::Done);
     database.drop().await;
 }

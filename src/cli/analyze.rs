@@ -40,7 +40,7 @@ struct AnalyzedLock {
 }
 
 pub(super) async fn run(source: &SourceArgs, schema: &SchemaArgs, format: Format) -> Result<(), Failure> {
-    let input = input::read(source)?;
+    let input = input::read_for_analysis(source)?;
     let mut catalog = catalog::read(schema).await?;
     let mut analysis = Analysis { server_version: catalog.server.version, statements: Vec::new() };
     for (index, statement) in input.statements.iter().enumerate() {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::catalog::introspect::introspect;
 use crate::exit::Exit;
-use crate::plan::{Plan, explain, source_digest};
+use crate::plan::{Plan, RollbackClass, explain, source_digest};
 use crate::run::connect::Settings;
 use crate::run::{
     self, BackfillOptions, Holds, Observer, Options, Recall, Request, RunError, RunOutcome, RunRow,
@@ -33,7 +33,7 @@ pub(super) async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
         }
     };
     let outcome = run::apply(&settings, &args.name, request, &options, &observer).await;
-    end(&outcome)
+    end(&outcome).map_err(|failure| Failure { message: failure.message + &stands(&outcome), ..failure })
 }
 
 /// All that comes before the run: reading, planning, the question.
@@ -97,7 +97,10 @@ pub(super) async fn status(database: &DatabaseArgs, name: Option<&str>, format: 
         return print_json(&rows);
     }
     if rows.is_empty() {
-        print("no runs recorded in this database");
+        print(&match name {
+            Some(name) => format!("no run {name} is recorded in this database"),
+            None => "no runs are recorded in this database".to_owned(),
+        });
         return Ok(());
     }
     let mut lines = vec![["NAME", "STATE", "STEPS", "ROWS", "ROLLBACK", "STARTED", "REASON"].map(str::to_owned)];
@@ -195,6 +198,18 @@ pub(super) fn confirm(yes: bool, stdin_is_taken: bool, question: &str) -> Result
         return Ok(());
     }
     Err(Failure::new(Exit::NotAllowed, "not started: nothing was changed"))
+}
+
+/// Where one stands after a step failed, and the ways on from there.
+fn stands(outcome: &RunOutcome) -> String {
+    if outcome.step().is_none() {
+        return String::new();
+    }
+    let back = match &outcome.rollback {
+        Some(state) if state.class == RollbackClass::ForwardOnly => String::new(),
+        _ => format!(", or `wesley rollback --name {}`", outcome.name),
+    };
+    format!("\n  = {} of {} steps are done; run it again{back}", outcome.steps_done, outcome.steps_total)
 }
 
 fn end(outcome: &RunOutcome) -> Result<(), Failure> {

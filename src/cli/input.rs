@@ -36,8 +36,45 @@ impl Input {
 }
 
 /// Reads and parses the files in order, as they are.
-pub(super) fn read(source: &SourceArgs) -> Result<Input, Failure> {
+fn read(source: &SourceArgs) -> Result<Input, Failure> {
     read_files(source, |statements| statements)
+}
+
+/// Like [`read`], to be analysed as it is. A single statement is answered for whatever it is; a file is a
+/// migration, and what has no place in one is refused as the plan does.
+pub(super) fn read_for_analysis(source: &SourceArgs) -> Result<Input, Failure> {
+    let input = read(source)?;
+    if input.statements.len() < 2 {
+        return Ok(input);
+    }
+    let owner = &input.owner;
+    for file in 0..input.files.len() {
+        let of_file = || input.statements.iter().enumerate().filter(move |(index, _)| owner[*index] == file);
+        if !of_file().any(|(_, statement)| misplaced(statement).is_some()) {
+            continue;
+        }
+        // Spans are within the file, so that they tell its statements apart.
+        let kept = plan::unwrapped(of_file().map(|(_, statement)| statement.clone()).collect());
+        let found = kept.iter().find_map(|statement| misplaced(statement).map(|advice| (statement.span, advice)));
+        if let Some((span, advice)) = found {
+            let at = of_file().find(|(_, statement)| statement.span == span).map_or(0, |(index, _)| index);
+            return Err(Failure::of(Reason::StatementUnsupported, input.at_statement(at, advice)));
+        }
+    }
+    Ok(input)
+}
+
+fn misplaced(statement: &Statement) -> Option<&'static str> {
+    match &statement.node {
+        Node::TransactionStmt(_) => Some(
+            "transaction control has no place here: the plan decides the transactions; leave it out \
+             (one BEGIN ... COMMIT around the whole is allowed)",
+        ),
+        Node::CopyStmt(copy) if copy.filename.is_empty() => {
+            Some("COPY from or to the client has no place in a migration: use INSERT, or load the data with psql")
+        }
+        _ => None,
+    }
 }
 
 /// Like [`read`], to be planned as one list: each of several files may wrap itself in a transaction. A list of
@@ -104,4 +141,41 @@ fn ends_in_copy_from_stdin(text: &str) -> bool {
     };
     matches!(statements.last().map(|last| &last.node),
         Some(Node::CopyStmt(copy)) if copy.is_from && !copy.is_program && copy.filename.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn analysed(text: &str) -> Result<usize, Failure> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let source = SourceArgs { files: vec![file.path().to_owned()] };
+        read_for_analysis(&source).map(|input| input.statements.len())
+    }
+
+    #[test]
+    fn an_analysis_refuses_what_a_plan_refuses_except_in_a_single_statement() {
+        for (text, count) in [
+            ("", 0),
+            ("COMMIT", 1),
+            ("PREPARE TRANSACTION 'x'", 1),
+            ("COPY t FROM STDIN", 1),
+            ("BEGIN; ALTER TABLE t ADD c int; COMMIT", 3),
+        ] {
+            assert_eq!(analysed(text).unwrap(), count, "{text}");
+        }
+        for (text, line) in [
+            ("ALTER TABLE t ADD c int;\nCOMMIT;\nSELECT 1", ":2:1"),
+            ("BEGIN;\nSELECT 1;\nROLLBACK", ":1:1"),
+            ("BEGIN;\nSAVEPOINT a;\nCOMMIT", ":2:1"),
+            ("SELECT 1;\nCOPY t TO STDOUT", ":2:1"),
+            ("SELECT 1;\n\\d t", ":2:1"),
+            ("COPY t FROM STDIN;\n1\ta\n\\.\n", ":2:1"),
+        ] {
+            let failure = analysed(text).err().unwrap();
+            assert_eq!(failure.reason, Some(Reason::StatementUnsupported), "{text}: {}", failure.message);
+            assert!(failure.message.contains(line), "{text}: {}", failure.message);
+        }
+    }
 }

@@ -156,6 +156,19 @@ pub(super) struct Holder {
     pub pid: i32,
 }
 
+impl Holder {
+    /// Whether it may be a process of the run `name`: the server cuts the name of an application off.
+    pub fn may_be(&self, name: &str) -> bool {
+        let full = application_name(name);
+        self.application.is_empty() || self.application.as_bytes() == &full.as_bytes()[..full.len().min(63)]
+    }
+}
+
+/// `application_name` of a run's sessions.
+pub(super) fn application_name(run: &str) -> String {
+    format!("wesley/{run}")
+}
+
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.application.is_empty() {

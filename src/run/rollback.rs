@@ -4,6 +4,9 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AlterTableType, ObjectType};
+
 use super::connect::Settings;
 use super::context::{Context, Tally, Unit};
 use super::error::{Fault, Reason, RunError};
@@ -19,6 +22,7 @@ use super::progress::{Observer, ProgressState};
 use super::session::Session;
 use crate::plan::{Action, Plan, RollbackClass, Step, Undo, UndoAction};
 use crate::report::RollbackState;
+use crate::sql::parse;
 
 /// Undoes the run `name`. Refused with [`Reason::ForwardOnly`], before anything is touched, when something
 /// irreversible has been done. Afterwards the name can be applied again.
@@ -212,6 +216,37 @@ pub(super) fn state(plan: &Plan, records: &HashMap<String, StepRecord>) -> Rollb
         }
     }
     state
+}
+
+/// The same, with a word on what the application wrote since to tables and columns that the undo drops.
+pub(super) fn with_new_data(
+    mut state: RollbackState,
+    plan: &Plan,
+    records: &HashMap<String, StepRecord>,
+) -> RollbackState {
+    const GOES: &str = "what was written to new columns and tables goes";
+    let drops = plan.steps.iter().map(|step| (step, record(records, step))).any(|(step, record)| {
+        let left = if record.has_effects() && !record.adopted { actions(&step.undo) } else { &[] };
+        left.iter().skip(record.undone_actions).any(|undo| drops_data(&undo.action))
+    });
+    if drops && state.class != RollbackClass::ForwardOnly {
+        state.reason = if state.reason.is_empty() { GOES.to_owned() } else { format!("{}; {GOES}", state.reason) };
+    }
+    state
+}
+
+/// Whether it drops a table or a column.
+fn drops_data(action: &Action) -> bool {
+    let Action::Transaction(transaction) = action else { return false };
+    let parsed = transaction.statements.iter().filter_map(|text| parse(text).ok()).flatten();
+    parsed.into_iter().any(|statement| match &statement.node {
+        NodeEnum::DropStmt(drop) => drop.remove_type() == ObjectType::ObjectTable,
+        NodeEnum::AlterTableStmt(alter) => alter.cmds.iter().any(|command| {
+            matches!(&command.node, Some(NodeEnum::AlterTableCmd(command))
+                if command.subtype() == AlterTableType::AtDropColumn)
+        }),
+        _ => false,
+    })
 }
 
 /// [`state`] of the run in execution.

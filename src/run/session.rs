@@ -55,7 +55,7 @@ impl Session {
         options: &Options,
         observer: &dyn Observer,
     ) -> Result<Self, RunError> {
-        let settings = settings.clone().with_application_name(&format!("wesley/{name}"));
+        let settings = settings.clone().with_application_name(&preflight::application_name(name));
         let mut session = Self::connect(settings, options.interrupt.clone()).await.map_err(|fault| match fault {
             Fault::Fatal(error) => error,
             Fault::Interrupted => interrupted(),

@@ -9,6 +9,7 @@ use super::ledger::runs::{self, RunState};
 use super::ledger::{schema, steps};
 use super::preflight;
 use super::rollback;
+use super::session::lock_key;
 use crate::plan::{Plan, Stage};
 use crate::report::RollbackState;
 
@@ -105,7 +106,15 @@ GROUP BY r.name ORDER BY r.started_at, r.name";
 /// # Errors
 /// [`RunError`] when the ledger cannot be read.
 pub async fn status(client: &Client, name: Option<&str>) -> Result<Vec<RunRow>, RunError> {
-    read(client, name).await.map_err(|fault| match fault {
+    let fault = match read(client, name).await {
+        Ok(rows) => return Ok(rows),
+        // Another role's ledger: its owner is the better word.
+        Err(Fault::Server(error)) if error.sqlstate == "42501" => {
+            schema::require_ours(client).await.err().unwrap_or(Fault::Server(error))
+        }
+        Err(fault) => fault,
+    };
+    Err(match fault {
         Fault::Fatal(error) => error,
         Fault::Server(error) => preflight::refusal(&error),
         Fault::Lost | Fault::Interrupted => {
@@ -126,8 +135,13 @@ async fn read(client: &Client, name: Option<&str>) -> Result<Vec<RunRow>, Fault>
         let done = |id: &str| records.get(id).is_some_and(|record| record.state == steps::StepState::Done);
         let next = recorded.plan.steps.iter().find(|step| !done(&step.id));
         let count = recorded.plan.steps.iter().filter(|step| done(&step.id)).count();
+        let rollback = rollback::state(&recorded.plan, &records);
+        let state = match recorded.state {
+            RunState::Running if is_orphan(client, &name).await? => RunState::Interrupted,
+            state => state,
+        };
         found.push(RunRow {
-            state: recorded.state,
+            state,
             reason: row.try_get(1)?,
             steps_done: i64::try_from(count).unwrap_or(i64::MAX),
             steps_total: i64::try_from(recorded.plan.steps.len()).unwrap_or(i64::MAX),
@@ -143,11 +157,20 @@ async fn read(client: &Client, name: Option<&str>) -> Result<Vec<RunRow>, Fault>
             restore_lsn: row.try_get(10)?,
             plan_digest: row.try_get(4)?,
             source_digest: recorded.source_digest,
-            rollback: (recorded.state != RunState::RolledBack).then(|| rollback::state(&recorded.plan, &records)),
+            rollback: (state != RunState::RolledBack)
+                .then(|| rollback::with_new_data(rollback, &recorded.plan, &records)),
             untouched: records.values().all(|record| !record.has_effects()),
             plan: recorded.plan,
             name,
         });
     }
     Ok(found)
+}
+
+/// Whether no process works on the run that was read as running. A process holds the lock before it records the
+/// run as running and until it has recorded its end, so that only what is still running afterwards was left behind.
+async fn is_orphan(client: &Client, name: &str) -> Result<bool, Fault> {
+    let holder = preflight::lock_holder(client, lock_key()).await?;
+    let works = holder.is_some_and(|holder| holder.may_be(name));
+    Ok(!works && runs::find(client, name).await?.is_some_and(|run| run.state == RunState::Running))
 }

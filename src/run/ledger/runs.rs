@@ -12,9 +12,12 @@ use crate::run::failpoint::{Boundary, hit};
 /// State of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr, strum::Display)]
 pub enum RunState {
-    /// A process works on it, or died in it.
+    /// A process works on it; in the ledger, or died in it.
     #[strum(serialize = "running")]
     Running,
+    /// A process died in it. Never recorded: told where a run that is recorded as running has no process.
+    #[strum(serialize = "interrupted")]
+    Interrupted,
     /// It stopped before a stage that is not open.
     #[strum(serialize = "paused")]
     Paused,

@@ -138,20 +138,8 @@ pub(in crate::run) async fn is_current(client: &Client) -> Result<bool, tokio_po
 
 /// Creates the ledger or brings it up to date. Call with the advisory lock held.
 pub(in crate::run) async fn prepare(client: &Client, database: &str) -> Result<(), Fault> {
-    match owner(client).await? {
-        None => preflight::require_create(client, database).await?,
-        Some(owner) if !owner.ours => {
-            return Err(RunError::new(
-                Reason::MissingPrivilege,
-                format!(
-                    "the schema wesley, where runs are recorded, belongs to the role {}: connect as that role, \
-                     or as a member of it",
-                    owner.name
-                ),
-            )
-            .into());
-        }
-        Some(_) => {}
+    if !require_ours(client).await? {
+        preflight::require_create(client, database).await?;
     }
     client
         .batch_execute(
@@ -180,6 +168,22 @@ pub(in crate::run) async fn prepare(client: &Client, database: &str) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Whether the ledger's schema is there; refused when it is another role's.
+pub(in crate::run) async fn require_ours(client: &Client) -> Result<bool, Fault> {
+    match owner(client).await? {
+        Some(owner) if !owner.ours => Err(RunError::new(
+            Reason::MissingPrivilege,
+            format!(
+                "the schema wesley, where runs are recorded, belongs to the role {}: connect as that role, or as a \
+                 member of it",
+                owner.name
+            ),
+        )
+        .into()),
+        found => Ok(found.is_some()),
+    }
 }
 
 struct Owner {
