@@ -102,6 +102,16 @@ const PAGES: &[Page] = &[
         majors: &[18],
     },
     Page {
+        file: "column-type",
+        title: "Column type",
+        text: "What the server does in place stays as written. Where it would write the table anew, a new column is \
+               filled beside the old one, by a trigger and in batches; what hangs on the column is made for the new one \
+               while the application goes on; one short transaction lets the two change places; and the old column is \
+               kept in step until the contract, for the way back.",
+        change: "ALTER TABLE orders ALTER COLUMN id TYPE bigint",
+        majors: &[18],
+    },
+    Page {
         file: "data",
         title: "Update of many rows",
         text: "An update that looks at nothing but its own row is done in batches. Others see a part of the rows \
@@ -183,6 +193,8 @@ fn catalog(major: i32) -> Catalog {
     catalog.server.time_zone = "UTC".to_owned();
     catalog.server.search_path = vec!["public".to_owned()];
     catalog.roles = vec!["app".to_owned()];
+    // Every database has it from the start.
+    catalog.extensions.insert("plpgsql".to_owned(), "pg_catalog".to_owned());
     catalog.schemas.insert("public".to_owned(), Schema { owner: "app".to_owned(), ..Schema::default() });
     for statement in wesley::sql::parse(SCHEMA).unwrap() {
         apply(&mut catalog, &statement).unwrap_or_else(|error| panic!("{}: {error:?}", statement.text));

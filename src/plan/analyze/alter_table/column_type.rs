@@ -195,7 +195,9 @@ fn plain_computes(work: &mut Work<'_, '_>, column: &Column, to: &DataType) -> bo
     match convert(&column.data_type, to, Context::Assignment, work.resolver.catalog) {
         Conversion::Kept(_) => false,
         Conversion::Computed => {
-            may_fail(work, column, to);
+            if !widens(&column.data_type, to) {
+                may_fail(work, column, to);
+            }
             true
         }
         Conversion::Impossible => {
