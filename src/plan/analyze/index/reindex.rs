@@ -105,8 +105,11 @@ fn table(impact: &mut Impact, statement: &ReindexStmt, resolver: &Resolver<'_>, 
         RelationKind::PartitionedTable => {
             impact.transaction = TransactionRule::Forbidden;
             impact.lock(table.name.clone(), partitioned_lock(concurrently));
+            // The first, short transaction locks the whole tree below it (`ReindexPartitions` in indexcmds.c).
+            for below in resolver.tree(table).into_iter().filter(|member| *member != table) {
+                impact.lock(below.name.clone(), LockMode::Share);
+            }
             for leaf in resolver.leaves(table) {
-                impact.lock(leaf.name.clone(), LockMode::Share);
                 rebuild(impact, leaf, resolver.indexes(leaf.name), concurrently);
             }
             if concurrently {
