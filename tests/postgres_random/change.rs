@@ -18,8 +18,8 @@ pub fn change(dice: &mut Dice, catalog: &Catalog) -> Option<String> {
     if columns.is_empty() {
         return Some(format!("DROP TABLE {name} CASCADE"));
     }
-    let column = quote::ident(&columns[dice.below(columns.len())]);
-    let other = quote::ident(&columns[dice.below(columns.len())]);
+    let column = quote::ident(columns[dice.below(columns.len())]);
+    let other = quote::ident(columns[dice.below(columns.len())]);
     let new = *dice.pick(&["n1", "\"New Ünïcode\"", "n2"]);
     Some(match dice.below(34) {
         0..=3 => format!("ALTER TABLE {name} ADD COLUMN {new} {}", definition(dice, &tables)),
