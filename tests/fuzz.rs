@@ -33,11 +33,11 @@ impl Random {
     }
 }
 
-/// Every statement of the fixtures: one a line in `claims/statements`, whole files elsewhere.
+/// Every statement of the fixtures: one a line in the statements of claims, whole files elsewhere.
 fn corpus() -> Vec<String> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let mut texts = Vec::new();
-    for folder in ["claims/statements", "histories"] {
+    for folder in ["claims/shop/statements", "claims/bench/statements", "histories"] {
         let mut paths: Vec<_> =
             std::fs::read_dir(fixtures.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
         paths.sort();
