@@ -5,6 +5,7 @@
 
 use pg_query::NodeEnum;
 
+use super::super::parts;
 use super::script::{Script, run};
 use crate::catalog::{Catalog, Constraint, ConstraintKind, Index, Name, Relation};
 use crate::plan::expand::single;
@@ -164,7 +165,7 @@ impl Twins {
             raw: false,
         });
         if proven {
-            let sql = format!("ALTER TABLE {table} VALIDATE CONSTRAINT {quoted}");
+            let sql = parts::validate(table, &twin);
             script.run(sql.clone())?;
             self.makings.push(Making {
                 stage: Stage::Validate,
