@@ -189,7 +189,7 @@ pub enum ApprovalRule {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Timeouts {
-    /// Longest single wait for a lock that makes other sessions queue; 1000 when absent.
+    /// Longest single wait for a lock that makes other sessions queue; 500 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 60_000))]
     pub lock_slice_milliseconds: Option<i32>,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio_postgres::Client;
 
 use super::{
-    ApplyArgs, DatabaseArgs, Failure, Format, HoldArgs, RollbackArgs, catalog, input, plan, print, print_json, progress,
+    ApplyArgs, DatabaseArgs, Failure, HoldArgs, Output, RollbackArgs, catalog, input, plan, print, print_json, progress,
 };
 use crate::catalog::introspect::introspect;
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ pub(super) async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
     let (settings, request, options) = match ready(args, &observer).await {
         Ok(ready) => ready,
         Err(failure) => {
-            if let Some(reason) = failure.reason.filter(|_| args.format == Format::Json) {
+            if let Some(reason) = failure.reason.filter(|_| args.format == Output::Json) {
                 let message = failure.message.trim_end_matches(&format!(" [{reason}]"));
                 let error = RunError::new(reason, message);
                 RunOutcome::refused(&args.name, started, error).finish(&observer);
@@ -89,11 +89,11 @@ pub(super) async fn rollback(args: &RollbackArgs) -> Result<(), Failure> {
 }
 
 /// The ledger as rows.
-pub(super) async fn status(database: &DatabaseArgs, name: Option<&str>, format: Format) -> Result<(), Failure> {
+pub(super) async fn status(database: &DatabaseArgs, name: Option<&str>, format: Output) -> Result<(), Failure> {
     let settings = catalog::settings(database)?;
     let client = settings.connect().await?;
     let rows = run::status(&client, name).await?;
-    if format == Format::Json {
+    if format == Output::Json {
         return print_json(&rows);
     }
     if rows.is_empty() {

@@ -90,7 +90,19 @@ pub(super) fn read_for_plan(source: &SourceArgs) -> Result<Input, Failure> {
     Ok(input)
 }
 
+/// `text` if it is one SELECT; the reason why not for the user otherwise.
+pub(super) fn one_select(text: &str) -> Result<String, String> {
+    let statements = sql::parse(text).map_err(|error| error.message)?;
+    match statements.as_slice() {
+        [Statement { node: Node::SelectStmt(_), .. }] => Ok(text.to_owned()),
+        _ => Err("one SELECT is wanted that answers with one boolean".to_owned()),
+    }
+}
+
 fn read_files(source: &SourceArgs, take: impl Fn(Vec<Statement>) -> Vec<Statement>) -> Result<Input, Failure> {
+    if source.files.iter().filter(|file| is_stdin(file)).nth(1).is_some() {
+        return Err(Failure::new(Exit::Usage, "standard input can be read once only: name `-` once"));
+    }
     let mut input = Input { statements: Vec::new(), files: Vec::new(), owner: Vec::new() };
     for path in &source.files {
         let file = load(path)?;
@@ -103,10 +115,15 @@ fn read_files(source: &SourceArgs, take: impl Fn(Vec<Statement>) -> Vec<Statemen
     Ok(input)
 }
 
+/// Whether the name of a file means standard input.
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 fn load(path: &Path) -> Result<File, Failure> {
     let mut bytes = Vec::new();
-    let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    let read = if path == Path::new("-") {
+    let name = if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() };
+    let read = if is_stdin(path) {
         std::io::stdin().lock().read_to_end(&mut bytes).map(|_| ())
     } else {
         std::fs::read(path).map(|read| bytes = read)

@@ -77,8 +77,8 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
         /// Output format.
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        format: Output,
     },
     /// Approves or rejects the plan of a Migration in a cluster.
     Approve(cluster::ApproveArgs),
@@ -92,9 +92,9 @@ enum Command {
     Catalog {
         #[command(flatten)]
         database: DatabaseArgs,
-        /// Output format; always JSON.
-        #[arg(long, value_enum, default_value_t = Format::Json)]
-        format: Format,
+        /// Output format; there is only JSON.
+        #[arg(long, value_enum, default_value_t = CatalogFormat::Json)]
+        format: CatalogFormat,
     },
     /// The resource definitions, as YAML for kubectl apply.
     Crd,
@@ -126,7 +126,7 @@ struct DatabaseArgs {
 struct SchemaArgs {
     #[command(flatten)]
     database: DatabaseArgs,
-    /// A file written by `wesley catalog`, instead of a server.
+    /// A file written by `wesley catalog`, instead of a server; DATABASE_URL is then not looked at.
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
 }
@@ -149,7 +149,8 @@ struct PolicyArgs {
     #[arg(long, value_name = "HAZARD,...", value_delimiter = ',')]
     allow: Vec<String>,
     /// Largest table, in bytes, that may be rewritten or read in place under a blocking lock.
-    #[arg(long, value_name = "BYTES", default_value_t = crate::plan::Policy::default().in_place_bytes)]
+    #[arg(long, value_name = "BYTES", default_value_t = crate::plan::Policy::default().in_place_bytes,
+        value_parser = clap::value_parser!(i64).range(0..))]
     in_place_bytes: i64,
 }
 
@@ -171,8 +172,8 @@ struct ApplyArgs {
     #[arg(long, short)]
     yes: bool,
     /// Output format; JSON is one progress object a line, the last one the result.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    format: Output,
 }
 
 /// When backfills wait between two batches. 0 is without limit.
@@ -188,7 +189,7 @@ struct HoldArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     hold_wal_bytes: i64,
     /// Wait while this query gives true.
-    #[arg(long, value_name = "SQL")]
+    #[arg(long, value_name = "SQL", value_parser = input::one_select)]
     hold_query: Option<String>,
     /// Pause after each batch, as a multiple of the batch's duration.
     #[arg(long, value_name = "FACTOR", default_value_t = 0.0)]
@@ -210,18 +211,34 @@ struct RollbackArgs {
     #[arg(long, short)]
     yes: bool,
     /// Output format; JSON is one progress object a line, the last one the result.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    format: Output,
 }
 
 impl SourceArgs {
     /// Whether standard input holds SQL, so that it cannot answer a question.
     fn reads_stdin(&self) -> bool {
-        self.files.iter().any(|file| file.as_os_str() == "-")
+        self.files.iter().any(|file| input::is_stdin(file))
     }
 }
 
-/// How results are printed.
+/// How what happened is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// For machines; the shape is a contract.
+    Json,
+}
+
+/// How a schema is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CatalogFormat {
+    /// For machines, and for `--catalog`.
+    Json,
+}
+
+/// How plans are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people.

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::Format;
+use super::Output;
 use super::print;
 use crate::run::{Progress, ProgressState, Summary};
 
@@ -10,23 +10,50 @@ use crate::run::{Progress, ProgressState, Summary};
 const PAUSE: i64 = 1000;
 
 /// Prints progress as it comes: all of it for machines, what a person can follow otherwise.
-pub fn observer(format: Format) -> impl Fn(&Progress) + Send + Sync {
-    let shown = Mutex::new(None);
+pub fn observer(format: Output) -> impl Fn(&Progress) + Send + Sync {
+    let shown = Mutex::new((None, Pace::default()));
     move |progress: &Progress| {
-        if format == Format::Json {
+        if format == Output::Json {
             if let Ok(line) = serde_json::to_string(progress) {
                 print(&line);
             }
             return;
         }
-        let mut last = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut guard = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (last, pace) = &mut *guard;
         match &progress.summary {
             Some(summary) => print(&ended(progress, summary)),
             None if is_news(last.as_ref(), progress) => {
-                print(&line(progress));
+                print(&(line(progress) + &pace.left(progress)));
                 *last = Some(progress.clone());
             }
             None => {}
+        }
+    }
+}
+
+/// How fast the rows of the running step go.
+#[derive(Default)]
+struct Pace {
+    step: Option<String>,
+    /// Milliseconds and rows when the step was first seen running: what is done before a run resumes took no time of it.
+    from: (i64, i64),
+}
+
+impl Pace {
+    /// About how long the step still takes, once rows and a second have passed; else nothing.
+    fn left(&mut self, progress: &Progress) -> String {
+        if self.step != progress.step || progress.rows_done < self.from.1 {
+            *self = Self { step: progress.step.clone(), from: (progress.elapsed_milliseconds, progress.rows_done) };
+        }
+        let (time, rows) = (progress.elapsed_milliseconds - self.from.0, progress.rows_done - self.from.1);
+        match progress.rows_total {
+            Some(total) if progress.state == ProgressState::Running && time >= PAUSE && rows > 0 => {
+                // The total is an estimate of the server's, so it may be passed.
+                let left = i128::from(total - progress.rows_done).max(0) * i128::from(time) / i128::from(rows);
+                format!("  about {} left", clock(i64::try_from(left).unwrap_or(i64::MAX)).trim_start())
+            }
+            _ => String::new(),
         }
     }
 }
@@ -96,6 +123,18 @@ mod tests {
             blockers: Vec::new(),
             summary: None,
         }
+    }
+
+    #[test]
+    fn the_time_left_goes_by_the_rows_of_this_run() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.left(&at(5_000, 40, ProgressState::Running)), "", "forty were done by an earlier run");
+        assert_eq!(pace.left(&at(5_400, 42, ProgressState::Running)), "", "too early to say");
+        assert_eq!(pace.left(&at(25_000, 60, ProgressState::Running)), "  about 0:40 left");
+        assert_eq!(pace.left(&at(65_000, 101, ProgressState::Running)), "  about 0:00 left");
+        assert_eq!(pace.left(&at(66_000, 101, ProgressState::Done)), "");
+        let other = Progress { step: Some("003-backfill".to_owned()), ..at(70_000, 50, ProgressState::Running) };
+        assert_eq!(pace.left(&other), "", "another step begins anew");
     }
 
     #[test]

@@ -9,8 +9,7 @@ use super::connection::{connect, failure, namespace};
 use crate::api::Migration;
 use crate::api::migration_status::Phase;
 use crate::cli::apply::table;
-use crate::cli::{Failure, Format, print, print_json};
-use crate::exit::Exit;
+use crate::cli::{Failure, Output, print, print_json};
 use crate::plan::RollbackClass;
 
 /// A Migration in one row.
@@ -42,7 +41,7 @@ struct Rollback {
 }
 
 /// Prints the Migrations of a namespace, or one of them.
-pub async fn status(args: &ClusterArgs, name: Option<&str>, format: Format) -> Result<(), Failure> {
+pub async fn status(args: &ClusterArgs, name: Option<&str>, format: Output) -> Result<(), Failure> {
     let client = connect(args).await?;
     let namespace = namespace(args, &client);
     let migrations: Api<Migration> = Api::namespaced(client, &namespace);
@@ -58,12 +57,11 @@ pub async fn status(args: &ClusterArgs, name: Option<&str>, format: Format) -> R
     };
     let rows: Vec<Row> = found.into_iter().map(row).collect();
     match format {
-        Format::Json => print_json(&rows),
-        Format::Text => {
+        Output::Json => print_json(&rows),
+        Output::Text => {
             print(&text(&rows, name.is_some()));
             Ok(())
         }
-        Format::Markdown => Err(Failure::new(Exit::Usage, "status has no Markdown form: use text or json")),
     }
 }
 
