@@ -33,6 +33,8 @@ CREATE TABLE events_new (id bigint NOT NULL, day date NOT NULL, customer_id bigi
 CREATE INDEX events_id ON events (id);
 CREATE MATERIALIZED VIEW sales AS SELECT customer_id, count(*) AS orders FROM orders GROUP BY customer_id;
 CREATE UNIQUE INDEX sales_customer ON sales (customer_id);
+CREATE VIEW large_orders AS SELECT customer_id, total FROM orders WHERE total > 1000;
+CREATE VIEW large_customers WITH (security_barrier) AS SELECT DISTINCT customer_id FROM large_orders;
 CREATE TYPE mood AS ENUM ('sad', 'ok');
 ";
 
@@ -109,6 +111,15 @@ const PAGES: &[Page] = &[
                while the application goes on; one short transaction lets the two change places; and the old column is \
                kept in step until the contract, for the way back.",
         change: "ALTER TABLE orders ALTER COLUMN id TYPE bigint",
+        majors: &[18],
+    },
+    Page {
+        file: "column-type-views",
+        title: "Column type under views",
+        text: "The server refuses to change the type of a column that a view, rule, policy or trigger uses. They are \
+               dropped and made again, as they were, in the transaction in which the columns change places: others \
+               never miss them. The same transaction takes `DROP VIEW` and `CREATE VIEW` of the author around the change.",
+        change: "ALTER TABLE orders ALTER COLUMN total TYPE numeric(12,3)",
         majors: &[18],
     },
     Page {

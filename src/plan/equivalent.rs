@@ -3,6 +3,7 @@
 use pg_query::NodeEnum;
 
 use super::expand::single;
+use crate::catalog::compare::{canonical_definition, canonical_expression};
 use crate::catalog::{Catalog, ConstraintKind, ExtendedStatistics, Relation, Statistics};
 use crate::sql::render;
 
@@ -91,5 +92,21 @@ fn plain(relation: &Relation) -> Relation {
     relation.triggers.sort_by(|a, b| a.name.cmp(&b.name));
     relation.policies.sort_by(|a, b| a.name.cmp(&b.name));
     relation.rules.sort_by(|a, b| a.name.cmp(&b.name));
+    spell(&mut relation);
     relation
+}
+
+/// One spelling for what views, rules, policies and triggers say: a definition that a simulation made is laid out
+/// otherwise than one that the server printed.
+fn spell(relation: &mut Relation) {
+    let definition = |text: &mut String| *text = canonical_definition(text).to_string();
+    let expression = |text: &mut String| *text = canonical_expression(text).to_string();
+    if let Some(view) = &mut relation.view {
+        definition(&mut view.definition);
+    }
+    relation.rules.iter_mut().for_each(|rule| definition(&mut rule.definition));
+    relation.triggers.iter_mut().for_each(|trigger| definition(&mut trigger.definition));
+    for policy in &mut relation.policies {
+        policy.using.iter_mut().chain(&mut policy.with_check).for_each(expression);
+    }
 }

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 
 use super::analyze::{Impact, Refusal, Resolver, Target, TransactionRule, analyze};
+use super::around::{Around, retyped};
 use super::created::Created;
 use super::draft::{Draft, Piece, Work};
 use super::equivalent::{equivalent, equivalent_in_any_order};
@@ -29,8 +30,10 @@ pub(super) struct Context<'a> {
     pub statement: &'a Statement,
     /// The catalog before it.
     pub look: Resolver<'a>,
-    /// What it does as written.
+    /// What it does as written, where nothing stands in its way.
     pub impact: Impact,
+    /// What stands in its way.
+    pub around: Option<Around>,
     /// Limits.
     pub policy: &'a Policy,
     /// Relations that only this plan knows.
@@ -53,6 +56,9 @@ impl<'a> Context<'a> {
     pub fn after(&self) -> Option<&Catalog> {
         self.after
             .get_or_init(|| {
+                if let Some(around) = &self.around {
+                    return Some(around.after.clone());
+                }
                 let mut after = self.before().clone();
                 apply(&mut after, self.statement).ok().map(|()| after)
             })
@@ -133,6 +139,16 @@ pub(super) fn single(sql: &str) -> Option<Statement> {
     if statements.len() == 1 { statements.pop() } else { None }
 }
 
+/// Where a change stands.
+struct Place<'a> {
+    /// The catalog before the author's whole statement.
+    start: Option<&'a Catalog>,
+    /// What the author wrote around it.
+    around: Option<Around>,
+    /// Patterns that it is a part of.
+    depth: usize,
+}
+
 /// Turns changes into drafts while it evolves a catalog.
 pub(super) struct Expander<'a> {
     /// Limits.
@@ -149,12 +165,29 @@ impl Expander<'_> {
     /// # Errors
     /// The refusal that the catalog foretells.
     pub fn change(&self, catalog: &mut Catalog, statement: &Statement) -> Result<Vec<Expanded>, Refusal> {
-        self.expand(catalog, statement, None, 0)
+        self.expand(catalog, statement, Place { start: None, around: None, depth: 0 })
+    }
+
+    /// [`Self::change`] with the author's statements around it that take away what stands in its way, and make it again.
+    ///
+    /// # Errors
+    /// The refusal that the catalog foretells.
+    pub fn change_between(
+        &self,
+        catalog: &mut Catalog,
+        drops: &[&Statement],
+        statement: &Statement,
+        creates: &[&Statement],
+    ) -> Result<Vec<Expanded>, Refusal> {
+        match Around::written(catalog, drops, statement, creates, self.policy.in_place_bytes) {
+            Some(around) => self.expand(catalog, statement, Place { start: None, around: Some(around), depth: 0 }),
+            None => self.change(catalog, statement),
+        }
     }
 
     /// The statement as it is, whatever the catalog says of it; `catalog` is moved behind it where that can be told.
     pub fn as_written(&self, catalog: &mut Catalog, statement: &Statement) -> Vec<Expanded> {
-        let context = self.context(catalog, statement, None);
+        let context = self.context(catalog, statement, None, None);
         let draft = patterns::as_written::draft(&context);
         drop(context);
         let _ = apply(catalog, statement);
@@ -166,10 +199,12 @@ impl Expander<'_> {
         catalog: &'a Catalog,
         statement: &'a Statement,
         start: Option<&'a Catalog>,
+        around: Option<Around>,
     ) -> Context<'a> {
         Context {
             statement,
-            impact: analyze(statement, catalog),
+            impact: analyze(statement, around.as_ref().map_or(catalog, |around| &around.clear)),
+            around,
             look: Resolver::new(catalog),
             policy: self.policy,
             created: self.created,
@@ -179,16 +214,19 @@ impl Expander<'_> {
         }
     }
 
-    fn expand(
-        &self,
-        catalog: &mut Catalog,
-        statement: &Statement,
-        start: Option<&Catalog>,
-        depth: usize,
-    ) -> Result<Vec<Expanded>, Refusal> {
-        let context = self.context(catalog, statement, start);
-        if let Some(refusal) = context.impact.refused {
-            return Err(refusal);
+    fn expand(&self, catalog: &mut Catalog, statement: &Statement, place: Place<'_>) -> Result<Vec<Expanded>, Refusal> {
+        let Place { start, around, depth } = place;
+        let mut context = self.context(catalog, statement, start, around);
+        if let Some(refusal) = &context.impact.refused {
+            let around = match Around::found(catalog, statement, self.policy.in_place_bytes) {
+                Ok(Some(around)) => around,
+                Ok(None) => return Err(refusal.clone()),
+                Err(why) => {
+                    let hint = format!("{} The plan cannot do that: {why}", refusal.hint);
+                    return Err(Refusal { hint, ..refusal.clone() });
+                }
+            };
+            context = self.context(catalog, statement, start, Some(around));
         }
         if depth < DEPTH && context.impact.transaction != TransactionRule::Unknown {
             for pattern in patterns::ALL {
@@ -201,12 +239,13 @@ impl Expander<'_> {
                 }
             }
         }
-        let why = patterns::shadow_column::why_not(&context);
-        drop(context);
+        let mut draft = patterns::as_written::draft(&context);
+        draft.note = patterns::shadow_column::why_not(&context).or(draft.note);
         // What cannot be foretold leaves the catalog as it was: the step says so.
-        let mut drafts = self.as_written(catalog, statement);
-        drafts.iter_mut().for_each(|expanded| expanded.draft.note.clone_from(&why));
-        Ok(drafts)
+        if let Some(after) = context.after().cloned() {
+            *catalog = after;
+        }
+        Ok(vec![Expanded { draft, pattern: patterns::as_written::NAME }])
     }
 
     /// The drafts of the pieces, if together they end where the change as written ends.
@@ -219,7 +258,15 @@ impl Expander<'_> {
     ) -> Option<(Catalog, Vec<Expanded>)> {
         let mut reached = context.before().clone();
         let mut drafts = Vec::new();
-        for piece in pieces {
+        // What the author wrote around the whole belongs around the last of its parts that changes a type.
+        let last = match &context.around {
+            Some(_) if pattern.name == patterns::SPLIT => pieces.iter().rposition(|piece| match piece {
+                Piece::Change(sql) => single(sql).is_some_and(|part| !retyped(&part, context.before()).is_empty()),
+                Piece::Draft(_) => false,
+            }),
+            _ => None,
+        };
+        for (at, piece) in pieces.into_iter().enumerate() {
             match piece {
                 Piece::Draft(draft) => {
                     simulate(&mut reached, &draft)?;
@@ -227,7 +274,14 @@ impl Expander<'_> {
                 }
                 Piece::Change(sql) => {
                     let statement = single(&sql)?;
-                    drafts.extend(self.expand(&mut reached, &statement, Some(context.start), depth + 1).ok()?);
+                    let around = match &context.around {
+                        Some(around) if last == Some(at) => {
+                            around.moved_to(&reached, &statement, self.policy.in_place_bytes)
+                        }
+                        _ => None,
+                    };
+                    let place = Place { start: Some(context.start), around, depth: depth + 1 };
+                    drafts.extend(self.expand(&mut reached, &statement, place).ok()?);
                 }
             }
         }

@@ -9,8 +9,10 @@
 mod action;
 mod allow;
 pub mod analyze;
+mod around;
 mod assertion;
 mod author;
+mod beside;
 mod contention;
 mod created;
 pub mod ddl;
@@ -24,6 +26,7 @@ pub mod explain;
 pub mod lock;
 pub mod model;
 mod names;
+mod obstacles;
 mod patterns;
 pub mod planner;
 mod postpone;

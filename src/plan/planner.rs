@@ -1,8 +1,12 @@
 //! Turns the author's changes into ordered safe steps.
 
+use std::ops::Range;
+
 use super::analyze::{Refusal, TransactionRule, analyze};
+use super::around::Around;
 use super::assertion::{self, Assertion, InvalidAssertion};
 use super::author::{self, Authored};
+use super::beside::{Bracket, brackets};
 use super::created::Created;
 use super::draft::{Draft, Work};
 use super::equivalent::{equivalent, equivalent_in_any_order};
@@ -126,27 +130,56 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// With the drops at the end, if that ends where the author's order ends; in the author's order otherwise.
+    /// With what stands in the way of a change of type taken away and made again beside it, if that ends where the
+    /// author's order ends; in the author's order otherwise.
     fn best(&self) -> Result<Ordered, PlanError> {
-        match self.ordered(true) {
+        let brackets = brackets(self.authored, &temporary::spans(self.authored, self.catalog), self.catalog);
+        if !brackets.is_empty()
+            && let Ok(ordered) = self.best_with(&brackets)
+            && !ordered.broken
+            && ordered.ends_in(&self.as_written())
+        {
+            return Ok(ordered);
+        }
+        self.best_with(&[])
+    }
+
+    /// With the drops at the end, if that ends where the author's order ends; in the author's order otherwise.
+    fn best_with(&self, brackets: &[Bracket]) -> Result<Ordered, PlanError> {
+        match self.ordered(true, brackets) {
             Ok(late) if !late.moved => Ok(late),
             Ok(late) if !late.broken && late.ends_in(&self.as_written()) => Ok(late),
-            _ => self.ordered(false),
+            _ => self.ordered(false, brackets),
         }
     }
 
-    /// The catalog behind the statements as the author wrote them.
+    /// The catalog behind the statements as the author wrote them, with what stands in their way made again.
     fn as_written(&self) -> Catalog {
         let mut catalog = self.catalog.clone();
         for authored in self.authored {
             authored.settings.enter(&mut catalog);
-            let _ = apply(&mut catalog, authored.statement);
+            if let Some(after) = self.behind(&catalog, authored.statement) {
+                catalog = after;
+            }
             catalog.server = self.catalog.server.clone();
         }
         catalog
     }
 
-    fn ordered(&self, move_drops: bool) -> Result<Ordered, PlanError> {
+    /// The catalog behind the statement; `None` when that cannot be foretold.
+    fn behind(&self, catalog: &Catalog, statement: &Statement) -> Option<Catalog> {
+        let mut after = catalog.clone();
+        if apply(&mut after, statement).is_ok() {
+            return Some(after);
+        }
+        Around::found(catalog, statement, self.policy.in_place_bytes).ok()?.map(|around| around.after)
+    }
+
+    fn statements(&self, positions: Range<usize>) -> Vec<&Statement> {
+        self.authored.get(positions).unwrap_or_default().iter().map(|authored| authored.statement).collect()
+    }
+
+    fn ordered(&self, move_drops: bool, brackets: &[Bracket]) -> Result<Ordered, PlanError> {
         let mut ordered = Ordered {
             steps: Vec::new(),
             notes: Vec::new(),
@@ -159,6 +192,10 @@ impl Walk<'_> {
         let mut unforeseen = false;
         let spans = temporary::spans(self.authored, self.catalog);
         for (position, authored) in self.authored.iter().enumerate() {
+            if brackets.iter().any(|bracket| bracket.takes(position)) {
+                continue;
+            }
+            let bracket = brackets.iter().find(|bracket| bracket.change == position);
             authored.settings.enter(&mut ordered.reached);
             let before = ordered.reached.clone();
             let own_session = !authored.settings.is_empty();
@@ -167,7 +204,16 @@ impl Walk<'_> {
             let drafts = if span.is_some() {
                 expander.as_written(&mut ordered.reached, authored.statement)
             } else {
-                match expander.change(&mut ordered.reached, authored.statement) {
+                let planned = match bracket {
+                    Some(bracket) => expander.change_between(
+                        &mut ordered.reached,
+                        &self.statements(bracket.drops.clone()),
+                        authored.statement,
+                        &self.statements(bracket.creates.clone()),
+                    ),
+                    None => expander.change(&mut ordered.reached, authored.statement),
+                };
+                match planned {
                     Ok(drafts) => drafts,
                     // What code before it made is not known here: the server has the last word.
                     Err(refusal) if unforeseen => {
@@ -185,7 +231,7 @@ impl Walk<'_> {
                     }
                 }
             };
-            unforeseen |= apply(&mut before.clone(), authored.statement).is_err();
+            unforeseen |= bracket.is_none() && self.behind(&before, authored.statement).is_none();
             if own_session && drafts.iter().any(|expanded| outside_transactions(expanded, &before)) {
                 return Err(PlanError::Unsupported {
                     statement: usize::try_from(authored.origin.statement).unwrap_or(0),
@@ -194,6 +240,12 @@ impl Walk<'_> {
                               leave SET out and qualify the names"
                             .to_owned(),
                 });
+            }
+            if bracket.is_some() {
+                ordered.notes.push(format!(
+                    "statement {}: what the statements beside it drop and make again changes in its transaction",
+                    authored.origin.statement + 1
+                ));
             }
             if drafts.is_empty() {
                 ordered.notes.push(format!("statement {}: there is nothing to do", authored.origin.statement + 1));
@@ -205,8 +257,8 @@ impl Walk<'_> {
                 settings: authored.settings.clone(),
                 span,
             });
-            let later: Vec<&Statement> =
-                self.authored.iter().skip(position + 1).map(|authored| authored.statement).collect();
+            let next = bracket.map_or(position + 1, |bracket| bracket.creates.end);
+            let later = self.statements(next..self.authored.len());
             let mut passed = !later.is_empty();
             let (mut waiting, mut now): (Vec<Placed>, Vec<Placed>) = (Vec::new(), Vec::new());
             for placed in placed {

@@ -16,6 +16,8 @@ use crate::sql::{self, quote};
 enum Need {
     /// To be its owner, or a member of that role.
     Own,
+    /// To be its owner, or that of its schema.
+    Drop,
     /// To add rows.
     Insert,
     /// To change its rows.
@@ -65,10 +67,12 @@ async fn of_tables(client: &Client, needs: &Needs) -> Result<Vec<String>, Fault>
         .query(
             "SELECT w.privilege, c.oid::regclass::text, quote_ident(pg_get_userbyid(c.relowner)), quote_ident(current_user)
              FROM unnest($1::text[], $2::text[]) AS w(name, privilege) JOIN pg_class c ON c.oid = to_regclass(w.name)
+             JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
                AND NOT CASE w.privilege WHEN 'OWN' THEN pg_has_role(c.relowner, 'MEMBER')
+                       WHEN 'DROP' THEN pg_has_role(c.relowner, 'MEMBER') OR pg_has_role(n.nspowner, 'MEMBER')
                        WHEN 'DELETE' THEN has_table_privilege(c.oid, 'DELETE')
-                       ELSE has_any_column_privilege(c.oid, nullif(w.privilege, 'OWN')) END
+                       ELSE has_any_column_privilege(c.oid, nullif(nullif(w.privilege, 'OWN'), 'DROP')) END
              ORDER BY 2, 1",
             &[&names, &privileges],
         )
@@ -77,7 +81,7 @@ async fn of_tables(client: &Client, needs: &Needs) -> Result<Vec<String>, Fault>
         .map(|row| {
             let (privilege, table): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             let (owner, user): (String, String) = (row.try_get(2)?, row.try_get(3)?);
-            Ok(if privilege == "OWN" {
+            Ok(if privilege == "OWN" || privilege == "DROP" {
                 format!("{user} is not the owner of {table}: GRANT {owner} TO {user}")
             } else {
                 format!(
@@ -153,6 +157,29 @@ fn of_statement(statement: &str, needs: &mut Needs) {
         {
             table(rename.relation.as_ref(), Need::Own);
         }
+        Node::DropStmt(drop) => {
+            for object in &drop.objects {
+                let Some(Node::List(list)) = &object.node else { continue };
+                let mut names: Vec<&str> = list
+                    .items
+                    .iter()
+                    .filter_map(|name| match &name.node {
+                        Some(Node::String(text)) => Some(text.sval.as_str()),
+                        _ => None,
+                    })
+                    .collect();
+                let need = match drop.remove_type() {
+                    ObjectType::ObjectView | ObjectType::ObjectMatview => Need::Drop,
+                    ObjectType::ObjectRule | ObjectType::ObjectPolicy | ObjectType::ObjectTrigger => {
+                        names.pop();
+                        Need::Own
+                    }
+                    _ => continue,
+                };
+                let quoted: Vec<String> = names.into_iter().map(quote::ident).collect();
+                needs.tables.insert((quoted.join("."), need));
+            }
+        }
         Node::InsertStmt(insert) => table(insert.relation.as_ref(), Need::Insert),
         Node::UpdateStmt(update) => table(update.relation.as_ref(), Need::Update),
         Node::DeleteStmt(delete) => table(delete.relation.as_ref(), Need::Delete),
@@ -193,6 +220,8 @@ mod tests {
     fn knows_what_statements_need() {
         for (statement, tables, schemas) in [
             ("ALTER TABLE orders ADD COLUMN a int", vec![("orders", Need::Own)], vec![]),
+            ("DROP VIEW s.\"V\", w", vec![("s.\"V\"", Need::Drop), ("w", Need::Drop)], vec![]),
+            ("DROP POLICY p ON s.t", vec![("s.t", Need::Own)], vec![]),
             (
                 "ALTER TABLE ONLY public.\"Orders\" VALIDATE CONSTRAINT c",
                 vec![("public.\"Orders\"", Need::Own)],

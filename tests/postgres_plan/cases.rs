@@ -7,6 +7,10 @@ pub struct Case {
     pub name: &'static str,
     pub setup: &'static str,
     pub change: &'static str,
+    /// What the plan has to end like, where the server refuses the change itself.
+    pub like: Option<&'static str>,
+    /// Relations that have to be there after every step.
+    pub never_missed: &'static [&'static str],
     /// Patterns that the plan must use.
     pub patterns: &'static [&'static str],
     pub majors: RangeInclusive<u16>,
@@ -28,6 +32,8 @@ const fn case(
         name,
         setup,
         change,
+        like: None,
+        never_missed: &[],
         patterns,
         majors: 14..=18,
         in_place_bytes: 0,
@@ -38,6 +44,14 @@ const fn case(
 }
 
 impl Case {
+    const fn like(mut self, sql: &'static str) -> Self {
+        self.like = Some(sql);
+        self
+    }
+    const fn never_missed(mut self, relations: &'static [&'static str]) -> Self {
+        self.never_missed = relations;
+        self
+    }
     const fn majors(mut self, majors: RangeInclusive<u16>) -> Self {
         self.majors = majors;
         self
@@ -119,6 +133,71 @@ COMMENT ON CONSTRAINT up ON items IS 'the one above';
 GRANT SELECT (id), UPDATE (id) ON parents TO PUBLIC;
 GRANT USAGE ON SEQUENCE parents_id_seq TO PUBLIC;
 ";
+
+/// A table with what keeps the server from changing the type of its columns.
+const SEEN: &str = r#"
+CREATE SCHEMA "Sicht";
+CREATE TABLE t (id int PRIMARY KEY, "Größe" int NOT NULL DEFAULT 5, owner text, note text);
+INSERT INTO t SELECT g, g, 'postgres', 'n' || g FROM generate_series(1, 300) g;
+CREATE INDEX ON t ("Größe");
+CREATE TABLE log (n bigint, what text);
+CREATE FUNCTION logs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1, TG_NAME); RETURN NEW; END $$;
+CREATE VIEW plain AS SELECT id, "Größe" FROM t WHERE "Größe" > 3;
+CREATE VIEW "Sicht"."Über" WITH (security_barrier) AS SELECT "Größe" AS "Wie groß", count(*) AS n FROM plain GROUP BY 1;
+CREATE VIEW checked AS SELECT id, "Größe" AS g, note FROM t WHERE "Größe" < 1000 WITH LOCAL CHECK OPTION;
+ALTER VIEW checked ALTER COLUMN note SET DEFAULT 'none';
+CREATE VIEW joined AS SELECT a."Größe" + b.g AS sum, a.note FROM t a JOIN checked b ON a.id = b.id;
+CREATE VIEW unaware AS SELECT id, owner FROM t;
+GRANT SELECT, UPDATE ON plain TO pg_monitor WITH GRANT OPTION;
+GRANT SELECT ("Wie groß") ON "Sicht"."Über" TO PUBLIC;
+ALTER VIEW joined OWNER TO pg_read_all_data;
+COMMENT ON VIEW plain IS 'it''s plain';
+COMMENT ON COLUMN "Sicht"."Über"."Wie groß" IS 'wie';
+CREATE TRIGGER "Statt" INSTEAD OF INSERT OR UPDATE ON "Sicht"."Über" FOR EACH ROW EXECUTE FUNCTION logs();
+COMMENT ON TRIGGER "Statt" ON "Sicht"."Über" IS 'instead';
+CREATE RULE noted AS ON DELETE TO joined DO INSTEAD INSERT INTO log SELECT old.sum, 'gone';
+CREATE RULE back AS ON UPDATE TO log DO ALSO UPDATE t SET note = 'x' WHERE t."Größe" = new.n;
+ALTER TABLE t ENABLE ROW LEVEL SECURITY;
+CREATE POLICY "nur große" ON t AS RESTRICTIVE FOR SELECT TO pg_monitor, pg_read_all_stats
+  USING ("Größe" > 1 AND owner = current_user);
+COMMENT ON POLICY "nur große" ON t IS 'policed';
+CREATE POLICY others ON log USING (EXISTS (SELECT FROM t WHERE t."Größe" = log.n)) WITH CHECK (n > 0);
+CREATE TRIGGER changed BEFORE UPDATE OF "Größe" ON t FOR EACH ROW
+  WHEN (old."Größe" IS DISTINCT FROM new."Größe") EXECUTE FUNCTION logs();
+ALTER TABLE t ENABLE ALWAYS TRIGGER changed;
+CREATE CONSTRAINT TRIGGER later AFTER UPDATE OF "Größe" ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION logs();
+"#;
+
+/// What its author would have to write.
+const SEEN_CHANGED: &str = r#"
+DROP RULE back ON log; DROP POLICY "nur große" ON t; DROP POLICY others ON log; DROP TRIGGER changed ON t; DROP TRIGGER later ON t;
+DROP VIEW joined, checked, "Sicht"."Über", plain;
+ALTER TABLE t ALTER "Größe" TYPE bigint;
+CREATE VIEW plain AS SELECT id, "Größe" FROM t WHERE "Größe" > 3;
+CREATE VIEW "Sicht"."Über" WITH (security_barrier) AS SELECT "Größe" AS "Wie groß", count(*) AS n FROM plain GROUP BY 1;
+CREATE VIEW checked AS SELECT id, "Größe" AS g, note FROM t WHERE "Größe" < 1000 WITH LOCAL CHECK OPTION;
+ALTER VIEW checked ALTER COLUMN note SET DEFAULT 'none';
+CREATE VIEW joined AS SELECT a."Größe" + b.g AS sum, a.note FROM t a JOIN checked b ON a.id = b.id;
+GRANT SELECT, UPDATE ON plain TO pg_monitor WITH GRANT OPTION;
+GRANT SELECT ("Wie groß") ON "Sicht"."Über" TO PUBLIC;
+ALTER VIEW joined OWNER TO pg_read_all_data;
+COMMENT ON VIEW plain IS 'it''s plain';
+COMMENT ON COLUMN "Sicht"."Über"."Wie groß" IS 'wie';
+CREATE TRIGGER "Statt" INSTEAD OF INSERT OR UPDATE ON "Sicht"."Über" FOR EACH ROW EXECUTE FUNCTION logs();
+COMMENT ON TRIGGER "Statt" ON "Sicht"."Über" IS 'instead';
+CREATE RULE noted AS ON DELETE TO joined DO INSTEAD INSERT INTO log SELECT old.sum, 'gone';
+CREATE RULE back AS ON UPDATE TO log DO ALSO UPDATE t SET note = 'x' WHERE t."Größe" = new.n;
+CREATE POLICY "nur große" ON t AS RESTRICTIVE FOR SELECT TO pg_monitor, pg_read_all_stats
+  USING ("Größe" > 1 AND owner = current_user);
+COMMENT ON POLICY "nur große" ON t IS 'policed';
+CREATE POLICY others ON log USING (EXISTS (SELECT FROM t WHERE t."Größe" = log.n)) WITH CHECK (n > 0);
+CREATE TRIGGER changed BEFORE UPDATE OF "Größe" ON t FOR EACH ROW
+  WHEN (old."Größe" IS DISTINCT FROM new."Größe") EXECUTE FUNCTION logs();
+ALTER TABLE t ENABLE ALWAYS TRIGGER changed;
+CREATE CONSTRAINT TRIGGER later AFTER UPDATE OF "Größe" ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION logs();
+"#;
+
+const SEEN_VIEWS: &[&str] = &["plain", "\"Sicht\".\"Über\"", "checked", "joined", "unaware"];
 
 /// Everything that a column can have.
 const DEPENDENTS: &str = "
@@ -303,6 +382,103 @@ pub const CASES: &[Case] = &[
     .lossy()
     .irreversible(),
     case("type_small", KEYS, "ALTER TABLE parents ALTER id TYPE bigint", &["as-written"]).lossy().small(),
+    case("type_seen", SEEN, "ALTER TABLE t ALTER \"Größe\" TYPE bigint", &["shadow-column"])
+        .like(SEEN_CHANGED)
+        .never_missed(SEEN_VIEWS),
+    case("type_seen_small", SEEN, "ALTER TABLE t ALTER \"Größe\" TYPE bigint", &["as-written"])
+        .like(SEEN_CHANGED)
+        .never_missed(SEEN_VIEWS)
+        .lossy()
+        .small(),
+    case(
+        "type_seen_in_place",
+        "CREATE TABLE t (id int, s varchar(5) CHECK (s <> 'bad')); INSERT INTO t VALUES (1, 'a');
+         CREATE VIEW v AS SELECT s, s = 'x' AS x FROM t WHERE s LIKE 'a%';
+         CREATE VIEW w AS SELECT lower(s) AS low FROM v; GRANT SELECT ON w TO PUBLIC",
+        "ALTER TABLE t ALTER s TYPE text",
+        &["column-type"],
+    )
+    .like(
+        "DROP VIEW w, v; ALTER TABLE t ALTER s TYPE text;
+         CREATE VIEW v AS SELECT s, s = 'x' AS x FROM t WHERE s LIKE 'a%';
+         CREATE VIEW w AS SELECT lower(s) AS low FROM v; GRANT SELECT ON w TO PUBLIC",
+    )
+    .never_missed(&["v", "w"]),
+    case(
+        "type_seen_twice",
+        "CREATE TABLE t (id int PRIMARY KEY, a int, b varchar(9)); INSERT INTO t SELECT g, g, g FROM generate_series(1, 100) g;
+         CREATE VIEW v AS SELECT a + 1 AS a, b || 'x' AS b FROM t",
+        "ALTER TABLE t ALTER a TYPE bigint, ALTER b TYPE text, ADD COLUMN c int; ALTER TABLE t ALTER id TYPE bigint",
+        &["shadow-column"],
+    )
+    .like(
+        "DROP VIEW v; ALTER TABLE t ALTER a TYPE bigint, ALTER b TYPE text, ADD COLUMN c int;
+         ALTER TABLE t ALTER id TYPE bigint; CREATE VIEW v AS SELECT a + 1 AS a, b || 'x' AS b FROM t",
+    )
+    .never_missed(&["v"]),
+    case(
+        "type_seen_materialized",
+        "CREATE TABLE t (id int PRIMARY KEY, a int); INSERT INTO t SELECT g, g % 7 FROM generate_series(1, 100) g;
+         CREATE MATERIALIZED VIEW m WITH (fillfactor = 70) AS SELECT a, count(*) AS n FROM t GROUP BY a;
+         CREATE UNIQUE INDEX once ON m (a); CREATE VIEW v AS SELECT a FROM m; GRANT SELECT ON m TO PUBLIC;
+         COMMENT ON COLUMN m.n IS 'how many'; ALTER MATERIALIZED VIEW m ALTER COLUMN a SET STATISTICS 55",
+        "ALTER TABLE t ALTER a TYPE bigint",
+        &["as-written"],
+    )
+    .like(
+        "DROP VIEW v; DROP MATERIALIZED VIEW m; ALTER TABLE t ALTER a TYPE bigint;
+         CREATE MATERIALIZED VIEW m WITH (fillfactor = 70) AS SELECT a, count(*) AS n FROM t GROUP BY a;
+         CREATE UNIQUE INDEX once ON m (a); CREATE VIEW v AS SELECT a FROM m; GRANT SELECT ON m TO PUBLIC;
+         COMMENT ON COLUMN m.n IS 'how many'; ALTER MATERIALIZED VIEW m ALTER COLUMN a SET STATISTICS 55",
+    )
+    .lossy()
+    .small(),
+    case(
+        "type_seen_invoker",
+        "CREATE TABLE t (id int PRIMARY KEY, a int); INSERT INTO t SELECT g, g FROM generate_series(1, 100) g;
+         CREATE VIEW v WITH (security_invoker = true, security_barrier = false) AS SELECT * FROM t;
+         ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor; GRANT SELECT ON v TO PUBLIC; CREATE VIEW w AS TABLE v",
+        "ALTER TABLE t ALTER a TYPE bigint",
+        &["shadow-column"],
+    )
+    .like(
+        "DROP VIEW w, v; ALTER TABLE t ALTER a TYPE bigint;
+         CREATE VIEW v WITH (security_invoker = true, security_barrier = false) AS SELECT * FROM t;
+         REVOKE ALL ON v FROM pg_monitor; GRANT SELECT ON v TO PUBLIC; CREATE VIEW w AS TABLE v",
+    )
+    .majors(15..=18)
+    .never_missed(&["v", "w"]),
+    case(
+        "type_beside",
+        SEEN,
+        "DROP TRIGGER changed ON t; DROP TRIGGER later ON t; DROP POLICY \"nur große\" ON t; DROP POLICY others ON log;
+         DROP RULE back ON log; DROP VIEW joined; DROP VIEW plain CASCADE; DROP VIEW IF EXISTS checked;
+         ALTER TABLE t ALTER \"Größe\" TYPE bigint;
+         CREATE VIEW plain AS SELECT id, \"Größe\" / 2 AS half FROM t; GRANT SELECT ON plain TO PUBLIC;
+         COMMENT ON VIEW plain IS 'another'; CREATE VIEW checked AS SELECT half FROM plain;
+         CREATE POLICY small ON t USING (\"Größe\" < 50)",
+        &["shadow-column"],
+    )
+    .never_missed(&["plain", "checked", "unaware"]),
+    case(
+        "type_beside_twice",
+        "CREATE TABLE t (id int PRIMARY KEY, a int, b int); INSERT INTO t SELECT g, g, g FROM generate_series(1, 100) g;
+         CREATE VIEW v AS SELECT a, b FROM t WHERE a = b",
+        "DROP VIEW v; ALTER TABLE t ALTER a TYPE bigint; ALTER TABLE t ALTER b TYPE bigint, ALTER id TYPE bigint;
+         CREATE OR REPLACE VIEW v AS SELECT a, b, a + b AS sum FROM t",
+        &["shadow-column"],
+    )
+    .never_missed(&["v"]),
+    case(
+        "type_beside_small",
+        "CREATE TABLE t (id int PRIMARY KEY, a int); INSERT INTO t SELECT g, g FROM generate_series(1, 100) g;
+         CREATE VIEW v AS SELECT a FROM t",
+        "BEGIN; DROP VIEW v; ALTER TABLE t ALTER a TYPE bigint; CREATE VIEW v AS SELECT a, 1 AS one FROM t; COMMIT",
+        &["as-written"],
+    )
+    .lossy()
+    .small()
+    .never_missed(&["v"]),
     case("type_exclusion",
         "CREATE TABLE t (c int, r int4range, EXCLUDE USING gist (r WITH &&), CONSTRAINT x EXCLUDE USING btree (c WITH =)); INSERT INTO t SELECT g, NULL FROM generate_series(1, 100) g",
         "ALTER TABLE t ALTER c TYPE bigint", &["as-written"]).lossy(),

@@ -69,7 +69,7 @@ async fn equality(case: &Case, major: u16) -> Vec<String> {
             fail(format!("pattern {pattern} is not used:\n{}", server::listing(&plan)));
         }
     }
-    if let Err(error) = theirs.author(case.change).await {
+    if let Err(error) = theirs.author(case.like.unwrap_or(case.change)).await {
         fail(format!("the author's own SQL fails: {error}"));
         return failures;
     }
@@ -77,6 +77,11 @@ async fn equality(case: &Case, major: u16) -> Vec<String> {
         if let Err(error) = ours.step(step).await {
             fail(format!("step {} fails: {error}\n{}", step.id, server::listing(&plan)));
             return failures;
+        }
+        for relation in case.never_missed {
+            if !ours.has(relation).await {
+                fail(format!("{relation} is not there after {}\n{}", step.id, server::listing(&plan)));
+            }
         }
     }
     for difference in State::of(&ours).await.differences(&State::of(&theirs).await, case.same_data) {
@@ -86,6 +91,11 @@ async fn equality(case: &Case, major: u16) -> Vec<String> {
         if let Err(error) = ours.undo(step).await {
             fail(format!("undo of {} fails: {error}\n{}", step.id, server::undo_listing(&plan)));
             return failures;
+        }
+        for relation in case.never_missed {
+            if !ours.has(relation).await {
+                fail(format!("{relation} is not there after the undo of {}\n{}", step.id, server::undo_listing(&plan)));
+            }
         }
     }
     let irreversible = plan.steps.iter().any(|step| matches!(step.undo, Undo::Irreversible(_)));

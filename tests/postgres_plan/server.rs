@@ -90,6 +90,13 @@ impl Database {
         Ok(())
     }
 
+    /// Whether there is a relation of that name, as SQL writes it.
+    #[allow(dead_code)]
+    pub async fn has(&self, relation: &str) -> bool {
+        let row = self.client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&relation]).await.unwrap();
+        row.get(0)
+    }
+
     async fn run(&self, sql: &str) -> Result<(), String> {
         self.client.batch_execute(sql).await.map_err(|error| {
             let text =

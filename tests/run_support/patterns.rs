@@ -213,6 +213,13 @@ pub const ALL: &[Pattern] = &[
         "SELECT bool_and(total >= 0.5) AND count(*) > 100 FROM orders",
     ),
     pattern(
+        "type_seen",
+        SHOP,
+        "CREATE VIEW v AS SELECT id, total FROM orders WHERE total > 100; CREATE VIEW w AS SELECT count(*) AS n FROM v;
+         ALTER TABLE orders ALTER total TYPE numeric(12,3)",
+        "SELECT count(*) = 1 FROM w JOIN v ON true WHERE v.id = 2500 AND scale(v.total) = 3",
+    ),
+    pattern(
         "type_key",
         KEYED,
         "ALTER TABLE orders ALTER id TYPE bigint; ALTER TABLE customers ALTER id TYPE bigint;

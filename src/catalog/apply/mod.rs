@@ -35,6 +35,7 @@ mod view;
 use pg_query::protobuf::{ObjectType, TransactionStmtKind, node};
 
 use self::edit::{Edit, Outcome, fail};
+pub(crate) use self::privileges::initial as initial_privileges;
 use super::Catalog;
 use crate::sql::Statement;
 

@@ -175,7 +175,7 @@ fn identifier(text: &str) -> Option<(String, &str)> {
 
 /// The privileges a new object of the current user starts with (`get_user_default_acl`): none, unless there are
 /// default privileges.
-pub(super) fn initial(catalog: &Catalog, kind: char, schema: &str, owner: &str) -> Vec<String> {
+pub(crate) fn initial(catalog: &Catalog, kind: char, schema: &str, owner: &str) -> Vec<String> {
     let of = |in_schema: Option<&str>| {
         catalog
             .default_privileges

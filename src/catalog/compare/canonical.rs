@@ -21,6 +21,11 @@ pub(crate) fn canonical_expression(text: &str) -> Value {
     expression(text).unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
+/// The canonical form of a definition.
+pub(crate) fn canonical_definition(text: &str) -> Value {
+    definition(text).unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
 fn expression(text: &str) -> Option<Value> {
     let tree = crate::sql::expression::parse_expression(text)?;
     Some(simplify(serde_json::to_value(tree).ok()?))

@@ -8,7 +8,7 @@ mod names;
 
 use serde_json::{Map, Value};
 
-pub(crate) use self::canonical::canonical_expression;
+pub(crate) use self::canonical::{canonical_definition, canonical_expression};
 use super::Catalog;
 
 /// Facts that are not the schema: sizes, and the session.

@@ -45,6 +45,7 @@ mod walk;
 use pg_query::NodeEnum;
 
 pub(in crate::plan) use coercion::{Context as CastContext, Conversion, convert};
+pub(in crate::plan) use dependents::{Dependent, on_column};
 pub use impact::{Impact, Refusal, Target, TransactionRule};
 pub use resolve::{Lookup, Rel, Resolver};
 pub(in crate::plan) use volatile::evaluate;

@@ -17,7 +17,8 @@ mod view;
 
 pub(in crate::plan) use column::{collation_name, identity_clause};
 
-use crate::catalog::{Catalog, Name, Relation};
+use super::obstacles::{self, on_columns};
+use crate::catalog::{Catalog, Name, Relation, RelationKind};
 
 /// Objects of `from` that need not be undone because something else removes them.
 pub(super) trait Skip {
@@ -36,6 +37,7 @@ pub(super) trait Skip {
 /// What a script does at which point. The order of the variants is the order of execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
+    ClearTheWay,
     DropAttached,
     DropView,
     DropForeignKey,
@@ -153,8 +155,9 @@ impl Skip for Nothing {
 
 /// [`between`] without what something else turns back.
 pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip) -> Script {
-    let ends = Ends { from, to, skip };
     let mut script = Script::default();
+    let cleared = cleared(from, to, &mut script);
+    let ends = Ends { from: cleared.as_ref().unwrap_or(from), to, skip };
     types::schemas(&ends, &mut script);
     types::types(&ends, &mut script);
     routine::functions(&ends, &mut script);
@@ -170,4 +173,33 @@ pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip) -> 
     }
     types::others(&ends, &mut script);
     script
+}
+
+/// `from` without what keeps the types of columns from changing; it is made again as `to` has it.
+fn cleared(from: &Catalog, to: &Catalog, script: &mut Script) -> Option<Catalog> {
+    let mut retyped = Vec::new();
+    for (name, old) in &from.relations {
+        let Some(new) = to.relations.get(name).filter(|new| !std::ptr::eq(old, *new)) else { continue };
+        if !old.kind.is_table() && old.kind != RelationKind::ForeignTable {
+            continue;
+        }
+        let changed = old.columns.iter().filter(|column| {
+            new.column(&column.name)
+                .is_some_and(|other| other.data_type != column.data_type || other.collation != column.collation)
+        });
+        retyped.extend(changed.map(|column| (name.clone(), column.name.clone())));
+    }
+    if retyped.is_empty() {
+        return None;
+    }
+    let obstacles = on_columns(from, &retyped).obstacles;
+    if obstacles.is_empty() {
+        return None;
+    }
+    // Where they cannot be dropped one by one, the statement on the column says what is in its way.
+    let cleared = obstacles::clear(from, &obstacles).ok()?;
+    for obstacle in &obstacles {
+        script.add(Phase::ClearTheWay, obstacle.drop());
+    }
+    Some(cleared)
 }

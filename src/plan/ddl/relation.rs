@@ -1,6 +1,7 @@
 //! Relations as wholes: which go, which come, and what differs in those that stay.
 
 use super::{Ends, Phase, Script, acl, column, constraint, index, sequence, table, view};
+use crate::catalog::apply::initial_privileges;
 use crate::catalog::{Name, Relation, RelationKind, ReplicaIdentity};
 use crate::sql::quote;
 
@@ -184,10 +185,14 @@ fn attached(ends: &Ends<'_>, name: &Name, old: Option<&Relation>, new: &Relation
     if owner != new.owner && own {
         script.add(Phase::Facts, format!("{} {name} OWNER TO {}", alter(new.kind), quote::ident(&new.owner)));
     }
-    let before = old.map_or(&[][..], |old| &old.privileges);
     if !new.kind.is_index() {
-        let target = if new.kind == RelationKind::Sequence { "SEQUENCE" } else { "TABLE" };
-        acl::change("", &format!("{target} {name}"), "", &new.owner, before, &new.privileges, script);
+        let sequence = new.kind == RelationKind::Sequence;
+        let object = if sequence { 'S' } else { 'r' };
+        // What the database gives to everything new.
+        let given = || initial_privileges(ends.from, object, &name.schema, &ends.from.server.user);
+        let before = old.map_or_else(given, |old| old.privileges.clone());
+        let target = if sequence { "SEQUENCE" } else { "TABLE" };
+        acl::change("", &format!("{target} {name}"), "", &new.owner, &before, &new.privileges, script);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Ends, Phase, Script, relation};
-use crate::catalog::{Name, Relation, RelationKind};
+use super::{Ends, Phase, Script, column, relation};
+use crate::catalog::{Column, Name, Relation, RelationKind};
 use crate::sql::quote;
 
 /// A view that goes.
@@ -43,18 +43,26 @@ fn create(name: &Name, relation: &Relation, script: &mut Script) {
         return;
     };
     let body = view.definition.trim_end().trim_end_matches(';');
-    let options: Vec<String> = relation.options.iter().map(|option| relation::option_text(option)).collect();
-    let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
+    let with = with_options(relation);
     if relation.kind == RelationKind::View {
         script.add(Phase::CreateView, format!("CREATE VIEW {name}{with} AS{body}", body = spaced(body)));
     } else {
         let data = if view.populated { "" } else { " WITH NO DATA" };
         script.add(Phase::CreateView, format!("CREATE MATERIALIZED VIEW {name}{with} AS{}{data}", spaced(body)));
     }
-    for column in relation.columns.iter().filter(|column| column.comment.is_some()) {
-        let what = format!("{name}.{}", quote::ident(&column.name));
-        script.add(Phase::Facts, relation::comment("COLUMN", &what, column.comment.as_deref()));
+    for known in &relation.columns {
+        if let Some(default) = &known.default {
+            let quoted = quote::ident(&known.name);
+            script.add(Phase::Facts, format!("ALTER VIEW {name} ALTER COLUMN {quoted} SET DEFAULT {default}"));
+        }
+        let plain = Column { storage: None, compression: None, ..known.clone() };
+        column::details(name, None, &plain, script);
     }
+}
+
+fn with_options(relation: &Relation) -> String {
+    let options: Vec<String> = relation.options.iter().map(|option| relation::option_text(option)).collect();
+    if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) }
 }
 
 fn spaced(body: &str) -> String {
@@ -73,7 +81,9 @@ pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relatio
         let (old_shape, new_shape) = (shape(old), shape(new));
         let body = spaced(view.definition.trim_end().trim_end_matches(';'));
         if new.kind == RelationKind::View && new_shape.starts_with(&old_shape) {
-            script.add(Phase::CreateView, format!("CREATE OR REPLACE VIEW {name} AS{body}"));
+            // Options that are not written again are gone.
+            let with = with_options(new);
+            script.add(Phase::CreateView, format!("CREATE OR REPLACE VIEW {name}{with} AS{body}"));
         } else if dependents(ends, name) {
             script.gap(format!("view {name} had other columns, and other views read it"));
         } else {

@@ -18,7 +18,12 @@ pub(in crate::plan) fn draft(context: &Context<'_>) -> Draft {
     let (slug, description) = describe(node);
     let loses_data = context.impact.hazards.iter().any(|hazard| hazard.id == HazardId::DataLoss);
     let stage = if loses_data { Stage::Contract } else { stage(node) };
-    let draft = Draft::sql(stage, slug, description, context.statement.text.clone());
+    let text = context.statement.text.clone();
+    if context.around.is_some() {
+        let description = format!("{description}, with all that uses it made again");
+        return parts::wrapped(context, Draft::sql(Stage::Switch, slug, description, text));
+    }
+    let draft = Draft::sql(stage, slug, description, text);
     if matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)) { draft.alone() } else { draft }
 }
 

@@ -50,18 +50,13 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
     }
     statements.push(parts::alter_table(table, alter.only, alter.command.clone())?);
     statements.extend(returning);
-    let mut pieces: Vec<Piece> = vec![
-        Draft::transaction(
-            Stage::Switch,
-            "change-type",
-            format!(
-                "Changes the type of {} of {table} in place; its checks are proven afterwards",
-                quote::ident(column)
-            ),
-            statements,
-        )
-        .into(),
-    ];
+    let draft = Draft::transaction(
+        Stage::Switch,
+        "change-type",
+        format!("Changes the type of {} of {table} in place; its checks are proven afterwards", quote::ident(column)),
+        statements,
+    );
+    let mut pieces: Vec<Piece> = vec![parts::wrapped(context, draft).into()];
     pieces.append(&mut proofs);
     Some(pieces)
 }

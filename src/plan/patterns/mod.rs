@@ -31,6 +31,9 @@ pub(super) struct Pattern {
     pub plan: fn(&Context<'_>) -> Option<Vec<Piece>>,
 }
 
+/// As plans show it.
+pub(super) const SPLIT: &str = "split";
+
 /// Every pattern in the order in which they are asked.
 pub(super) const ALL: &[Pattern] = &[
     Pattern { name: "enum-value", plan: enum_value::plan },
@@ -39,7 +42,7 @@ pub(super) const ALL: &[Pattern] = &[
     Pattern { name: "reindex", plan: index::reindex },
     Pattern { name: "drop", plan: drop::plan },
     Pattern { name: "replace-key", plan: replace_key::plan },
-    Pattern { name: "split", plan: split::plan },
+    Pattern { name: SPLIT, plan: split::plan },
     Pattern { name: "add-column", plan: add_column::plan },
     Pattern { name: "not-null", plan: not_null::plan },
     Pattern { name: "unique", plan: unique::plan },

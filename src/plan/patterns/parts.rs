@@ -8,7 +8,9 @@ use pg_query::protobuf::{
 
 use crate::catalog::{self, Name, Relation};
 use crate::plan::analyze::{Lookup, Rel};
+use crate::plan::draft::{Draft, Work};
 use crate::plan::expand::Context;
+use crate::plan::model::HazardId;
 use crate::sql::{quote, render};
 
 /// An `ALTER TABLE` with one subcommand on a table that the catalog knows.
@@ -32,6 +34,16 @@ impl Alter<'_> {
             _ => None,
         }
     }
+}
+
+/// The draft of the change itself, with what stands in its way taken out of it and made again in the same transaction.
+pub(super) fn wrapped(context: &Context<'_>, mut draft: Draft) -> Draft {
+    let (Some(around), Work::Sql(statements)) = (&context.around, &mut draft.work) else { return draft };
+    *statements = around.wrap(std::mem::take(statements));
+    // Of the statements one by one what is dropped is gone.
+    let breaks = context.impact.hazards.iter().filter(|hazard| hazard.id == HazardId::BreaksClients);
+    let hazards = breaks.chain(&around.hazards).cloned().collect();
+    draft.with_hazards(&[HazardId::BreaksClients], hazards).noted(around.note.clone())
 }
 
 /// The statement as an [`Alter`], when it is one.

@@ -9,7 +9,7 @@ use crate::catalog::{Catalog, Column, DataType, TypeKind};
 use crate::plan::analyze::{CastContext, Conversion as Cast, Rel, convert, evaluate};
 use crate::plan::expand::Context;
 use crate::plan::patterns::parts;
-use crate::sql::expression::{mentioned_columns, with_columns};
+use crate::sql::expression::{mentioned_columns, parse_expression, with_columns};
 use crate::sql::quote;
 
 /// How values are converted.
@@ -92,8 +92,20 @@ impl<'a> Conversion<'a> {
     }
 
     fn expression(&mut self, context: &Context<'a>, table: Rel<'a>, using: &Node) -> Result<(), String> {
+        let unreadable =
+            || "the expression behind USING cannot be read: write it over the columns of the row".to_owned();
+        let cooked = cook(self.catalog, &Scope::table(table.name, table.relation), using).map_err(|_| unreadable())?;
         let evaluation = evaluate(using, &context.look);
-        if evaluation.volatile || evaluation.mutable {
+        // Which of several functions of one name is meant, a column tells only with its type.
+        let typed = with_columns(&cooked.text, &|name| match table.relation.column(name) {
+            Some(column) => format!("CAST({} AS {})", quote::ident(name), column.data_type.sql),
+            None => quote::ident(name),
+        });
+        let steady = |node: &Node| {
+            let evaluation = evaluate(node, &context.look);
+            !evaluation.volatile && !evaluation.mutable
+        };
+        if !steady(using) && !typed.and_then(|text| parse_expression(&text)).is_some_and(|node| steady(&node)) {
             return Err("the expression behind USING is not immutable: write one that is".to_owned());
         }
         let private = evaluation.functions.iter().any(|function| !function.privileges.is_empty());
@@ -103,9 +115,6 @@ impl<'a> Conversion<'a> {
                     .to_owned(),
             );
         }
-        let unreadable =
-            || "the expression behind USING cannot be read: write it over the columns of the row".to_owned();
-        let cooked = cook(self.catalog, &Scope::table(table.name, table.relation), using).map_err(|_| unreadable())?;
         let columns = mentioned_columns(&cooked.text).ok_or_else(unreadable)?;
         let generated = |name: &String| table.relation.column(name).is_none_or(|own| own.generated.is_some());
         if columns.iter().any(generated) {

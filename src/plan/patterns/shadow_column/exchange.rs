@@ -7,6 +7,7 @@ use crate::catalog::{Catalog, Column, ConstraintKind, Name, ReplicaIdentity};
 use crate::plan::ddl;
 use crate::plan::equivalent::equivalent_in_any_order;
 use crate::plan::names;
+use crate::plan::obstacles::{Obstacle, on_columns};
 use crate::sql::quote;
 
 /// The columns of a switch.
@@ -36,6 +37,14 @@ pub(super) fn exchange(
     let before = script.catalog.clone();
     let relation = before.relations.get(table)?;
     let former = relation.column(live)?;
+    let users = on_columns(&before, &[(table.clone(), live.to_owned())]);
+    if users.others {
+        return None;
+    }
+    let own = Obstacle::Trigger(table.clone(), sync.trigger.clone());
+    for obstacle in users.obstacles.iter().filter(|obstacle| **obstacle != own) {
+        script.run(obstacle.drop())?;
+    }
     script.run(sync.drop_trigger())?;
     for (owner, constraint) in foreign_keys(&before, table, live) {
         script.run(format!("ALTER TABLE {owner} DROP CONSTRAINT {}", quote::ident(&constraint.name)))?;
@@ -61,7 +70,7 @@ pub(super) fn exchange(
         script.run(format!("ALTER TABLE {table} ALTER COLUMN {kept_name} DROP NOT NULL"))?;
     }
     take_names(script, table, live, twins, wanted)?;
-    let goal = goal(&script.catalog, table, kept, wanted)?;
+    let goal = goal(&script.catalog, (table, kept), sync, wanted)?;
     let facts = ddl::between(&script.catalog, &goal);
     if !facts.gaps.is_empty() || !facts.lost.is_empty() {
         return None;
@@ -73,7 +82,7 @@ pub(super) fn exchange(
     {
         script.run(format!("ALTER TABLE {table} REPLICA IDENTITY USING INDEX {}", quote::ident(index)))?;
     }
-    if !equivalent_in_any_order(&script.catalog, &self::goal(&script.catalog, table, kept, wanted)?) {
+    if !equivalent_in_any_order(&script.catalog, &self::goal(&script.catalog, (table, kept), sync, wanted)?) {
         return None;
     }
     recompile(script, table)?;
@@ -134,12 +143,12 @@ fn take_names(script: &mut Script, table: &Name, live: &str, twins: &Twins, want
 }
 
 /// The wanted catalog with the former column and without the trigger.
-fn goal(reached: &Catalog, table: &Name, kept: &str, wanted: &Catalog) -> Option<Catalog> {
+fn goal(reached: &Catalog, (table, kept): (&Name, &str), sync: &Sync<'_>, wanted: &Catalog) -> Option<Catalog> {
     let mut goal = wanted.clone();
     goal.functions.clone_from(&reached.functions);
     let own = reached.relations.get(table)?;
     let relation = goal.relations.get_mut(table)?;
-    relation.triggers.clone_from(&own.triggers);
+    relation.triggers.retain(|trigger| trigger.name != sync.trigger);
     relation.columns.retain(|column| column.name != kept);
     relation.columns.push(own.column(kept)?.clone());
     Some(goal)

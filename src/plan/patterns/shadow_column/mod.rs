@@ -264,6 +264,7 @@ impl<'c, 'a> Change<'c, 'a> {
                 switch,
             )
             .with_hazards(OF_ONE_NAME, self.dangers())
+            .noted(context.around.as_ref().and_then(|around| around.note.clone()))
             .undone_by(UndoSource::Way(back, lost))
             .into(),
         );
@@ -312,7 +313,8 @@ impl<'c, 'a> Change<'c, 'a> {
     /// What the author's statement says of clients; how it works is no danger any more.
     fn dangers(&self) -> Vec<Hazard> {
         let of_values = |hazard: &&Hazard| matches!(hazard.id, HazardId::BreaksClients | HazardId::MayFail);
-        self.context.impact.hazards.iter().filter(of_values).cloned().collect()
+        let around = self.context.around.iter().flat_map(|around| &around.hazards);
+        self.context.impact.hazards.iter().filter(of_values).chain(around).cloned().collect()
     }
 
     /// Subscribers stop at a column that they do not have.
