@@ -109,7 +109,8 @@ const PAGES: &[Page] = &[
         text: "What the server does in place stays as written. Where it would write the table anew, a new column is \
                filled beside the old one, by a trigger and in batches; what hangs on the column is made for the new one \
                while the application goes on; one short transaction lets the two change places; and the old column is \
-               kept in step until the contract, for the way back.",
+               kept in step until the contract, for the way back. In a partitioned table each leaf is filled by itself; \
+               a key or foreign key over the column has no such form there.",
         change: "ALTER TABLE orders ALTER COLUMN id TYPE bigint",
         majors: &[18],
     },

@@ -42,10 +42,11 @@ pub(super) fn column(relations: &[&Relation], column: &str, label: &str) -> Stri
     }
 }
 
-/// A name for a trigger of the relation that fires after all its others: the server goes by their names, byte by
+/// A name for a trigger of the relations that fires after all its others: the server goes by their names, byte by
 /// byte (`RelationBuildTriggers` in trigger.c). `None` where one has the last name there is.
-pub(super) fn last_trigger(relation: &Relation, column: &str, label: &str) -> Option<String> {
-    let last = relation.triggers.iter().map(|trigger| trigger.name.as_str()).max().unwrap_or_default();
+pub(super) fn last_trigger(relations: &[&Relation], column: &str, label: &str) -> Option<String> {
+    let triggers = relations.iter().flat_map(|relation| &relation.triggers);
+    let last = triggers.map(|trigger| trigger.name.as_str()).max().unwrap_or_default();
     (0..LIMIT).map(|more| format!("zz{}_", "z".repeat(more))).find_map(|prefix| {
         let room = LIMIT.checked_sub(prefix.len() + label.len() + 1)?;
         let name = format!("{prefix}{}_{label}", cut(column, room));

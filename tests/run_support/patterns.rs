@@ -220,6 +220,13 @@ pub const ALL: &[Pattern] = &[
         "SELECT count(*) = 1 FROM w JOIN v ON true WHERE v.id = 2500 AND scale(v.total) = 3",
     ),
     pattern(
+        "type_partitioned",
+        PARTITIONED,
+        "CREATE INDEX ON orders (seen); ALTER TABLE orders ALTER seen TYPE bigint",
+        "SELECT count(*) = 5 FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid WHERE relname LIKE 'orders%' \
+         AND relkind IN ('r', 'p') AND attname = 'seen' AND atttypid = 'bigint'::regtype",
+    ),
+    pattern(
         "type_key",
         KEYED,
         "ALTER TABLE orders ALTER id TYPE bigint; ALTER TABLE customers ALTER id TYPE bigint;

@@ -132,7 +132,7 @@ fn change(ends: &Ends<'_>, table: &Name, new: &Relation, old: &Column, column: &
     let alter = format!("ALTER TABLE {table} ALTER COLUMN {}", quote::ident(&column.name));
     // What a parent hands down changes with the parent.
     if column.inherited > 0 && !column.local && new.parents.iter().any(|parent| differs(ends, parent, &column.name)) {
-        return;
+        return below(ends, table, new, old, column, script);
     }
     let retyped = old.data_type != column.data_type || old.collation != column.collation;
     if retyped {
@@ -183,6 +183,17 @@ fn change(ends: &Ends<'_>, table: &Name, new: &Relation, old: &Column, column: &
                 script.lose(format!("the position of the identity of {table}.{}", quote::ident(&column.name)));
             }
         }
+    }
+    details(table, Some(old), column, script);
+}
+
+/// A column that changes with the parent's: what it has of its own.
+fn below(ends: &Ends<'_>, table: &Name, new: &Relation, old: &Column, column: &Column, script: &mut Script) {
+    let handed = new.parents.iter().find_map(|parent| ends.to.relations.get(parent)?.column(&column.name));
+    if column.generated.is_none() && handed.is_some_and(|handed| handed.default != column.default) {
+        let what =
+            column.default.as_ref().map_or_else(|| "DROP DEFAULT".to_owned(), |text| format!("SET DEFAULT {text}"));
+        script.add(Phase::Facts, format!("ALTER TABLE {table} ALTER COLUMN {} {what}", quote::ident(&column.name)));
     }
     details(table, Some(old), column, script);
 }

@@ -13,6 +13,8 @@ use crate::sql::quote;
 /// The columns of a switch.
 #[derive(Clone, Copy)]
 pub(super) struct Places<'n> {
+    /// The table, and its partitions.
+    pub members: &'n [Name],
     /// The name in use, before and after.
     pub live: &'n str,
     /// The name of the column that takes the place.
@@ -31,13 +33,14 @@ pub(super) fn exchange(
     wanted: &Catalog,
     flipped: Vec<String>,
 ) -> Option<()> {
-    let Places { live, shadow, kept } = places;
+    let Places { members, live, shadow, kept } = places;
     let table = sync.table;
     let [live_name, shadow_name, kept_name] = [live, shadow, kept].map(quote::ident);
     let before = script.catalog.clone();
     let relation = before.relations.get(table)?;
     let former = relation.column(live)?;
-    let users = on_columns(&before, &[(table.clone(), live.to_owned())]);
+    let columns: Vec<(Name, String)> = members.iter().map(|member| (member.clone(), live.to_owned())).collect();
+    let users = on_columns(&before, &columns);
     if users.others {
         return None;
     }
@@ -49,10 +52,14 @@ pub(super) fn exchange(
     for (owner, constraint) in foreign_keys(&before, table, live) {
         script.run(format!("ALTER TABLE {owner} DROP CONSTRAINT {}", quote::ident(&constraint.name)))?;
     }
-    for constraint in checks(relation, live) {
-        script.run(format!("ALTER TABLE {table} DROP CONSTRAINT {}", quote::ident(&constraint.name)))?;
+    for member in members {
+        for check in checks(before.relations.get(member)?, live).into_iter().filter(|check| check.inherited == 0) {
+            script.run(format!("ALTER TABLE {member} DROP CONSTRAINT {}", quote::ident(&check.name)))?;
+        }
     }
-    for (name, _, index) in indexes(&before, table, live) {
+    // The parts of a partitioned one go with it.
+    let of_members = members.iter().flat_map(|member| indexes(&before, member, live));
+    for (name, _, index) in of_members.filter(|(_, _, index)| index.parent.is_none()) {
         match &index.constraint {
             Some(constraint) => {
                 script.run(format!("ALTER TABLE {table} DROP CONSTRAINT {}", quote::ident(constraint)))?;
@@ -60,17 +67,21 @@ pub(super) fn exchange(
             None => script.run(format!("DROP INDEX {name}"))?,
         }
     }
-    if former.default.is_some() {
-        script.run(format!("ALTER TABLE {table} ALTER COLUMN {live_name} DROP DEFAULT"))?;
+    for member in members {
+        if script.catalog.relations.get(member)?.column(live)?.default.is_some() {
+            script.run(format!("ALTER TABLE {member} ALTER COLUMN {live_name} DROP DEFAULT"))?;
+        }
     }
     script.run(format!("ALTER TABLE {table} RENAME COLUMN {live_name} TO {kept_name}"))?;
     script.run(format!("ALTER TABLE {table} RENAME COLUMN {shadow_name} TO {live_name}"))?;
     identity(script, table, former, &kept_name, wanted)?;
-    if former.not_null {
-        script.run(format!("ALTER TABLE {table} ALTER COLUMN {kept_name} DROP NOT NULL"))?;
+    for member in members {
+        if script.catalog.relations.get(member)?.column(kept)?.not_null {
+            script.run(format!("ALTER TABLE {member} ALTER COLUMN {kept_name} DROP NOT NULL"))?;
+        }
     }
     take_names(script, table, live, twins, wanted)?;
-    let goal = goal(&script.catalog, (table, kept), sync, wanted)?;
+    let goal = goal(&script.catalog, (members, kept), sync, wanted)?;
     let facts = ddl::between(&script.catalog, &goal);
     if !facts.gaps.is_empty() || !facts.lost.is_empty() {
         return None;
@@ -82,10 +93,12 @@ pub(super) fn exchange(
     {
         script.run(format!("ALTER TABLE {table} REPLICA IDENTITY USING INDEX {}", quote::ident(index)))?;
     }
-    if !equivalent_in_any_order(&script.catalog, &self::goal(&script.catalog, (table, kept), sync, wanted)?) {
+    if !equivalent_in_any_order(&script.catalog, &self::goal(&script.catalog, (members, kept), sync, wanted)?) {
         return None;
     }
-    recompile(script, table)?;
+    for member in members {
+        recompile(script, member)?;
+    }
     script.run_all(flipped)
 }
 
@@ -143,14 +156,16 @@ fn take_names(script: &mut Script, table: &Name, live: &str, twins: &Twins, want
 }
 
 /// The wanted catalog with the former column and without the trigger.
-fn goal(reached: &Catalog, (table, kept): (&Name, &str), sync: &Sync<'_>, wanted: &Catalog) -> Option<Catalog> {
+fn goal(reached: &Catalog, (members, kept): (&[Name], &str), sync: &Sync<'_>, wanted: &Catalog) -> Option<Catalog> {
     let mut goal = wanted.clone();
     goal.functions.clone_from(&reached.functions);
-    let own = reached.relations.get(table)?;
-    let relation = goal.relations.get_mut(table)?;
-    relation.triggers.retain(|trigger| trigger.name != sync.trigger);
-    relation.columns.retain(|column| column.name != kept);
-    relation.columns.push(own.column(kept)?.clone());
+    for member in members {
+        let own = reached.relations.get(member)?;
+        let relation = goal.relations.get_mut(member)?;
+        relation.triggers.retain(|trigger| trigger.name != sync.trigger);
+        relation.columns.retain(|column| column.name != kept);
+        relation.columns.push(own.column(kept)?.clone());
+    }
     Some(goal)
 }
 

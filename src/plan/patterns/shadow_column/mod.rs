@@ -1,7 +1,8 @@
 //! A type change that would rewrite a large table: a new column beside the old one, which a trigger fills for rows
 //! that are written and a backfill for those that are there; the twins of all that hangs on the old column, made while
 //! the application goes on; one short transaction in which the two change places; and the old column, kept in step
-//! by the trigger turned round, until the contract.
+//! by the trigger turned round, until the contract. A partitioned table goes the same way as a whole, filled leaf by
+//! leaf, unless a key is on the column.
 //!
 //! Traps: views, defaults and keys are bound to the column, not to its name, so a rename alone would leave them with
 //! the old one; whatever the simulation does not see arrive where the plain statement leads makes this form give up.
@@ -21,7 +22,7 @@ use self::exchange::{Places, exchange};
 use self::script::Script;
 use self::sync::Sync;
 use super::parts;
-use crate::catalog::{Column, ConstraintKind, Persistence, RelationKind};
+use crate::catalog::{Column, ConstraintKind, Name, Persistence, Relation, RelationKind};
 use crate::plan::analyze::Rel;
 use crate::plan::ddl;
 use crate::plan::draft::{Back, Draft, Piece, UndoSource, Work};
@@ -59,6 +60,8 @@ pub(in crate::plan) fn why_not(context: &Context<'_>) -> Option<String> {
 struct Change<'c, 'a> {
     context: &'c Context<'a>,
     table: Rel<'a>,
+    /// The table, and its partitions.
+    members: Vec<Rel<'a>>,
     column: &'a Column,
     new: &'c Column,
     clause: &'c ColumnDef,
@@ -81,7 +84,8 @@ impl<'c, 'a> Change<'c, 'a> {
         let NodeEnum::ColumnDef(clause) = command.def.as_ref()?.node.as_ref()? else { return None };
         let column = table.relation.column(&command.name)?;
         let new = context.after()?.relations.get(table.name)?.column(&command.name)?;
-        Some(Self { context, table, column, new, clause })
+        let members = context.look.partitions(table);
+        Some(Self { context, table, members, column, new, clause })
     }
 
     /// How values are converted.
@@ -94,20 +98,23 @@ impl<'c, 'a> Change<'c, 'a> {
         if self.context.own_session {
             return say("settings of the session hold for the statement: leave SET out and qualify the names");
         }
-        if relation.kind == RelationKind::PartitionedTable || relation.partition_bound.is_some() {
-            return say(
-                "the table is partitioned: make a new partitioned table with the type wanted, fill it, and let the two \
-                 change names",
-            );
-        }
-        if !relation.parents.is_empty() || !self.context.look.children(self.table.name).is_empty() {
+        let partitioned = relation.kind == RelationKind::PartitionedTable;
+        if !relation.parents.is_empty() || !partitioned && !self.context.look.children(self.table.name).is_empty() {
             return say("the table has parents or children: take them apart with NO INHERIT first");
         }
-        if relation.persistence == Persistence::Temporary || !relation.rules.is_empty() {
-            return say("the table is temporary or has rules: drop the rules first");
+        for Rel { name, relation } in &self.members {
+            if !relation.kind.is_table() {
+                return Err(format!("partition {name} is a foreign table: detach it first"));
+            }
+            if relation.persistence == Persistence::Temporary || !relation.rules.is_empty() {
+                return Err(format!("{name} is temporary or has rules: drop the rules first"));
+            }
         }
         if self.column.generated.is_some() {
             return say("the column is generated: add a new one with the type wanted");
+        }
+        if partitioned {
+            self.partitioned()?;
         }
         let catalog = self.context.before();
         let name = &self.column.name;
@@ -139,15 +146,44 @@ impl<'c, 'a> Change<'c, 'a> {
         Conversion::read(self.context, self.table, self.column, self.new, self.clause)
     }
 
+    /// What the server has no short exchange for in a partitioned table.
+    fn partitioned(&self) -> Result<(), String> {
+        let (catalog, column) = (self.context.before(), &self.column.name);
+        let way_round = "make a new partitioned table with the type wanted, fill it, and let the two change names";
+        if self.column.identity.is_some() {
+            return Err(format!("it is the identity of a partitioned table: {way_round}"));
+        }
+        for member in &self.members {
+            if let Some((index, ..)) = twins::indexes(catalog, member.name, column)
+                .into_iter()
+                .find(|(_, _, index)| index.constraint.is_some())
+            {
+                return Err(format!("key {index} of a partitioned table takes no index that is there: {way_round}"));
+            }
+            if let Some((owner, key)) = twins::foreign_keys(catalog, member.name, column).first() {
+                return Err(format!(
+                    "foreign key {} of {owner} belongs to the partitioned table {}: drop it first, and add it again \
+                     afterwards",
+                    quote::ident(&key.name),
+                    self.table.name
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn pieces(&self, conversion: &Conversion<'_>) -> Option<Vec<Piece>> {
         let (context, table, name) = (self.context, self.table.name, self.column.name.as_str());
         let (before, after) = (context.before(), context.after()?);
-        let relations = [self.table.relation, after.relations.get(table)?];
+        let members: Vec<Name> = self.members.iter().map(|member| member.name.clone()).collect();
+        let mut relations: Vec<&Relation> = self.members.iter().map(|member| member.relation).collect();
+        let trigger = names::last_trigger(&relations, name, "sync")?;
+        relations.extend(members.iter().filter_map(|member| after.relations.get(member)));
         let (shadow, kept) = (names::column(&relations, name, "new"), names::column(&relations, name, "old"));
         let [quoted, shadow_name, kept_name] = [name, shadow.as_str(), kept.as_str()].map(quote::ident);
         let sync = Sync {
             table,
-            trigger: names::last_trigger(self.table.relation, name, "sync")?,
+            trigger,
             function: names::routine(before, table, name, "sync"),
             zone: &before.server.time_zone,
         };
@@ -157,14 +193,21 @@ impl<'c, 'a> Change<'c, 'a> {
         let former = |column: &str| quote::ident(if column == name { &kept } else { column });
         let differs = conversion.differs(&shadow_name, &plain);
         let differs_back = conversion.differs(&quoted, &former);
-        let key = parts::row_key(context, self.table, true);
-        let rows = |column: &str, expression: String, filter: String| Backfill {
-            schema: table.schema.clone(),
-            table: table.name.clone(),
-            key: key.clone(),
-            assignments: vec![Assignment { column: column.to_owned(), expression }],
-            filter: Some(filter),
-            idempotent: true,
+        // One for each table with rows of its own.
+        let rows = |column: &str, expression: &str, filter: &str| -> Vec<(&Name, Backfill)> {
+            let leaves = context.look.leaves(self.table).into_iter();
+            let of_leaf = leaves.map(|leaf| {
+                let backfill = Backfill {
+                    schema: leaf.name.schema.clone(),
+                    table: leaf.name.name.clone(),
+                    key: parts::row_key(context, leaf, true),
+                    assignments: vec![Assignment { column: column.to_owned(), expression: expression.to_owned() }],
+                    filter: Some(filter.to_owned()),
+                    idempotent: true,
+                };
+                (leaf.name, backfill)
+            });
+            of_leaf.collect()
         };
         let none_differs = |differs: &str, message: String| Check {
             query: format!("SELECT NOT EXISTS (SELECT FROM {table} WHERE {differs})"),
@@ -186,13 +229,12 @@ impl<'c, 'a> Change<'c, 'a> {
             .with_hazards(&[], self.published())
             .noted(Some(self.note()))
             .into(),
-            Draft::backfill(
-                format!("Fills {shadow_name} of {table} from {quoted} in batches"),
-                rows(&shadow, conversion.value(&plain), differs.clone()),
-            )
-            .into(),
         ];
-        let twins = twins::make(&mut script, table, (name, &shadow), after)?;
+        for (leaf, rows) in rows(&shadow, &conversion.value(&plain), &differs) {
+            let description = format!("Fills {shadow_name} of {leaf} from {quoted} in batches");
+            pieces.push(Draft::backfill(description, rows).into());
+        }
+        let twins = twins::make(&mut script, &members, (name, &shadow), after)?;
         if self.new.not_null && conversion.may_lose() {
             let query = format!("SELECT NOT EXISTS (SELECT FROM {table} WHERE {shadow_name} IS NULL)");
             let message = format!("the expression gives null for rows of {table}, and {quoted} must not be null");
@@ -229,7 +271,7 @@ impl<'c, 'a> Change<'c, 'a> {
             .into(),
         );
         script.statements.clear();
-        let places = Places { live: name, shadow: &shadow, kept: &kept };
+        let places = Places { members: &members, live: name, shadow: &shadow, kept: &kept };
         exchange(&mut script, &sync, places, &twins, after, backward.clone())?;
         let Script { catalog: switched, statements: switch } = script;
 
@@ -239,7 +281,7 @@ impl<'c, 'a> Change<'c, 'a> {
             format!("values of {quoted} of {table} have no equal in {}: change them first", self.column.data_type.sql),
         )))];
         let mut return_script = Script::on(&switched);
-        let former_twins = twins::make(&mut return_script, table, (name, &kept), &begun)?;
+        let former_twins = twins::make(&mut return_script, &members, (name, &kept), &begun)?;
         back.extend(
             former_twins
                 .makings
@@ -248,7 +290,7 @@ impl<'c, 'a> Change<'c, 'a> {
         );
         let former_twins = twins::Twins { makings: Vec::new(), ..former_twins };
         return_script.statements.clear();
-        let places = Places { live: name, shadow: &kept, kept: &shadow };
+        let places = Places { members: &members, live: name, shadow: &kept, kept: &shadow };
         exchange(&mut return_script, &sync, places, &former_twins, &begun, forward)?;
         back.push(Back::together(return_script.statements));
         let lost = conversion.back(&quoted).is_none().then(|| {
@@ -279,8 +321,10 @@ impl<'c, 'a> Change<'c, 'a> {
         // Comment, privileges and the like, which the switch back counts on.
         let mut whole = switched;
         whole.functions.clone_from(&script.catalog.functions);
-        let own = whole.relations.get_mut(table)?;
-        own.triggers.clone_from(&script.catalog.relations.get(table)?.triggers);
+        for member in &members {
+            let own = whole.relations.get_mut(member)?;
+            own.triggers.clone_from(&script.catalog.relations.get(member)?.triggers);
+        }
         script.run_all(ddl::between(&script.catalog, &whole).statements())?;
         let mut restore = script.statements;
         restore.extend(backward);
@@ -291,8 +335,10 @@ impl<'c, 'a> Change<'c, 'a> {
             Some(value) => {
                 let lost = (!conversion.keeps_all())
                     .then(|| format!("what the change of type took from the values of {quoted} of {table}"));
-                let rows = rows(&kept, value, differs_back);
-                UndoSource::Way(vec![Back::together(restore), Back::Work(Work::Backfill(rows))], lost)
+                let filled = rows(&kept, &value, &differs_back).into_iter();
+                let mut way = vec![Back::together(restore)];
+                way.extend(filled.map(|(_, rows)| Back::Work(Work::Backfill(rows))));
+                UndoSource::Way(way, lost)
             }
         };
         pieces.push(

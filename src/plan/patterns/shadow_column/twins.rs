@@ -7,7 +7,7 @@ use pg_query::NodeEnum;
 
 use super::super::parts;
 use super::script::{Script, run};
-use crate::catalog::{Catalog, Constraint, ConstraintKind, Index, Name, Relation};
+use crate::catalog::{Catalog, Constraint, ConstraintKind, Index, Name, Relation, RelationKind};
 use crate::plan::expand::single;
 use crate::plan::model::Stage;
 use crate::plan::names;
@@ -88,44 +88,59 @@ pub(super) fn not_null<'c>(relation: &'c Relation, column: &str) -> Option<&'c C
     relation.constraints.iter().find(on)
 }
 
-/// Makes on `shadow` what `wanted` has on `live`. `None` when something has no twin.
-pub(super) fn make(script: &mut Script, table: &Name, (live, shadow): (&str, &str), wanted: &Catalog) -> Option<Twins> {
+/// Makes on `shadow` what `wanted` has on `live`, in the table that comes first among `members` and in its partitions.
+/// `None` when something has no twin.
+pub(super) fn make(
+    script: &mut Script,
+    members: &[Name],
+    (live, shadow): (&str, &str),
+    wanted: &Catalog,
+) -> Option<Twins> {
+    let table = members.first()?;
     let mut renamed = wanted.clone();
     let (from, to) = (quote::ident(live), quote::ident(shadow));
     run(&mut renamed, &format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to}"))?;
     let mut twins = Twins::default();
-    let relation = wanted.relations.get(table)?;
-    let column = relation.column(live)?;
-    if column.not_null {
+    for member in members {
+        let relation = wanted.relations.get(member)?;
+        // What the table has its partitions have by then.
+        if !relation.column(live)?.not_null || script.catalog.relations.get(member)?.column(shadow)?.not_null {
+            continue;
+        }
         if not_null(relation, live).is_some_and(|constraint| !constraint.validated) {
             return None;
         }
-        let sql = format!("ALTER TABLE {table} ALTER COLUMN {to} SET NOT NULL");
+        let sql = format!("ALTER TABLE {member} ALTER COLUMN {to} SET NOT NULL");
         script.run(sql.clone())?;
         twins.makings.push(Making {
             stage: Stage::Validate,
             slug: "set-not-null",
-            description: format!("Makes {to} of {table} not null"),
+            description: format!("Makes {to} of {member} not null"),
             sql,
             raw: true,
         });
     }
-    for (name, relation, index) in indexes(wanted, table, live) {
+    let whole = |index: &Index| index.parent.is_none();
+    let of_members = members.iter().flat_map(|member| indexes(wanted, member, live));
+    for (name, relation, index) in of_members.filter(|(_, _, index)| whole(index)) {
         let constraint = match &index.constraint {
             Some(constraint) => Some(wanted.relations.get(table)?.constraint(constraint)?.clone()),
             None => None,
         };
         let keyed = |known: &Constraint| matches!(known.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique);
-        if !index.valid || index.parent.is_some() || !constraint.as_ref().is_none_or(keyed) {
+        let partitioned = relation.kind == RelationKind::PartitionedIndex;
+        if !index.valid || !constraint.as_ref().is_none_or(keyed) || partitioned && constraint.is_some() {
             return None;
         }
-        let twin = names::relation(&script.catalog, table, &suffix(table, &name.name), "new");
+        let twin = names::relation(&script.catalog, &index.table, &suffix(&index.table, &name.name), "new");
         let NodeEnum::IndexStmt(mut statement) = single(&renamed.relations.get(name)?.index.as_ref()?.definition)?.node
         else {
             return None;
         };
         statement.idxname.clone_from(&twin.name);
-        statement.concurrent = true;
+        statement.concurrent = !partitioned;
+        // The server prints it for the partitioned table alone.
+        statement.relation.as_mut()?.inh = true;
         statement.table_space.clone_from(&relation.tablespace);
         let sql = render::render(&NodeEnum::IndexStmt(statement))?;
         script.run(sql.clone())?;
@@ -134,12 +149,15 @@ pub(super) fn make(script: &mut Script, table: &Name, (live, shadow): (&str, &st
             slug: "create-index",
             description: format!("Builds the twin of index {name} while reads and writes go on"),
             sql,
-            raw: false,
+            raw: partitioned,
         });
+        twins.parts(&script.catalog, &twin, name, wanted)?;
         twins.indexes.push((twin, name.clone(), constraint));
     }
-    for constraint in checks(wanted.relations.get(table)?, live) {
-        twins.constraint(script, table, renamed.relations.get(table)?.constraint(&constraint.name)?)?;
+    for member in members {
+        for constraint in checks(wanted.relations.get(member)?, live).into_iter().filter(|check| check.inherited == 0) {
+            twins.constraint(script, member, renamed.relations.get(member)?.constraint(&constraint.name)?)?;
+        }
     }
     for (owner, constraint) in foreign_keys(wanted, table, live) {
         let ConstraintKind::ForeignKey { from_parent: false, .. } = constraint.kind else { return None };
@@ -149,6 +167,22 @@ pub(super) fn make(script: &mut Script, table: &Name, (live, shadow): (&str, &st
 }
 
 impl Twins {
+    /// The parts of a partitioned index, which the server made with it.
+    fn parts(&mut self, catalog: &Catalog, twin: &Name, original: &Name, wanted: &Catalog) -> Option<()> {
+        let parts = |catalog: &Catalog, of: &Name| -> Vec<(Name, Name)> {
+            let all = catalog.relations.iter().filter_map(|(name, relation)| Some((name, relation.index.as_ref()?)));
+            let own = all.filter(|(_, index)| index.parent.as_ref() == Some(of));
+            own.map(|(name, index)| (index.table.clone(), name.clone())).collect()
+        };
+        let originals = parts(wanted, original);
+        for (table, part) in parts(catalog, twin) {
+            let (_, name) = originals.iter().find(|(of, _)| *of == table)?;
+            self.parts(catalog, &part, name, wanted)?;
+            self.indexes.push((part, name.clone(), None));
+        }
+        Some(())
+    }
+
     /// The twin of a check or foreign key: for new rows first, then proven.
     fn constraint(&mut self, script: &mut Script, table: &Name, constraint: &Constraint) -> Option<()> {
         let twin = names::constraint(&script.catalog, table, &suffix(table, &constraint.name), "new");
