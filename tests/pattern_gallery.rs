@@ -204,7 +204,7 @@ fn catalog(major: i32) -> Catalog {
     catalog.server.database = "shop".to_owned();
     catalog.server.time_zone = "UTC".to_owned();
     catalog.server.search_path = vec!["public".to_owned()];
-    catalog.roles = vec!["app".to_owned()];
+    catalog.roles = vec!["app".to_owned()].into();
     // Every database has it from the start.
     catalog.extensions.insert("plpgsql".to_owned(), "pg_catalog".to_owned());
     catalog.schemas.insert("public".to_owned(), Schema { owner: "app".to_owned(), ..Schema::default() });

@@ -1,7 +1,5 @@
 //! The names that the server generates: for indexes, constraints, sequences and statistics objects.
 
-use std::collections::HashSet;
-
 use super::{Catalog, Name, TypeKind};
 
 /// Longest identifier in bytes (`NAMEDATALEN - 1`).
@@ -46,17 +44,13 @@ fn choose(first: &str, second: &str, label: &str, taken: impl Fn(&str) -> bool) 
     name
 }
 
-/// Names of constraints in use within one schema (`ConstraintNameExists`), those of domains included.
-pub fn constraint_names(catalog: &Catalog, schema: &str) -> HashSet<String> {
-    let of_tables = catalog
-        .relations
-        .in_schema(schema)
-        .flat_map(|(_, relation)| relation.constraints.iter().map(|constraint| constraint.name.clone()));
-    let of_domains = in_schema(&catalog.types, schema).flat_map(|(_, user_type)| match &user_type.kind {
-        TypeKind::Domain { constraints, .. } => constraints.iter().map(|constraint| constraint.name.clone()).collect(),
-        _ => Vec::new(),
-    });
-    of_tables.chain(of_domains).collect()
+/// Whether a table or a domain of the schema has a constraint of that name (`ConstraintNameExists`).
+pub fn constraint_exists(catalog: &Catalog, schema: &str, name: &str) -> bool {
+    catalog.relations.has_constraint(schema, name)
+        || in_schema(&catalog.types, schema).any(|(_, user_type)| match &user_type.kind {
+            TypeKind::Domain { constraints, .. } => constraints.iter().any(|constraint| constraint.name == name),
+            _ => false,
+        })
 }
 
 /// The entries of one schema, without looking at the others.
@@ -73,22 +67,23 @@ pub fn relation_exists(catalog: &Catalog, name: &Name) -> bool {
         || catalog.types.get(name).is_some_and(|found| matches!(found.kind, TypeKind::Composite { .. }))
 }
 
-/// `ChooseRelationName`: a name for an index or a sequence. `constraints` is given for an index behind a
-/// constraint, whose name must not be that of another constraint either.
+/// `ChooseRelationName`: a name for an index or a sequence. That of an index behind a constraint must not be the name
+/// of another constraint either.
 pub fn relation_name(
     catalog: &Catalog,
     schema: &str,
     (first, second, label): (&str, &str, &str),
-    constraints: Option<&HashSet<String>>,
+    behind_constraint: bool,
 ) -> String {
     choose(first, second, label, |name| {
-        relation_exists(catalog, &Name::new(schema, name)) || constraints.is_some_and(|names| names.contains(name))
+        relation_exists(catalog, &Name::new(schema, name))
+            || behind_constraint && constraint_exists(catalog, schema, name)
     })
 }
 
-/// `ChooseConstraintName`: a name for a constraint without an index.
-pub fn constraint_name(names: &HashSet<String>, first: &str, second: &str, label: &str) -> String {
-    choose(first, second, label, |name| names.contains(name))
+/// `ChooseConstraintName`: a name for a constraint without an index on `table`, which may be a domain.
+pub fn constraint_name(catalog: &Catalog, table: &Name, second: &str, label: &str) -> String {
+    choose(&table.name, second, label, |name| constraint_exists(catalog, &table.schema, name))
 }
 
 /// `ChooseExtendedStatisticName`.
@@ -151,8 +146,8 @@ mod tests {
 
     #[test]
     fn numbers_clashes() {
-        let taken: HashSet<String> = ["t_a_check", "t_a_check1"].map(String::from).into();
-        assert_eq!(constraint_name(&taken, "t", "a", "check"), "t_a_check2");
+        let taken = ["t_a_check", "t_a_check1"];
+        assert_eq!(choose("t", "a", "check", |name| taken.contains(&name)), "t_a_check2");
         assert_eq!(index_columns(["expr", "expr", "a", "expr"].map(String::from)), ["expr", "expr1", "a", "expr2"]);
     }
 }

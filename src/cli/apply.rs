@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use super::{
     ApplyArgs, DatabaseArgs, Failure, HoldArgs, Output, RollbackArgs, catalog, input, plan, print, print_json, progress,
 };
-use crate::catalog::introspect::introspect;
+use crate::catalog::introspect::introspect_at;
 use crate::exit::Exit;
 use crate::plan::{Plan, RollbackClass, explain, source_digest};
 use crate::run::connect::Settings;
@@ -43,6 +43,7 @@ async fn ready(args: &ApplyArgs, observer: &dyn Observer) -> Result<(Settings, R
     let settings = catalog::settings(&args.database)?;
     let digest = source_digest(&input.statements);
     let client = settings.connect().await?;
+    let mut planned_at = None;
     let request = loop {
         run::wait_until_free(&client, Options::default().busy_wait, observer).await?;
         let recorded = run::status(&client, Some(&args.name)).await?.pop();
@@ -53,10 +54,11 @@ async fn ready(args: &ApplyArgs, observer: &dyn Observer) -> Result<(Settings, R
             confirm(args.yes, args.source.reads_stdin(), &format!("Resume {} at step {}?", args.name, next(run)))?;
             break Request::Resume { source_digest: digest };
         }
-        let catalog = introspect(&client).await.map_err(run::schema_unreadable)?;
+        let (catalog, moment) = introspect_at(&client).await.map_err(run::schema_unreadable)?;
         match crate::plan::plan(&input.statements, &catalog, &policy) {
             Ok(plan) => {
                 ask(args, &plan)?;
+                planned_at = Some(moment);
                 break Request::Start(Box::new(plan));
             }
             // A run that has begun meanwhile changes the schema under the plan: its end is waited for.
@@ -64,7 +66,8 @@ async fn ready(args: &ApplyArgs, observer: &dyn Observer) -> Result<(Settings, R
             Err(error) => return Err(plan::failure(&input, error)),
         }
     };
-    Ok((settings, request, with_holds(options()?, &args.holds)?))
+    let options = Options { planned_at, ..with_holds(options()?, &args.holds)? };
+    Ok((settings, request, options))
 }
 
 /// Whether a run of that name was begun since its record was read.

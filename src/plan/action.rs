@@ -160,7 +160,7 @@ fn index_probe(name: &Name, table: &Name, definition: String) -> IndexProbe {
 fn made_index(before: &Catalog, after: &Catalog, table: &Name) -> Option<Name> {
     after
         .relations
-        .iter()
+        .referring_to(table)
         .find(|(name, relation)| {
             !before.relations.contains_key(*name) && relation.index.as_ref().is_some_and(|index| index.table == *table)
         })

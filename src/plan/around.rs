@@ -195,14 +195,12 @@ fn again(old: &Catalog, clear: &Catalog, altered: Catalog, limit: i64) -> Result
 /// `reached` with what `clear` lacks of `old`, as it was there.
 fn with_lacking(old: &Catalog, clear: &Catalog, reached: &Catalog) -> Catalog {
     let mut wanted = reached.clone();
-    for (name, relation) in &old.relations {
-        let Some(left) = clear.relations.get(name) else {
+    for (name, relation, left) in old.relations.differences(&clear.relations) {
+        let Some(relation) = relation else { continue };
+        let Some(left) = left else {
             wanted.relations.insert(name.clone(), relation.clone());
             continue;
         };
-        if std::ptr::eq(left, relation) {
-            continue;
-        }
         let Some(now) = wanted.relations.get_mut(name) else { continue };
         now.rules.extend(relation.rules.iter().filter(|rule| !left.rules.contains(rule)).cloned());
         now.rules.sort_by(|a, b| a.name.cmp(&b.name));
@@ -221,11 +219,8 @@ fn with_lacking(old: &Catalog, clear: &Catalog, reached: &Catalog) -> Catalog {
 /// was. Definitions are as the server prints them for the new types.
 fn with_facts(old: &Catalog, clear: &Catalog, reached: &Catalog) -> Result<Catalog, String> {
     let mut wanted = reached.clone();
-    for (name, relation) in &old.relations {
-        let left = clear.relations.get(name);
-        if left.is_some_and(|left| std::ptr::eq(left, relation)) {
-            continue;
-        }
+    for (name, relation, left) in old.relations.differences(&clear.relations) {
+        let Some(relation) = relation else { continue };
         let missing = || format!("{name} cannot be made again exactly as it is");
         let now = wanted.relations.get_mut(name).ok_or_else(missing)?;
         let fits = match left {

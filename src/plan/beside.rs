@@ -57,7 +57,9 @@ fn bracket(authored: &[Authored<'_>], spans: &[Option<usize>], before: &Catalog,
         let own = authored.get(at).is_some_and(|authored| authored.settings.is_empty());
         own && spans.get(at).is_none_or(Option::is_none)
     };
-    if !matches!(node(start), Some(NodeEnum::DropStmt(_))) {
+    // Looked at without the catalog first: there may be hundreds of drops, and each may begin one.
+    let behind = (start..authored.len()).find(|at| !matches!(node(*at), Some(NodeEnum::DropStmt(_))))?;
+    if behind == start || !matches!(node(behind), Some(NodeEnum::AlterTableStmt(_))) {
         return None;
     }
     let mut now = before.clone();
@@ -107,18 +109,14 @@ fn only_beside(before: &Catalog, after: &Catalog) -> bool {
         policies: Vec::new(),
         ..relation.clone()
     };
-    let kept = |(name, relation)| match after.relations.get(name) {
-        None => is_view(before, relation),
-        Some(other) => {
-            std::ptr::eq(relation, other)
-                || relation == other
-                || is_view(before, relation)
-                || bare(relation) == bare(other)
-        }
-    };
-    let come = |(name, relation)| before.relations.contains_key(name) || is_view(after, relation);
+    let mut relations = before.relations.differences(&after.relations);
+    let fits = relations.all(|(_, old, new)| match (old, new) {
+        (Some(old), Some(new)) => old == new || is_view(before, old) || bare(old) == bare(new),
+        (Some(old), None) => is_view(before, old),
+        (None, new) => new.is_none_or(|new| is_view(after, new)),
+    });
     let rest = |catalog: &Catalog| Catalog { relations: crate::catalog::Relations::new(), ..catalog.clone() };
-    before.relations.iter().all(kept) && after.relations.iter().all(come) && rest(before) == rest(after)
+    fits && rest(before) == rest(after)
 }
 
 #[cfg(test)]

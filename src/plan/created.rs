@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pg_query::NodeEnum;
 
-use crate::catalog::{Catalog, Name};
+use crate::catalog::{Catalog, Name, Relation};
 
 /// Objects made by earlier steps of the plan.
 #[derive(Clone, Debug, Default)]
@@ -56,49 +56,66 @@ impl Created {
             self.follow(before, after);
             return;
         }
-        for (name, relation) in &after.relations {
-            let Some(old) = before.relations.get(name) else {
-                self.relations.insert(name.clone());
-                continue;
-            };
-            if std::ptr::eq(old, relation) || old == relation {
-                continue;
-            }
-            for column in relation.columns.iter().filter(|column| old.column(&column.name).is_none()) {
-                self.columns.insert((name.clone(), column.name.clone()));
-            }
-            for constraint in relation.constraints.iter().filter(|known| old.constraint(&known.name).is_none()) {
-                self.constraints.insert((name.clone(), constraint.name.clone()));
+        for (name, old, new) in before.relations.differences(&after.relations) {
+            match (old, new) {
+                (None, _) => {
+                    self.relations.insert(name.clone());
+                }
+                (Some(_), None) => self.forget(name),
+                (Some(old), Some(new)) => self.compare(name, old, new),
             }
         }
-        self.relations.retain(|name| after.relations.contains_key(name));
-        self.columns.retain(|(table, column)| {
-            after.relations.get(table).is_some_and(|relation| relation.column(column).is_some())
-        });
-        self.constraints.retain(|(table, constraint)| {
-            after.relations.get(table).is_some_and(|relation| relation.constraint(constraint).is_some())
-        });
+    }
+
+    /// The relation is gone, with what was made of it.
+    fn forget(&mut self, name: &Name) {
+        self.relations.remove(name);
+        self.columns.retain(|(table, _)| table != name);
+        self.constraints.retain(|(table, _)| table != name);
+    }
+
+    fn compare(&mut self, name: &Name, old: &Relation, new: &Relation) {
+        for column in new.columns.iter().filter(|column| old.column(&column.name).is_none()) {
+            self.columns.insert((name.clone(), column.name.clone()));
+        }
+        for column in old.columns.iter().filter(|column| new.column(&column.name).is_none()) {
+            self.columns.remove(&(name.clone(), column.name.clone()));
+        }
+        for constraint in new.constraints.iter().filter(|known| old.constraint(&known.name).is_none()) {
+            self.constraints.insert((name.clone(), constraint.name.clone()));
+        }
+        for constraint in old.constraints.iter().filter(|known| new.constraint(&known.name).is_none()) {
+            self.constraints.remove(&(name.clone(), constraint.name.clone()));
+        }
     }
 
     fn free(&mut self, before: &Catalog, after: &Catalog) {
-        for (name, old) in &before.relations {
-            let Some(new) = after.relations.get(name) else {
-                self.freed_relations.insert(name.clone());
-                continue;
-            };
-            if !std::ptr::eq(old, new) {
-                let gone = old.constraints.iter().filter(|known| new.constraint(&known.name).is_none());
-                self.freed_constraints.extend(gone.map(|known| (name.clone(), known.name.clone())));
+        for (name, old, new) in before.relations.differences(&after.relations) {
+            match (old, new) {
+                (Some(_), None) => {
+                    self.freed_relations.insert(name.clone());
+                }
+                (Some(old), Some(new)) => {
+                    let gone = old.constraints.iter().filter(|known| new.constraint(&known.name).is_none());
+                    self.freed_constraints.extend(gone.map(|known| (name.clone(), known.name.clone())));
+                }
+                (None, _) => {}
             }
         }
     }
 
     /// A renamed relation is the plan's own only when every name that went away was.
     fn follow(&mut self, before: &Catalog, after: &Catalog) {
-        let gone: Vec<_> = before.relations.keys().filter(|name| !after.relations.contains_key(*name)).collect();
+        let (mut gone, mut come) = (Vec::new(), Vec::new());
+        for (name, old, new) in before.relations.differences(&after.relations) {
+            match (old, new) {
+                (Some(_), None) => gone.push(name),
+                (None, Some(_)) => come.push(name),
+                _ => {}
+            }
+        }
         let own = !gone.is_empty() && gone.iter().all(|name| self.relations.contains(*name));
-        let come: Vec<_> = after.relations.keys().filter(|name| !before.relations.contains_key(*name)).collect();
-        self.relations.retain(|name| after.relations.contains_key(name));
+        self.relations.retain(|name| !gone.contains(&name));
         if own {
             self.relations.extend(come.into_iter().cloned());
         }

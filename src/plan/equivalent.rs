@@ -56,13 +56,10 @@ fn unordered(statistics: &ExtendedStatistics) -> (ExtendedStatistics, Vec<String
 }
 
 fn alike(one: &Catalog, other: &Catalog, plain: impl Fn(&Relation) -> Relation) -> bool {
-    one.relations.len() == other.relations.len()
-        && one.relations.iter().zip(&other.relations).all(|((name, relation), (other_name, other_relation))| {
-            name == other_name
-                && (std::ptr::eq(relation, other_relation)
-                    || relation == other_relation
-                    || plain(relation) == plain(other_relation))
-        })
+    let same = |relation: &Relation, other: &Relation| relation == other || plain(relation) == plain(other);
+    one.relations
+        .differences(&other.relations)
+        .all(|(_, relation, other)| relation.zip(other).is_some_and(|(relation, other)| same(relation, other)))
         && one.schemas == other.schemas
         && one.types == other.types
         && one.functions == other.functions

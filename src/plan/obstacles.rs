@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::analyze::{Dependent, Resolver, analyze, on_column};
+use super::analyze::{Dependent, Rel, Resolver, analyze, on_column};
 use super::expand::single;
 use crate::catalog::{Catalog, ColumnReference, Name, RelationKind, apply::apply};
 use crate::sql::{Statement, quote};
@@ -111,7 +111,7 @@ impl<'a> Found<'_, 'a> {
             }
         }
         let reads = |references: &[ColumnReference]| references.iter().any(|reference| reference.relation == *name);
-        for (holder, relation) in &self.resolver.catalog.relations {
+        for Rel { name: holder, relation } in self.resolver.referring_to(name) {
             for rule in relation.rules.iter().filter(|rule| holder != name && reads(&rule.references)) {
                 self.part(Obstacle::Rule(holder.clone(), rule.name.clone()));
             }

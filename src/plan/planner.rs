@@ -13,6 +13,7 @@ use super::equivalent::{equivalent, equivalent_in_any_order};
 use super::expand::{Expanded, Expander, simulate, single};
 use super::model::{Blocks, Plan, Policy, RollbackClass, Stage, Step, Summary, TargetIdentity, Undo};
 use super::patterns::{as_written, shadow_column};
+use super::postpone::Later;
 use super::steps::{Builder, Placed};
 use super::{allow, contention, depends, digest, postpone, temporary};
 use crate::catalog::{Catalog, apply::apply};
@@ -191,6 +192,7 @@ impl Walk<'_> {
         let mut created = Created::default();
         let mut unforeseen = false;
         let spans = temporary::spans(self.authored, self.catalog);
+        let all: Vec<Later<'_>> = self.authored.iter().map(|authored| Later::new(authored.statement)).collect();
         for (position, authored) in self.authored.iter().enumerate() {
             if brackets.iter().any(|bracket| bracket.takes(position)) {
                 continue;
@@ -258,11 +260,11 @@ impl Walk<'_> {
                 span,
             });
             let next = bracket.map_or(position + 1, |bracket| bracket.creates.end);
-            let later = self.statements(next..self.authored.len());
+            let later = all.get(next..).unwrap_or_default();
             let mut passed = !later.is_empty();
             let (mut waiting, mut now): (Vec<Placed>, Vec<Placed>) = (Vec::new(), Vec::new());
             for placed in placed {
-                if move_drops && waits(&placed.draft, authored.statement, &later, &before) {
+                if move_drops && waits(&placed.draft, authored.statement, later, &before) {
                     waiting.push(placed);
                 } else {
                     passed |= !waiting.is_empty();
@@ -301,7 +303,7 @@ fn outside_transactions(expanded: &Expanded, catalog: &Catalog) -> bool {
 }
 
 /// Whether the draft is a drop that can wait for the end.
-fn waits(draft: &Draft, statement: &Statement, later: &[&Statement], catalog: &Catalog) -> bool {
+fn waits(draft: &Draft, statement: &Statement, later: &[Later<'_>], catalog: &Catalog) -> bool {
     draft.late && matches!(draft.work, Work::Sql(_)) && postpone::can_wait(statement, later, catalog)
 }
 

@@ -1,10 +1,33 @@
 //! Whether a drop can wait for the end of the plan.
 
+use std::cell::OnceCell;
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableType, Node, ObjectType};
 
 use crate::catalog::Catalog;
 use crate::sql::{Statement, render};
+
+/// A statement that a drop may have to wait for.
+pub(super) struct Later<'a> {
+    node: &'a NodeEnum,
+    /// Every text in it, looked for once: each of many drops asks.
+    strings: OnceCell<Vec<String>>,
+}
+
+impl<'a> Later<'a> {
+    /// The statement.
+    pub fn new(statement: &'a Statement) -> Self {
+        Self { node: &statement.node, strings: OnceCell::new() }
+    }
+
+    /// A name mentions only itself; anything else (code, a literal that is read as a name) what it contains.
+    fn mentions(&self, name: &str) -> bool {
+        let is_name = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_');
+        let strings = self.strings.get_or_init(|| render::strings(self.node));
+        strings.iter().any(|text| text == name || (text.contains(name) && !is_name(text)))
+    }
+}
 
 /// Whether no later statement of the author mentions what the drop removes, in a way that the drop's place
 /// matters to.
@@ -16,8 +39,8 @@ use crate::sql::{Statement, render};
 /// Nothing waits behind a change of rows: what is still there (a unique index, a foreign key, a column that may not
 /// be null) could refuse it, also by way of triggers and cascades. An index does not wait behind a change of its
 /// table either: a change of type may not suit it.
-pub(super) fn can_wait(dropped: &Statement, later: &[&Statement], catalog: &Catalog) -> bool {
-    if later.iter().any(|statement| changes_rows(&statement.node)) {
+pub(super) fn can_wait(dropped: &Statement, later: &[Later<'_>], catalog: &Catalog) -> bool {
+    if later.iter().any(|statement| changes_rows(statement.node)) {
         return false;
     }
     match &dropped.node {
@@ -27,9 +50,9 @@ pub(super) fn can_wait(dropped: &Statement, later: &[&Statement], catalog: &Cata
             };
             let columns: Vec<&str> = alter.cmds.iter().filter_map(dropped_column).collect();
             later.iter().all(|statement| {
-                !unreadable(&statement.node)
-                    && (!mentions(&statement.node, table)
-                        || harmless(&statement.node) && !columns.iter().any(|name| mentions(&statement.node, name)))
+                !unreadable(statement.node)
+                    && (!statement.mentions(table)
+                        || harmless(statement.node) && !columns.iter().any(|name| statement.mentions(name)))
             })
         }
         NodeEnum::DropStmt(drop) => {
@@ -38,20 +61,17 @@ pub(super) fn can_wait(dropped: &Statement, later: &[&Statement], catalog: &Cata
             let tables = if is_index { indexed(catalog, &names) } else { Vec::new() };
             names.len() == drop.objects.len()
                 && later.iter().all(|statement| {
-                    let node = &statement.node;
-                    let beside = matches!(node, NodeEnum::IndexStmt(_) | NodeEnum::CommentStmt(_));
-                    !unreadable(node)
-                        && !names.iter().any(|name| mentions(node, name))
-                        && (beside || !tables.iter().any(|table| mentions(node, table)))
+                    let beside = matches!(statement.node, NodeEnum::IndexStmt(_) | NodeEnum::CommentStmt(_));
+                    !unreadable(statement.node)
+                        && !names.iter().any(|name| statement.mentions(name))
+                        && (beside || !tables.iter().any(|table| statement.mentions(table)))
                 })
         }
         // The view that keeps the old name alive: neither name may be meant by what follows.
         NodeEnum::RenameStmt(rename) => {
             let old = rename.relation.as_ref().map_or("", |range| range.relname.as_str());
             later.iter().all(|statement| {
-                !unreadable(&statement.node)
-                    && !mentions(&statement.node, old)
-                    && !mentions(&statement.node, &rename.newname)
+                !unreadable(statement.node) && !statement.mentions(old) && !statement.mentions(&rename.newname)
             })
         }
         _ => false,
@@ -94,12 +114,6 @@ fn last_name(object: &Node) -> Option<String> {
     }
 }
 
-/// A name mentions only itself; anything else (code, a literal that is read as a name) what it contains.
-fn mentions(node: &NodeEnum, name: &str) -> bool {
-    let is_name = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_');
-    render::strings(node).iter().any(|text| text == name || (!is_name(text) && text.contains(name)))
-}
-
 /// Statements that can do anything.
 fn unreadable(node: &NodeEnum) -> bool {
     matches!(node, NodeEnum::DoStmt(_) | NodeEnum::CallStmt(_) | NodeEnum::SelectStmt(_))
@@ -130,7 +144,7 @@ mod tests {
 
     fn waits(text: &str) -> bool {
         let statements = parse(text).unwrap();
-        can_wait(&statements[0], &statements[1..].iter().collect::<Vec<_>>(), &Catalog::default())
+        can_wait(&statements[0], &statements[1..].iter().map(Later::new).collect::<Vec<_>>(), &Catalog::default())
     }
 
     #[test]

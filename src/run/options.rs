@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::validation_window::Guards;
+use crate::catalog::introspect::Moment;
 use crate::plan::{Stage, Step};
 
 /// The stages that may run now. The others are always open.
@@ -83,6 +84,9 @@ pub struct Options {
     /// The plan was made by another process, perhaps long ago, and was approved as it is: a recorded run goes on only
     /// with this very plan. (A new run starts only if the catalog is still the one that its plan was made for, always.)
     pub planned_earlier: bool,
+    /// When the catalog was read that the plan was made for, if this process knows: while nothing has happened in the
+    /// database since, it is not read again.
+    pub planned_at: Option<Moment>,
     /// Backfills.
     pub backfill: BackfillOptions,
     /// When backfills wait.
@@ -162,6 +166,7 @@ impl Default for Options {
             blocking_slice: (Duration::from_millis(100), Duration::from_millis(500)),
             short_statement: Duration::from_secs(5),
             planned_earlier: false,
+            planned_at: None,
             backfill: BackfillOptions::default(),
             holds: Holds::default(),
             tuning: None,

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use super::Unforeseeable;
 use crate::catalog::{
     Cast, Catalog, DefaultPrivileges, EventTrigger, ExtendedStatistics, Function, Name, Publication, Relation, Schema,
-    Server, UserType,
+    Server, Shared, UserType,
 };
 
 /// What every step of the simulation returns.
@@ -32,17 +32,17 @@ enum Undo {
 /// The parts of the catalog that are small in any database and copied as a whole.
 struct Small {
     server: Server,
-    schemas: BTreeMap<String, Schema>,
-    casts: Vec<Cast>,
-    publications: BTreeMap<String, Publication>,
-    event_triggers: BTreeMap<String, EventTrigger>,
-    extensions: BTreeMap<String, String>,
-    statistics: BTreeMap<Name, ExtendedStatistics>,
-    default_privileges: Vec<DefaultPrivileges>,
-    subscriptions: Vec<String>,
-    tablespaces: Vec<String>,
+    schemas: Shared<BTreeMap<String, Schema>>,
+    casts: Shared<Vec<Cast>>,
+    publications: Shared<BTreeMap<String, Publication>>,
+    event_triggers: Shared<BTreeMap<String, EventTrigger>>,
+    extensions: Shared<BTreeMap<String, String>>,
+    statistics: Shared<BTreeMap<Name, ExtendedStatistics>>,
+    default_privileges: Shared<Vec<DefaultPrivileges>>,
+    subscriptions: Shared<Vec<String>>,
+    tablespaces: Shared<Vec<String>>,
     access_methods: Vec<String>,
-    roles: Vec<String>,
+    roles: Shared<Vec<String>>,
 }
 
 /// A catalog under change. Reads go through `Deref`; every write is recorded first.

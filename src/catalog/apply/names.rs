@@ -273,7 +273,8 @@ fn constant_text(constant: &pg_query::protobuf::AConst) -> Option<String> {
 /// Direct children by inheritance or partitioning, in the order of their names.
 pub(super) fn children(edit: &Edit<'_>, parent: &Name) -> Vec<Name> {
     let is_child = |relation: &Relation| relation.parents.contains(parent);
-    edit.relations.iter().filter(|(_, relation)| is_child(relation)).map(|(name, _)| name.clone()).collect()
+    let referring = edit.relations.referring_to(parent);
+    referring.filter(|(_, relation)| is_child(relation)).map(|(name, _)| name.clone()).collect()
 }
 
 /// The relation and everything below it, parents first, each once.
@@ -291,14 +292,24 @@ pub(super) fn tree(edit: &Edit<'_>, root: &Name) -> Vec<Name> {
     all
 }
 
-/// The indexes of a table, which live in its schema.
+/// The indexes of a table.
 pub(super) fn indexes(catalog: &Catalog, table: &Name) -> Vec<Name> {
     catalog
         .relations
-        .in_schema(&table.schema)
+        .referring_to(table)
         .filter(|(_, relation)| relation.index.as_ref().is_some_and(|index| index.table == *table))
         .map(|(name, _)| name.clone())
         .collect()
+}
+
+/// The sequences that columns of a table own.
+pub(super) fn owned_sequences(catalog: &Catalog, table: &Name) -> Vec<Name> {
+    let owned = |relation: &Relation| {
+        let owned_by = relation.sequence.as_ref().and_then(|sequence| sequence.owned_by.as_ref());
+        owned_by.is_some_and(|owner| owner.relation == *table)
+    };
+    let referring = catalog.relations.referring_to(table);
+    referring.filter(|(_, relation)| owned(relation)).map(|(name, _)| name.clone()).collect()
 }
 
 /// The column's type for expressions.

@@ -32,16 +32,7 @@ pub(super) fn of_relation(edit: &mut Edit<'_>, name: &Name, new: &str) -> Outcom
     for index in names::indexes(edit, name) {
         new.clone_into(&mut edit.relation_mut(&index)?.owner);
     }
-    let sequences: Vec<Name> = edit
-        .relations
-        .iter()
-        .filter(|(_, other)| {
-            let owned_by = other.sequence.as_ref().and_then(|sequence| sequence.owned_by.as_ref());
-            owned_by.is_some_and(|owner| owner.relation == *name)
-        })
-        .map(|(name, _)| name.clone())
-        .collect();
-    for sequence in sequences {
+    for sequence in names::owned_sequences(edit, name) {
         let relation = edit.relation_mut(&sequence)?;
         swap(&mut relation.owner, &mut relation.privileges, new);
     }

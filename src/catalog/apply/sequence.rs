@@ -157,7 +157,7 @@ pub(super) fn add_for_column(
         }
         None => {
             let parts = (table.name.as_str(), column, "seq");
-            let name = crate::catalog::naming::relation_name(edit, &table.schema, parts, None);
+            let name = crate::catalog::naming::relation_name(edit, &table.schema, parts, false);
             Name::new(table.schema.as_str(), name)
         }
     };

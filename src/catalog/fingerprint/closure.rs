@@ -13,31 +13,24 @@ pub(super) struct Closure<'a> {
     pub(super) functions: BTreeSet<&'a Name>,
 }
 
-/// The catalog read from the other end.
-#[derive(Default)]
-struct Reverse<'a> {
-    children: BTreeMap<&'a Name, Vec<&'a Name>>,
-    indexes: BTreeMap<&'a Name, Vec<&'a Name>>,
-    referencing: BTreeMap<&'a Name, Vec<&'a Name>>,
-    views: BTreeMap<&'a Name, Vec<&'a Name>>,
-}
-
 pub(super) fn closure<'a>(catalog: &'a Catalog, asked: &'a BTreeSet<Name>) -> Closure<'a> {
-    let reverse = reverse(catalog);
     let related = |from: &BTreeSet<&'a Name>, next: &dyn Fn(&'a Name) -> Vec<&'a Name>| reachable(from, next);
     let owners = asked.iter().map(|name| owner(catalog, name)).collect();
     let tree = related(&owners, &|name| {
         let above = catalog.relations.get(name).map_or(&[][..], |relation| &relation.parents);
-        above.iter().chain(below(&reverse.children, name)).collect()
+        above.iter().chain(referring(catalog, name, |relation| relation.parents.contains(name))).collect()
     });
-    let with_views = related(&tree, &|name| below(&reverse.views, name).collect());
+    let with_views = related(&tree, &|name| {
+        referring(catalog, name, |relation| read_by(relation).any(|read| read == name)).collect()
+    });
     let mut relations: BTreeSet<&Name> = asked.iter().chain(with_views.iter().copied()).collect();
     for name in &tree {
-        relations.extend(below(&reverse.referencing, name));
+        relations.extend(referring(catalog, name, |relation| referenced(relation).any(|found| found == *name)));
         relations.extend(catalog.relations.get(*name).into_iter().flat_map(referenced));
     }
     for name in relations.clone() {
-        relations.extend(below(&reverse.indexes, name));
+        let is_index = |relation: &Relation| relation.index.as_ref().is_some_and(|index| index.table == *name);
+        relations.extend(referring(catalog, name, is_index));
         if let Some(relation) = catalog.relations.get(name) {
             relations.extend(relation.columns.iter().filter_map(|column| column.owned_sequence.as_ref()));
             relations.extend(read_by(relation));
@@ -87,23 +80,9 @@ fn owner<'a>(catalog: &'a Catalog, name: &'a Name) -> &'a Name {
     table.or_else(sequence).unwrap_or(name)
 }
 
-fn reverse(catalog: &Catalog) -> Reverse<'_> {
-    let mut reverse = Reverse::default();
-    for (name, relation) in &catalog.relations {
-        for parent in &relation.parents {
-            reverse.children.entry(parent).or_default().push(name);
-        }
-        if let Some(index) = &relation.index {
-            reverse.indexes.entry(&index.table).or_default().push(name);
-        }
-        for other in referenced(relation) {
-            reverse.referencing.entry(other).or_default().push(name);
-        }
-        for read in read_by(relation) {
-            reverse.views.entry(read).or_default().push(name);
-        }
-    }
-    reverse
+/// The relations that refer to the name in that way.
+fn referring<'a>(catalog: &'a Catalog, name: &Name, way: impl Fn(&Relation) -> bool) -> impl Iterator<Item = &'a Name> {
+    catalog.relations.referring_to(name).filter(move |(_, relation)| way(relation)).map(|(name, _)| name)
 }
 
 fn below<'a>(map: &BTreeMap<&'a Name, Vec<&'a Name>>, name: &Name) -> impl Iterator<Item = &'a Name> {

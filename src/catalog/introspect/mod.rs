@@ -15,6 +15,7 @@ mod database;
 mod dependencies;
 mod functions;
 mod indexes;
+mod moment;
 mod names;
 mod partitions;
 mod policies;
@@ -34,6 +35,7 @@ use tokio_postgres::error::SqlState;
 
 use self::comments::Comments;
 use self::dependencies::Dependencies;
+pub use self::moment::{Moment, moment};
 use self::names::Names;
 use super::{Catalog, Server};
 
@@ -113,16 +115,24 @@ set local jit = off";
 /// # Errors
 /// [`IntrospectError`]; with SQLSTATE 55P03 when a table stayed locked for five seconds: it can be tried again.
 pub async fn introspect(client: &Client) -> Result<Catalog, IntrospectError> {
+    introspect_at(client).await.map(|(catalog, _)| catalog)
+}
+
+/// [`introspect`], and the moment of the snapshot.
+///
+/// # Errors
+/// As [`introspect`].
+pub async fn introspect_at(client: &Client) -> Result<(Catalog, Moment), IntrospectError> {
     const ATTEMPTS: usize = 10;
     let mut attempt = 1;
     loop {
         query::execute(client, "a snapshot", "begin isolation level repeatable read read only").await?;
-        let result = read(client).await;
+        let result = read_at(client).await;
         let end = query::execute(client, "a snapshot", "rollback").await;
         match result {
             Err(error) if error.is_race() && attempt < ATTEMPTS => attempt += 1,
             Err(error) => return Err(error),
-            Ok(catalog) => return end.map(|()| catalog),
+            Ok(read) => return end.map(|()| read),
         }
     }
 }
@@ -156,6 +166,11 @@ impl Context<'_> {
     fn since(&self, major: i32, expression: &'static str, otherwise: &'static str) -> &'static str {
         if self.version >= major * 10_000 { expression } else { otherwise }
     }
+}
+
+async fn read_at(client: &Client) -> Result<(Catalog, Moment), IntrospectError> {
+    let moment = moment(client).await?;
+    Ok((read(client).await?, moment))
 }
 
 async fn read(client: &Client) -> Result<Catalog, IntrospectError> {

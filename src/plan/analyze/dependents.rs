@@ -42,12 +42,10 @@ pub fn on_column<'a>(resolver: &Resolver<'a>, table: Rel<'a>, column: &str) -> V
     let uses = |references: &[_]| reads(references, table.name, Some(column));
     let mut found: Vec<Dependent<'a>> =
         resolver.views_on(table.name, Some(column)).into_iter().map(Dependent::View).collect();
-    for (name, relation) in &catalog.relations {
-        let holder = Rel { name, relation };
-        found.extend(
-            relation.rules.iter().filter(|rule| uses(&rule.references)).map(|rule| Dependent::Rule(holder, rule)),
-        );
-        let policies = relation.policies.iter().filter(|policy| uses(&policy.references));
+    for holder in resolver.referring_to(table.name) {
+        let rules = holder.relation.rules.iter().filter(|rule| uses(&rule.references));
+        found.extend(rules.map(|rule| Dependent::Rule(holder, rule)));
+        let policies = holder.relation.policies.iter().filter(|policy| uses(&policy.references));
         found.extend(policies.map(|policy| Dependent::Policy(holder, policy)));
     }
     let triggers = table.relation.triggers.iter().filter(|trigger| trigger.columns.iter().any(|name| name == column));

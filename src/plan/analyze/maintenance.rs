@@ -157,7 +157,7 @@ fn rewrite<'a>(impact: &mut Impact, resolver: &Resolver<'a>, relation: Rel<'a>, 
     impact.lock(relation.name.clone(), LockMode::AccessExclusive);
     impact.rewrite(relation.name.clone());
     super::effects::scan(impact, relation);
-    for index in resolver.indexes(relation.name) {
+    for index in &resolver.indexes(relation.name) {
         impact.lock(index.name.clone(), LockMode::AccessExclusive);
     }
     impact.hazard(

@@ -1,7 +1,7 @@
 //! Questions about the catalog that rules ask: names by search path, trees of partitions and children, both
 //! sides of foreign keys, dependents.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -46,22 +46,11 @@ pub struct Referencing<'a> {
     pub constraint: &'a Constraint,
 }
 
-/// Reverse directions of the catalog, built once on first use.
-#[derive(Debug, Default)]
-struct Reverse<'a> {
-    children: BTreeMap<&'a Name, Vec<Rel<'a>>>,
-    indexes: BTreeMap<&'a Name, Vec<Rel<'a>>>,
-    referencing: BTreeMap<&'a Name, Vec<Referencing<'a>>>,
-    /// Views and materialized views by what they read.
-    views: BTreeMap<&'a Name, Vec<Rel<'a>>>,
-}
-
-/// Looks things up in one catalog. Cheap to make; the reverse directions are computed on first use.
+/// Looks things up in one catalog. Cheap to make.
 #[derive(Debug)]
 pub struct Resolver<'a> {
     /// The catalog it answers from.
     pub catalog: &'a Catalog,
-    reverse: OnceCell<Reverse<'a>>,
     /// Functions whose bodies are being read, against functions that call each other.
     reading: Rc<RefCell<Vec<Name>>>,
 }
@@ -79,12 +68,12 @@ impl Drop for Reading {
 impl<'a> Resolver<'a> {
     /// A resolver for `catalog` as it is.
     pub fn new(catalog: &'a Catalog) -> Self {
-        Self { catalog, reverse: OnceCell::new(), reading: Rc::default() }
+        Self { catalog, reading: Rc::default() }
     }
 
     /// A resolver for the catalog as it is later in the same code.
     pub(super) fn over<'b>(&self, catalog: &'b Catalog) -> Resolver<'b> {
-        Resolver { catalog, reverse: OnceCell::new(), reading: Rc::clone(&self.reading) }
+        Resolver { catalog, reading: Rc::clone(&self.reading) }
     }
 
     /// Marks the function as being read; `None` when it already is.
@@ -150,8 +139,8 @@ impl<'a> Resolver<'a> {
     }
 
     /// Direct children by inheritance or partitioning.
-    pub fn children(&self, of: &Name) -> &[Rel<'a>] {
-        self.reverse().children.get(of).map_or(&[], Vec::as_slice)
+    pub fn children(&self, of: &Name) -> Vec<Rel<'a>> {
+        self.referring_to(of).filter(|rel| rel.relation.parents.contains(of)).collect()
     }
 
     /// The relation and everything below it by inheritance or partitioning, each once, parents first.
@@ -161,7 +150,7 @@ impl<'a> Resolver<'a> {
         let mut next = 0;
         while let Some(current) = all.get(next).copied() {
             next += 1;
-            for child in self.children(current.name) {
+            for child in &self.children(current.name) {
                 if seen.insert(child.name) {
                     all.push(*child);
                 }
@@ -211,13 +200,23 @@ impl<'a> Resolver<'a> {
     }
 
     /// Indexes of a table or materialized view.
-    pub fn indexes(&self, of: &Name) -> &[Rel<'a>] {
-        self.reverse().indexes.get(of).map_or(&[], Vec::as_slice)
+    pub fn indexes(&self, of: &Name) -> Vec<Rel<'a>> {
+        let is_on = |rel: &Rel<'a>| rel.relation.index.as_ref().is_some_and(|index| index.table == *of);
+        self.referring_to(of).filter(is_on).collect()
     }
 
     /// Foreign keys of other tables (and of itself) that point at the relation.
-    pub fn referencing(&self, of: &Name) -> &[Referencing<'a>] {
-        self.reverse().referencing.get(of).map_or(&[], Vec::as_slice)
+    pub fn referencing(&self, of: &Name) -> Vec<Referencing<'a>> {
+        let mut all = Vec::new();
+        for table in self.referring_to(of) {
+            let points_there = |constraint: &&Constraint| match &constraint.kind {
+                ConstraintKind::ForeignKey { references, .. } => references == of,
+                _ => false,
+            };
+            let keys = table.relation.constraints.iter().filter(points_there);
+            all.extend(keys.map(|constraint| Referencing { table, constraint }));
+        }
+        all
     }
 
     /// Relations that the table's own foreign keys point at, with the constraint.
@@ -234,9 +233,7 @@ impl<'a> Resolver<'a> {
 
     /// Views and materialized views that read the relation; with `column`, only those that read that column.
     pub fn views_on(&self, of: &Name, column: Option<&str>) -> Vec<Rel<'a>> {
-        let all = self.reverse().views.get(of).map_or(&[][..], Vec::as_slice);
-        all.iter()
-            .copied()
+        self.referring_to(of)
             .filter(|view| {
                 let references = view.relation.view.as_ref().map_or(&[][..], |view| &view.references);
                 reads(references, of, column)
@@ -273,10 +270,11 @@ impl<'a> Resolver<'a> {
     /// over it, free-standing composite types with an attribute of it.
     pub fn columns_of_type(&self, of: &Name) -> Vec<(Rel<'a>, &'a Column)> {
         let types = self.types_built_on(of);
-        self.catalog
-            .relations
-            .iter()
-            .flat_map(|(name, relation)| relation.columns.iter().map(move |column| (Rel { name, relation }, column)))
+        let relations: BTreeMap<&Name, Rel<'a>> =
+            types.iter().flat_map(|name| self.referring_to(name)).map(|rel| (rel.name, rel)).collect();
+        relations
+            .into_values()
+            .flat_map(|rel| rel.relation.columns.iter().map(move |column| (rel, column)))
             .filter(|(_, column)| types.contains(&column.data_type.name))
             .collect()
     }
@@ -308,40 +306,12 @@ impl<'a> Resolver<'a> {
 
     /// Tables of a composite type (`CREATE TABLE ... OF`).
     pub fn typed_tables(&self, of: &Name) -> Vec<Rel<'a>> {
-        self.catalog
-            .relations
-            .iter()
-            .filter(|(_, relation)| relation.of_type.as_ref() == Some(of))
-            .map(|(name, relation)| Rel { name, relation })
-            .collect()
+        self.referring_to(of).filter(|rel| rel.relation.of_type.as_ref() == Some(of)).collect()
     }
 
-    fn reverse(&self) -> &Reverse<'a> {
-        self.reverse.get_or_init(|| {
-            let mut reverse = Reverse::default();
-            for (name, relation) in &self.catalog.relations {
-                let this = Rel { name, relation };
-                for parent in &relation.parents {
-                    reverse.children.entry(parent).or_default().push(this);
-                }
-                if let Some(index) = &relation.index {
-                    reverse.indexes.entry(&index.table).or_default().push(this);
-                }
-                for constraint in &relation.constraints {
-                    if let ConstraintKind::ForeignKey { references, .. } = &constraint.kind {
-                        let foreign_key = Referencing { table: this, constraint };
-                        reverse.referencing.entry(references).or_default().push(foreign_key);
-                    }
-                }
-                if let Some(view) = &relation.view {
-                    let read: BTreeSet<&Name> = view.references.iter().map(|reference| &reference.relation).collect();
-                    for source in read {
-                        reverse.views.entry(source).or_default().push(this);
-                    }
-                }
-            }
-            reverse
-        })
+    /// The relations whose definitions hold that name, in the order of names.
+    pub(in crate::plan) fn referring_to(&self, name: &Name) -> impl Iterator<Item = Rel<'a>> + use<'a> {
+        self.catalog.relations.referring_to(name).map(|(name, relation)| Rel { name, relation })
     }
 }
 

@@ -67,7 +67,8 @@ fn close_over_references<'a>(impact: &mut Impact, resolver: &Resolver<'a>, table
             resolver.ancestors(table).into_iter().filter(|above| above.relation.kind == RelationKind::PartitionedTable),
         );
         let referencing: Vec<Rel<'a>> = guarded
-            .flat_map(|guarded| resolver.referencing(guarded.name).iter().map(|foreign_key| foreign_key.table))
+            .flat_map(|guarded| resolver.referencing(guarded.name))
+            .map(|foreign_key| foreign_key.table)
             .filter(|referencing| !tables.contains(referencing))
             .collect();
         for referencing in referencing {
@@ -91,7 +92,7 @@ fn empty<'a>(impact: &mut Impact, resolver: &Resolver<'a>, table: Rel<'a>, resta
     impact.lock(table.name.clone(), LockMode::AccessExclusive);
     if table.relation.kind == RelationKind::Table {
         impact.hazard(HazardId::DataLoss, Some(table.name), "All rows are removed at once.");
-        for index in resolver.indexes(table.name) {
+        for index in &resolver.indexes(table.name) {
             impact.lock(index.name.clone(), LockMode::AccessExclusive);
         }
     }

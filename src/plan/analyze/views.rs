@@ -271,7 +271,7 @@ pub(super) fn refresh(statement: &RefreshMatViewStmt, resolver: &Resolver<'_>) -
     } else {
         impact.lock(found.name.clone(), LockMode::AccessExclusive);
         impact.rewrite(found.name.clone());
-        for index in resolver.indexes(found.name) {
+        for index in &resolver.indexes(found.name) {
             impact.lock(index.name.clone(), LockMode::AccessExclusive);
         }
         // The new contents are read to build the indexes.

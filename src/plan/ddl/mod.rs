@@ -18,7 +18,7 @@ mod view;
 pub(in crate::plan) use column::{collation_name, identity_clause};
 
 use super::obstacles::{self, on_columns};
-use crate::catalog::{Catalog, Name, Relation, RelationKind};
+use crate::catalog::{Catalog, Difference, Name, Relation, RelationKind};
 
 /// Objects of `from` that need not be undone because something else removes them.
 pub(super) trait Skip {
@@ -111,19 +111,22 @@ struct Ends<'a> {
 impl<'a> Ends<'a> {
     /// Relations of both ends that differ in more than their size.
     fn changed(&self) -> impl Iterator<Item = (&'a Name, &'a Relation, &'a Relation)> {
-        self.from.relations.iter().filter_map(|(name, old)| {
-            let new = self.to.relations.get(name)?;
-            // Copies of a catalog share what did not change.
-            (!std::ptr::eq(old, new) && old != new).then_some((name, old, new))
+        self.differences().filter_map(|(name, old, new)| {
+            let (old, new) = (old?, new?);
+            (old != new).then_some((name, old, new))
         })
     }
 
     fn gone(&self) -> impl Iterator<Item = (&'a Name, &'a Relation)> {
-        self.from.relations.iter().filter(|(name, _)| !self.to.relations.contains_key(*name))
+        self.differences().filter_map(|(name, old, new)| old.filter(|_| new.is_none()).map(|old| (name, old)))
     }
 
     fn come(&self) -> impl Iterator<Item = (&'a Name, &'a Relation)> {
-        self.to.relations.iter().filter(|(name, _)| !self.from.relations.contains_key(*name))
+        self.differences().filter_map(|(name, old, new)| new.filter(|_| old.is_none()).map(|new| (name, new)))
+    }
+
+    fn differences(&self) -> impl Iterator<Item = Difference<'a>> {
+        self.from.relations.differences(&self.to.relations)
     }
 }
 
@@ -178,8 +181,8 @@ pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip) -> 
 /// `from` without what keeps the types of columns from changing; it is made again as `to` has it.
 fn cleared(from: &Catalog, to: &Catalog, script: &mut Script) -> Option<Catalog> {
     let mut retyped = Vec::new();
-    for (name, old) in &from.relations {
-        let Some(new) = to.relations.get(name).filter(|new| !std::ptr::eq(old, *new)) else { continue };
+    for (name, old, new) in from.relations.differences(&to.relations) {
+        let (Some(old), Some(new)) = (old, new) else { continue };
         if !old.kind.is_table() && old.kind != RelationKind::ForeignTable {
             continue;
         }

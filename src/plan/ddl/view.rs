@@ -112,7 +112,7 @@ pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relatio
 }
 
 fn dependents(ends: &Ends<'_>, name: &Name) -> bool {
-    ends.from.relations.iter().any(|(other, relation)| {
+    ends.from.relations.referring_to(name).any(|(other, relation)| {
         other != name
             && relation
                 .view

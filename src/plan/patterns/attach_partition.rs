@@ -82,8 +82,7 @@ fn reads(context: &Context<'_>, table: &Name) -> bool {
 }
 
 fn check_name(context: &Context<'_>, table: &Name) -> String {
-    let names = naming::constraint_names(context.before(), &table.schema);
-    naming::constraint_name(&names, &table.name, "bound", "check")
+    naming::constraint_name(context.before(), table, "bound", "check")
 }
 
 fn check(table: &Name, name: &str, condition: &str, what: &str) -> [Piece; 2] {
@@ -105,7 +104,7 @@ fn check(table: &Name, name: &str, condition: &str, what: &str) -> [Piece; 2] {
 fn indexes(context: &Context<'_>, partition: Rel<'_>, reached: &Relation) -> Option<Vec<Piece>> {
     let after = context.after()?;
     let mut pieces = Vec::new();
-    for (name, relation) in after.relations.iter() {
+    for (name, relation) in after.relations.referring_to(partition.name) {
         let Some(index) = relation.index.as_ref().filter(|index| index.table == *partition.name) else {
             continue;
         };

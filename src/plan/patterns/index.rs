@@ -45,7 +45,7 @@ pub(super) fn create(context: &Context<'_>) -> Option<Vec<Piece>> {
 
 /// The index on `table` that only `after` has and that is no part of another new one.
 fn new_index(before: &Catalog, after: &Catalog, table: &Name) -> Option<Name> {
-    let mut new = after.relations.iter().filter(|(name, relation)| {
+    let mut new = after.relations.referring_to(table).filter(|(name, relation)| {
         !before.relations.contains_key(*name) && relation.index.as_ref().is_some_and(|index| index.table == *table)
     });
     let (name, _) = new.next()?;
@@ -102,7 +102,7 @@ impl<'a> Tree<'_, 'a> {
             .into(),
         );
         self.above.push(name.clone());
-        for partition in self.context.look.children(table.name) {
+        for partition in &self.context.look.children(table.name) {
             self.partition(name, *partition)?;
         }
         self.above.pop();
@@ -110,7 +110,7 @@ impl<'a> Tree<'_, 'a> {
     }
 
     fn partition(&mut self, parent: &Name, partition: Rel<'a>) -> Option<()> {
-        let part = self.after.relations.iter().find(|(_, relation)| {
+        let part = self.after.relations.referring_to(parent).find(|(_, relation)| {
             relation
                 .index
                 .as_ref()

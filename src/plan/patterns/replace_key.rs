@@ -49,7 +49,7 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
     let new = parts::new_constraint(&before, context.after()?.relations.get(table.name)?, is_key)?.name.clone();
     let taken = (&*table.name.name, &*naming::joined(&keys), "idx");
     let index =
-        Name::new(&*table.name.schema, &*naming::relation_name(context.before(), &table.name.schema, taken, None));
+        Name::new(&*table.name.schema, &*naming::relation_name(context.before(), &table.name.schema, taken, false));
     let build = IndexStmt { idxname: index.name.clone(), ..parts::key_index(constraint, table.name) };
     pieces.push(
         Draft::sql(

@@ -8,7 +8,7 @@ use super::super::{drop, names, owner};
 use super::dependents::{indexes, rebuild};
 use super::kind;
 use crate::catalog::expression::strings;
-use crate::catalog::{Column, Name, TypeKind};
+use crate::catalog::{Column, Name, Relation, TypeKind};
 use crate::sql::quote;
 
 /// `ALTER TYPE .. ADD | DROP | ALTER ATTRIBUTE`, `OWNER TO`.
@@ -35,7 +35,7 @@ fn command(edit: &mut Edit<'_>, name: &Name, command: &AlterTableCmd) -> Outcome
     let cascade = command.behavior == DropBehavior::DropCascade as i32;
     let typed: Vec<Name> = edit
         .relations
-        .iter()
+        .referring_to(name)
         .filter(|(_, relation)| relation.of_type.as_ref() == Some(name))
         .map(|(table, _)| table.clone())
         .collect();
@@ -90,9 +90,8 @@ fn definition(edit: &Edit<'_>, command: &AlterTableCmd) -> Outcome<Column> {
 
 fn alter_type(edit: &mut Edit<'_>, name: &Name, command: &AlterTableCmd, typed: &[Name]) -> Outcome {
     let new = definition(edit, command)?;
-    if let Some((user, _)) =
-        edit.relations.iter().find(|(_, relation)| relation.columns.iter().any(|column| column.data_type.name == *name))
-    {
+    let uses = |relation: &Relation| relation.columns.iter().any(|column| column.data_type.name == *name);
+    if let Some((user, _)) = edit.relations.referring_to(name).find(|(_, relation)| uses(relation)) {
         fail!("{user} has a column of type {name}");
     }
     match attributes(edit, name)?.iter_mut().find(|own| own.name == command.name) {

@@ -19,7 +19,7 @@ pub(super) fn blocked(edit: &Edit<'_>, table: &Name, column: &str) -> Outcome<Op
     let reads = |references: &[ColumnReference]| {
         references.iter().any(|own| own.relation == *table && own.column.as_deref() == Some(column))
     };
-    for (name, other) in &edit.relations {
+    for (name, other) in edit.relations.referring_to(table) {
         if other.view.as_ref().is_some_and(|view| reads(&view.references)) {
             return Ok(Some(format!("view {name}")));
         }

@@ -109,11 +109,7 @@ fn cluster(edit: &mut Edit<'_>, table: &Name, index: Option<&str>) -> Outcome {
 fn persistence(edit: &mut Edit<'_>, table: &Name, to: Persistence) -> Outcome {
     let mut members = names::indexes(edit, table);
     if edit.major() >= 15 {
-        let owned = edit.relations.iter().filter(|(_, other)| {
-            let owned_by = other.sequence.as_ref().and_then(|sequence| sequence.owned_by.as_ref());
-            owned_by.is_some_and(|owner| owner.relation == *table)
-        });
-        members.extend(owned.map(|(name, _)| name.clone()));
+        members.extend(names::owned_sequences(edit, table));
     }
     members.push(table.clone());
     // A partitioned table has no storage: 18 refuses, before it is without effect.

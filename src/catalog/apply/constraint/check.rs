@@ -19,12 +19,11 @@ pub(in super::super) fn build(edit: &Edit<'_>, table: &Name, wished: &Wished) ->
     let cooked = cook_condition(edit, &Scope::table(table, relation), node)?;
     let columns = cooked.uses.columns_of(table);
     let name = if wished.node.conname.is_empty() {
-        let names = naming::constraint_names(edit, &table.schema);
         let column = match columns.as_slice() {
             [only] => only.as_str(),
             _ => "",
         };
-        naming::constraint_name(&names, &table.name, column, "check")
+        naming::constraint_name(edit, table, column, "check")
     } else {
         wished.node.conname.clone()
     };

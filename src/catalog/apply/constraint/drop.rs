@@ -44,7 +44,7 @@ fn unmark(edit: &mut Edit<'_>, table: &Name, constraint: &Constraint) -> Outcome
 fn drop_referencing(edit: &mut Edit<'_>, index: &Name, cascade: bool) -> Outcome {
     let referencing: Vec<(Name, String)> = edit
         .relations
-        .iter()
+        .referring_to(index)
         .flat_map(|(table, relation)| relation.constraints.iter().map(move |constraint| (table, constraint)))
         .filter(|(_, constraint)| {
             matches!(constraint.kind, ConstraintKind::ForeignKey { .. }) && constraint.index.as_ref() == Some(index)
@@ -143,7 +143,7 @@ pub(in super::super) fn drop(
 /// Tables and constraints of the partitions whose index is part of this one, at every level.
 pub(in super::super) fn parts_of(edit: &Edit<'_>, index: &Name) -> Vec<(Name, String)> {
     let mut out = Vec::new();
-    for (name, relation) in &edit.relations {
+    for (name, relation) in edit.relations.referring_to(index) {
         let Some(found) = relation.index.as_ref().filter(|found| found.parent.as_ref() == Some(index)) else {
             continue;
         };

@@ -121,8 +121,7 @@ pub(super) fn add(edit: &mut Edit<'_>, table: &Name, wished: &Wished, recurse: b
 
 /// `ChooseForeignKeyConstraintNameAddition` and `ChooseConstraintName`.
 fn generated_name(edit: &Edit<'_>, table: &Name, columns: &[String]) -> String {
-    let names = naming::constraint_names(edit, &table.schema);
-    naming::constraint_name(&names, &table.name, &naming::joined(columns), "fkey")
+    naming::constraint_name(edit, table, &naming::joined(columns), "fkey")
 }
 
 /// One more constraint for every partition of the referenced table.
@@ -140,10 +139,9 @@ fn to_referenced_partitions(edit: &mut Edit<'_>, table: &Name, parent: &Constrai
 
 /// The first free of `name_1`, `name_2` and so on.
 fn numbered(edit: &Edit<'_>, table: &Name, name: &str) -> String {
-    let names = naming::constraint_names(edit, &table.schema);
     (1..)
         .map(|number| naming::object_name(name, "", &number.to_string()))
-        .find(|name| !names.contains(name))
+        .find(|name| !naming::constraint_exists(edit, &table.schema, name))
         .unwrap_or_default()
 }
 

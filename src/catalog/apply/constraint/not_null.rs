@@ -96,10 +96,7 @@ pub(in super::super) fn set(edit: &mut Edit<'_>, table: &Name, column: &str, req
         |edit: &Edit<'_>, name: &str| edit.relations.get(table).is_some_and(|own| own.constraint(name).is_some());
     let name = match request.name.filter(|name| request.local || !taken(edit, name)) {
         Some(name) => name.to_owned(),
-        None => {
-            let names = naming::constraint_names(edit, &table.schema);
-            naming::constraint_name(&names, &table.name, column, "not_null")
-        }
+        None => naming::constraint_name(edit, table, column, "not_null"),
     };
     let node = pg_query::protobuf::Constraint { is_enforced: true, ..Default::default() };
     let mut constraint = basic(&Wished { node, column: None, new: true }, name, ConstraintKind::NotNull);

@@ -29,7 +29,7 @@ pub(super) fn dependents(edit: &Edit<'_>, table: &Name, column: &str, found: &mu
             found.push((Object::Statistics(name.clone()), Strength::Part));
         }
     }
-    for (name, other) in &edit.relations {
+    for (name, other) in edit.relations.referring_to(table) {
         let owned_by = other.sequence.as_ref().and_then(|sequence| sequence.owned_by.as_ref());
         if owned_by.is_some_and(|owner| owner.relation == *table && owner.column.as_deref() == Some(column)) {
             found.push((Object::Relation(name.clone()), Strength::Part));
@@ -41,7 +41,7 @@ pub(super) fn dependents(edit: &Edit<'_>, table: &Name, column: &str, found: &mu
     let reads = |references: &[ColumnReference]| {
         references.iter().any(|own| own.relation == *table && own.column.as_deref() == Some(column))
     };
-    for reader in readers(edit, reads) {
+    for reader in readers(edit, table, reads) {
         // Until 14 a generated column went with the columns it is made of.
         let generated = matches!(&reader, Object::Column(of, _) if of == table);
         let strength = if generated && edit.major() < 15 { Strength::Part } else { Strength::Normal };
@@ -57,7 +57,7 @@ pub(super) fn dependents(edit: &Edit<'_>, table: &Name, column: &str, found: &mu
 
 /// Foreign keys of other tables to the column.
 fn referencing(edit: &Edit<'_>, table: &Name, column: &str, found: &mut Vec<(Object, Strength)>) {
-    for (name, relation) in &edit.relations {
+    for (name, relation) in edit.relations.referring_to(table) {
         for constraint in &relation.constraints {
             if let ConstraintKind::ForeignKey { references, referenced_columns, .. } = &constraint.kind
                 && references == table

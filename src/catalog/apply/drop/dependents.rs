@@ -33,10 +33,10 @@ impl Found {
     }
 }
 
-/// What reads a relation or one of its columns.
-pub(super) fn readers(edit: &Edit<'_>, reads: impl Fn(&[ColumnReference]) -> bool) -> Vec<Object> {
+/// What reads the relation `of` or one of its columns.
+pub(super) fn readers(edit: &Edit<'_>, of: &Name, reads: impl Fn(&[ColumnReference]) -> bool) -> Vec<Object> {
     let mut out = Vec::new();
-    for (name, relation) in &edit.relations {
+    for (name, relation) in edit.relations.referring_to(of) {
         if relation.view.as_ref().is_some_and(|view| reads(&view.references)) {
             out.push(Object::Relation(name.clone()));
         }
@@ -61,7 +61,7 @@ fn relation(edit: &Edit<'_>, name: &Name, found: &mut Found) {
     for index in names::indexes(edit, name) {
         found.part(Object::Relation(index));
     }
-    for (other, candidate) in &edit.relations {
+    for (other, candidate) in edit.relations.referring_to(name) {
         if let Some(sequence) = &candidate.sequence
             && sequence.owned_by.as_ref().is_some_and(|owner| owner.relation == *name)
         {
@@ -89,7 +89,7 @@ fn relation(edit: &Edit<'_>, name: &Name, found: &mut Found) {
         }
     }
     let whole = |references: &[ColumnReference]| references.iter().any(|reference| reference.relation == *name);
-    for reader in readers(edit, whole) {
+    for reader in readers(edit, name, whole) {
         if reader.whole() != Some(Object::Relation(name.clone())) && reader != Object::Relation(name.clone()) {
             found.normal(reader);
         }
@@ -130,7 +130,7 @@ fn constraint(edit: &Edit<'_>, table: &Name, name: &str, found: &mut Found) {
 
 /// Foreign keys whose referenced values the index keeps unique; it need not stand behind a constraint.
 fn foreign_keys_on(edit: &Edit<'_>, index: &Name, found: &mut Found) {
-    for (other, relation) in &edit.relations {
+    for (other, relation) in edit.relations.referring_to(index) {
         for constraint in &relation.constraints {
             let foreign = matches!(constraint.kind, ConstraintKind::ForeignKey { .. });
             if foreign && constraint.index.as_ref() == Some(index) {
@@ -142,7 +142,7 @@ fn foreign_keys_on(edit: &Edit<'_>, index: &Name, found: &mut Found) {
 
 /// Columns, domains, functions, views and casts of a type.
 fn users_of_type(edit: &Edit<'_>, name: &Name, found: &mut Found) {
-    for (other, relation) in &edit.relations {
+    for (other, relation) in edit.relations.referring_to(name) {
         for column in relation.columns.iter().filter(|column| column.data_type.name == *name && other != name) {
             let is_view = relation.view.is_some();
             found.normal(if is_view {
@@ -186,7 +186,7 @@ fn data_type(edit: &Edit<'_>, name: &Name, found: &mut Found) {
 fn function(edit: &Edit<'_>, name: &Name, arguments: &str, found: &mut Found) {
     let overloads = edit.functions.iter().filter(|function| function.name == *name).count();
     let calls = |functions: &[Name]| overloads == 1 && functions.contains(name);
-    for (other, relation) in &edit.relations {
+    for (other, relation) in edit.relations.referring_to(name) {
         let of = |object: fn(Name, String) -> Object, part: &str| object(other.clone(), part.to_owned());
         for trigger in &relation.triggers {
             let called = arguments.is_empty() && trigger.function == *name && !trigger.from_parent;
@@ -233,7 +233,7 @@ fn function(edit: &Edit<'_>, name: &Name, arguments: &str, found: &mut Found) {
 
 fn schema(edit: &Edit<'_>, schema: &str, found: &mut Found) {
     let inside = |name: &&Name| name.schema == schema;
-    for name in edit.relations.keys().filter(inside) {
+    for (name, _) in edit.relations.in_schema(schema) {
         found.normal(Object::Relation(name.clone()));
     }
     for name in edit.types.keys().filter(inside) {

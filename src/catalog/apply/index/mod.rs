@@ -85,14 +85,13 @@ pub(super) fn column_names(keys: &[Node], include: &[Node]) -> Vec<String> {
 
 /// `ChooseIndexName`.
 fn choose_name(edit: &Edit<'_>, table: &Name, wish: &Wish) -> String {
-    let constraints = wish.constraint.then(|| naming::constraint_names(edit, &table.schema));
     let columns = naming::joined(&column_names(&wish.keys, &wish.include));
     let parts = if wish.primary {
         (table.name.as_str(), "", "pkey")
     } else {
         (table.name.as_str(), columns.as_str(), wish.label)
     };
-    naming::relation_name(edit, &table.schema, parts, constraints.as_ref())
+    naming::relation_name(edit, &table.schema, parts, wish.constraint)
 }
 
 /// Adds the index, and on a partitioned table one for each partition; gives its name.

@@ -101,9 +101,7 @@ pub(super) fn as_check(edit: &mut Edit<'_>, child: &Name, parent: &Name, bound: 
         fail!("the check that detaching {child} leaves behind is not foreseen for this partition key");
     };
     let node = super::super::index::parse(&expression)?;
-    let names = crate::catalog::naming::constraint_names(edit, &child.schema);
-    let name =
-        crate::catalog::naming::constraint_name(&names, &child.name, columns[0].as_deref().unwrap_or(""), "check");
+    let name = crate::catalog::naming::constraint_name(edit, child, columns[0].as_deref().unwrap_or(""), "check");
     let wished = Wished {
         node: pg_query::protobuf::Constraint {
             conname: name,

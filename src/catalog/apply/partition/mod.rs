@@ -120,7 +120,7 @@ fn is_root_constraint(edit: &Edit<'_>, table: &Name, name: &str, references: &Na
 /// Tables and constraints that reference the table.
 fn referencing(edit: &Edit<'_>, table: &Name) -> Vec<(Name, String)> {
     let mut out = Vec::new();
-    for (name, relation) in &edit.relations {
+    for (name, relation) in edit.relations.referring_to(table) {
         for constraint in &relation.constraints {
             if matches!(&constraint.kind, ConstraintKind::ForeignKey { references, .. } if references == table) {
                 out.push((name.clone(), constraint.name.clone()));

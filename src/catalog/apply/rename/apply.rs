@@ -1,5 +1,7 @@
 //! A renaming carried through the catalog.
 
+use std::collections::BTreeMap;
+
 use super::super::edit::{Edit, Outcome};
 use super::super::{constraint, index, names};
 use super::{names_in, small, texts};
@@ -9,7 +11,7 @@ use crate::catalog::{ConstraintKind, Name, Relation};
 /// Renames in every relation, type, function and small object that mentions what is renamed.
 pub(in super::super) fn apply(edit: &mut Edit<'_>, renaming: &Renaming) -> Outcome {
     let mut changed: Vec<(Name, Name, Relation)> = Vec::new();
-    for (name, relation) in &edit.relations {
+    for (name, relation) in candidates(edit, renaming) {
         let new_name = renaming.of_relation(name).unwrap_or_else(|| name.clone());
         let own_column = renaming.column.as_ref().is_some_and(|(table, _, _)| table == name);
         // A copy is only made of what may change.
@@ -41,6 +43,18 @@ pub(in super::super) fn apply(edit: &mut Edit<'_>, renaming: &Renaming) -> Outco
         redefine(edit, &name)?;
     }
     Ok(())
+}
+
+/// The relations that may have to change, in the order of their names.
+fn candidates<'a>(edit: &'a Edit<'_>, renaming: &Renaming) -> BTreeMap<&'a Name, &'a Relation> {
+    let Renaming { relation, column, function, data_type, label, schema } = renaming;
+    if label.is_some() || schema.is_some() {
+        return edit.relations.iter().collect();
+    }
+    let old = [relation, function, data_type].into_iter().flatten().map(|(old, _)| old);
+    old.chain(column.iter().map(|(table, _, _)| table))
+        .flat_map(|name| edit.relations.referring_to(name).chain(edit.relations.get_key_value(name)))
+        .collect()
 }
 
 /// Whether something in the relation may have to change. Reads only: in a large catalog nearly nothing does.

@@ -135,7 +135,7 @@ fn attribute(edit: &mut Edit<'_>, statement: &RenameStmt) -> Outcome {
     let (old, new) = (statement.subname.as_str(), statement.newname.as_str());
     let typed: Vec<Name> = edit
         .relations
-        .iter()
+        .referring_to(&name)
         .filter(|(_, relation)| relation.of_type.as_ref() == Some(&name))
         .map(|(table, _)| table.clone())
         .collect();
@@ -303,11 +303,7 @@ fn move_relation(edit: &mut Edit<'_>, name: &Name, schema: &str) -> Outcome {
         return Ok(());
     }
     let mut moving = names::indexes(edit, name);
-    let owned = edit.relations.iter().filter(|(_, other)| {
-        let owned_by = other.sequence.as_ref().and_then(|sequence| sequence.owned_by.as_ref());
-        owned_by.is_some_and(|owner| owner.relation == *name)
-    });
-    moving.extend(owned.map(|(name, _)| name.clone()));
+    moving.extend(names::owned_sequences(edit, name));
     moving.insert(0, name.clone());
     for old in moving {
         let new = Name::new(schema, old.name.as_str());

@@ -55,7 +55,7 @@ fn set_default(edit: &mut Edit<'_>, name: &Name, node: Option<&Node>) -> Outcome
 /// From 17 on a constraint with a name.
 fn set_not_null(edit: &mut Edit<'_>, name: &Name, wished: &str) -> Outcome {
     let major = edit.major();
-    let taken = naming::constraint_names(edit, &name.schema);
+    let generated = naming::constraint_name(edit, name, "", "not_null");
     let (_, not_null, _, constraints) = domain(edit, name)?;
     if *not_null {
         return Ok(());
@@ -65,7 +65,7 @@ fn set_not_null(edit: &mut Edit<'_>, name: &Name, wished: &str) -> Outcome {
         return Ok(());
     }
     let own = match wished {
-        "" => naming::constraint_name(&taken, &name.name, "", "not_null"),
+        "" => generated,
         wished => wished.to_owned(),
     };
     let definition = "NOT NULL".to_owned();
@@ -79,9 +79,8 @@ fn add_check(edit: &mut Edit<'_>, name: &Name, wished: &Constraint) -> Outcome {
     let Some(node) = wished.raw_expr.as_deref() else { fail!("a check has no expression") };
     let scope = Scope { value: Some(base), ..Scope::default() };
     let cooked = cook_condition(edit, &scope, node)?;
-    let taken = naming::constraint_names(edit, &name.schema);
     let own = match wished.conname.as_str() {
-        "" => naming::constraint_name(&taken, &name.name, "", "check"),
+        "" => naming::constraint_name(edit, name, "", "check"),
         wished => wished.to_owned(),
     };
     let validated = !wished.skip_validation;

@@ -149,7 +149,7 @@ fn receiving<'a>(work: &Work<'_, 'a>, root: Rel<'a>, column: &str) -> Vec<Rel<'a
         if current != root && work.column(current, column).is_some() {
             continue;
         }
-        for child in work.resolver.children(current.name) {
+        for child in &work.resolver.children(current.name) {
             if !all.contains(child) {
                 all.push(*child);
             }

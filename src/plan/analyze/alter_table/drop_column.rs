@@ -53,7 +53,7 @@ fn drop_below<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, name: &str, cascade: 
     work.lock(table);
     refuse_partition_key(work, table, name, "drop");
     drop_from(work, table, name, cascade);
-    for child in work.resolver.children(table.name) {
+    for child in &work.resolver.children(table.name) {
         work.lock(*child);
         if recurse && goes_in_child(*child, name) && work.column(*child, name).is_some() {
             drop_below(work, *child, name, cascade, recurse);
@@ -121,7 +121,7 @@ pub(super) fn drop_view<'a>(work: &mut Work<'_, 'a>, view: Rel<'a>) {
     let above = work.resolver.views_above(view.name, None);
     for view in std::iter::once(view).chain(above) {
         work.lock_hidden(view, LockMode::AccessExclusive, "it is dropped with the column");
-        for index in work.resolver.indexes(view.name) {
+        for index in &work.resolver.indexes(view.name) {
             work.lock_with(*index, LockMode::AccessExclusive);
         }
     }
@@ -131,11 +131,8 @@ pub(super) fn drop_view<'a>(work: &mut Work<'_, 'a>, view: Rel<'a>) {
 fn sequences<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, name: &str, cascade: bool, what: &str) {
     for sequence in owned(work, table, name) {
         work.lock_with(sequence, LockMode::AccessExclusive);
-        let catalog = work.resolver.catalog;
-        let users =
-            catalog.relations.iter().filter(|(other, _)| *other != table.name).flat_map(|(name, relation)| {
-                relation.columns.iter().map(move |column| (Rel { name, relation }, column))
-            });
+        let others = work.resolver.referring_to(sequence.name).filter(|other| other.name != table.name);
+        let users = others.flat_map(|rel| rel.relation.columns.iter().map(move |column| (rel, column)));
         let users: Vec<_> = users.filter(|(_, column)| reads(&column.references, sequence.name, None)).collect();
         if !cascade && !users.is_empty() {
             let shown: Vec<String> = users
@@ -153,9 +150,8 @@ fn sequences<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, name: &str, cascade: b
 /// Sequences that belong to the column: it may own several, one of which is its default's.
 pub(super) fn owned<'a>(work: &Work<'_, 'a>, table: Rel<'a>, column: &str) -> Vec<Rel<'a>> {
     let mut owned = work.resolver.owned_sequences(table, Some(column));
-    for (name, relation) in &work.resolver.catalog.relations {
-        let by = relation.sequence.as_ref().and_then(|sequence| sequence.owned_by.as_ref());
-        let found = Rel { name, relation };
+    for found in work.resolver.referring_to(table.name) {
+        let by = found.relation.sequence.as_ref().and_then(|sequence| sequence.owned_by.as_ref());
         if by.is_some_and(|by| by.relation == *table.name && by.column.as_deref() == Some(column))
             && !owned.contains(&found)
         {

@@ -60,7 +60,7 @@ fn inherited_copies<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, constraint: &Con
 
 /// With ONLY, and where a child keeps its copy, what is below is left alone.
 fn disinherit<'a>(work: &mut Work<'_, 'a>, parent: Rel<'a>, constraint: &str, recurse: bool) {
-    for child in work.resolver.children(parent.name) {
+    for child in &work.resolver.children(parent.name) {
         work.lock(*child);
         let goes = child.relation.constraint(constraint).is_none_or(|own| own.inherited <= 1 && !own.local);
         if recurse && goes {
@@ -98,7 +98,7 @@ fn lock_foreign<'a>(work: &mut Work<'_, 'a>, child: Rel<'a>, member: Rel<'a>, wh
 
 /// Foreign keys that need one of these indexes.
 fn needing<'a>(work: &Work<'_, 'a>, table: Rel<'a>, index: &Name) -> Vec<Referencing<'a>> {
-    let all = work.resolver.referencing(table.name).iter().copied();
+    let all = work.resolver.referencing(table.name).into_iter();
     all.filter(|foreign| foreign.constraint.index.as_ref() == Some(index)).collect()
 }
 
@@ -148,7 +148,7 @@ pub(super) fn index_tree<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, index: Rel
     for foreign in dependents {
         foreign_key(work, foreign.table, foreign.constraint, false);
     }
-    for partition in work.resolver.children(table.name) {
+    for partition in &work.resolver.children(table.name) {
         let attached = work
             .resolver
             .indexes(partition.name)

@@ -113,7 +113,7 @@ fn check_rows<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, parent: Rel<'a>, spec
         }
         return;
     }
-    for partition in work.resolver.children(table.name) {
+    for partition in &work.resolver.children(table.name) {
         let equal = equal_key(*partition, own, spec);
         match equal {
             Some(existing) if existing.validated => adopt(work, parent),

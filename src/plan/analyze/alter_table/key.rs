@@ -70,7 +70,7 @@ fn require_not_null<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, columns: &[Strin
 /// `ALTER TABLE ONLY` on a parent: its children must be NOT NULL already.
 fn only_root<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, columns: &[String]) {
     let partitioned = root.relation.partition_key.is_some();
-    for child in work.resolver.children(root.name) {
+    for child in &work.resolver.children(root.name) {
         let nullable = columns.iter().find(|column| !is_proven_not_null(child.relation, column));
         let Some(column) = nullable else { continue };
         if work.major() >= 18 {
@@ -90,7 +90,7 @@ fn build_on_partitions<'a>(
     columns: &[String],
     mode: LockMode,
 ) {
-    for partition in work.resolver.children(parent.name) {
+    for partition in &work.resolver.children(parent.name) {
         work.lock_with(*partition, mode);
         let own = partition.relation.constraints.iter().find_map(|own| {
             let index = work.resolver.get(own.index.as_ref()?)?;

@@ -27,7 +27,7 @@ pub(super) fn change_owner<'a>(work: &mut Work<'_, 'a>, target: Rel<'a>, owner: 
     if name == relation.owner || relation.kind.is_index() {
         return;
     }
-    for index in work.resolver.indexes(target.name) {
+    for index in &work.resolver.indexes(target.name) {
         work.lock(*index);
     }
     for sequence in all_sequences(work, target) {
@@ -48,7 +48,7 @@ pub(super) fn all_sequences<'a>(work: &Work<'_, 'a>, table: Rel<'a>) -> Vec<Rel<
 }
 
 pub(super) fn cluster_on<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, index: &str) {
-    let found = work.resolver.indexes(table.name).iter().copied().find(|found| found.name.name == index);
+    let found = work.resolver.indexes(table.name).into_iter().find(|found| found.name.name == index);
     let Some(found) = found else {
         let elsewhere = crate::catalog::Name::new(table.name.schema.clone(), index);
         if work.resolver.get(&elsewhere).is_some_and(|other| other.relation.kind.is_index()) {
@@ -93,7 +93,7 @@ pub(super) fn replica_identity<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, iden
         return;
     }
     let name = &identity.name;
-    let found = work.resolver.indexes(table.name).iter().copied().find(|found| found.name.name == *name);
+    let found = work.resolver.indexes(table.name).into_iter().find(|found| found.name.name == *name);
     let Some(found) = found else {
         let message = format!("index \"{name}\" for table \"{}\" does not exist", table.name.name);
         work.impact.refuse("42704", message, "Name an index of the table.");

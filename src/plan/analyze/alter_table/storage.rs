@@ -62,7 +62,7 @@ fn refuse_foreign_keys<'a>(work: &mut Work<'_, 'a>, target: Rel<'a>, logged: boo
     let permanent = work
         .resolver
         .referencing(target.name)
-        .iter()
+        .into_iter()
         .find(|foreign| foreign.table != target && foreign.table.relation.persistence == Persistence::Permanent);
     if let Some(foreign) = permanent {
         let message = format!(

@@ -79,7 +79,7 @@ pub(super) fn rebuild<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Chan
 
 /// Foreign keys of other tables that point at the column.
 fn referencing<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Change<'_>) {
-    for other in work.resolver.referencing(table.name) {
+    for other in &work.resolver.referencing(table.name) {
         let ConstraintKind::ForeignKey { referenced_columns, .. } = &other.constraint.kind else { continue };
         if !referenced_columns.iter().any(|column| column == change.column) {
             continue;
@@ -129,7 +129,7 @@ pub(super) fn bare(name: &str) -> &str {
 /// An index of a partitioned table is made anew as if it were new: partitions without an index attached to it get
 /// one (`DefineIndex`; what they have on the column is not there at that moment).
 fn build_in_partitions<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, index: Rel<'a>) {
-    for partition in work.resolver.children(table.name).to_vec() {
+    for partition in work.resolver.children(table.name) {
         let attached = work.resolver.indexes(partition.name).iter().any(|candidate| {
             candidate.relation.index.as_ref().is_some_and(|own| own.parent.as_ref() == Some(index.name))
         });

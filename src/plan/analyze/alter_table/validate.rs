@@ -48,7 +48,7 @@ fn foreign_key<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, parent: Rel<'a>, con
         work.check_foreign_key(table, parent, &constraint.columns);
         return;
     }
-    for partition in work.resolver.children(table.name) {
+    for partition in &work.resolver.children(table.name) {
         let own = partition.relation.constraints.iter().find(|own| {
             let same = matches!((&own.kind, &constraint.kind), (
                 ConstraintKind::ForeignKey { references: a, referenced_columns: b, .. },

@@ -207,7 +207,7 @@ impl<'r, 'a> Work<'r, 'a> {
     /// Existing indexes of the table that nothing in the statement has dropped.
     pub fn indexes(&self, table: Rel<'a>) -> Vec<Rel<'a>> {
         let dropped = self.tables.get(table.name).map(|work| &work.dropped_indexes);
-        let all = self.resolver.indexes(table.name).iter().copied();
+        let all = self.resolver.indexes(table.name).into_iter();
         all.filter(|index| dropped.is_none_or(|dropped| !dropped.contains(index.name))).collect()
     }
 
@@ -236,7 +236,7 @@ impl<'r, 'a> Work<'r, 'a> {
         if work.rewrite {
             self.impact.rewrite(table.name.clone());
             self.scan(table);
-            for index in self.resolver.indexes(table.name) {
+            for index in &self.resolver.indexes(table.name) {
                 if index.relation.kind == RelationKind::Index && !work.dropped_indexes.contains(index.name) {
                     self.lock_with(*index, LockMode::AccessExclusive);
                 }

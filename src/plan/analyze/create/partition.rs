@@ -103,7 +103,7 @@ pub(super) fn partition_of(impact: &mut Impact, statement: &CreateStmt, resolver
         return;
     }
     clashes(impact, resolver, statement, parent, key, &bound);
-    for index in resolver.indexes(parent.name) {
+    for index in &resolver.indexes(parent.name) {
         impact.lock(index.name.clone(), LockMode::ShareUpdateExclusive);
     }
     for (constraint, referenced) in resolver.references(parent) {
@@ -114,7 +114,7 @@ pub(super) fn partition_of(impact: &mut Impact, statement: &CreateStmt, resolver
         }
     }
     let mode = if resolver.major() >= 15 { LockMode::ShareRowExclusive } else { LockMode::AccessShare };
-    for foreign_key in resolver.referencing(parent.name) {
+    for foreign_key in &resolver.referencing(parent.name) {
         impact.lock(foreign_key.table.name.clone(), mode);
     }
     if let Some(default) = key.default_partition.as_ref().and_then(|default| resolver.get(default)) {
@@ -205,7 +205,7 @@ fn clashes<'a>(
         _ => None,
     };
     let Some(type_name) = type_name else { return };
-    for child in resolver.children(parent.name) {
+    for child in &resolver.children(parent.name) {
         if child.relation.kind == RelationKind::ForeignTable {
             continue;
         }

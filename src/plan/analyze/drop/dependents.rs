@@ -82,7 +82,7 @@ fn readers(of: &Name, column: Option<&str>, resolver: &Resolver<'_>, found: &mut
     for view in resolver.views_on(of, column) {
         found.push((Object::Relation(view.name.clone()), Strength::Cascade));
     }
-    for (name, relation) in &resolver.catalog.relations {
+    for Rel { name, relation } in resolver.referring_to(of) {
         for rule in &relation.rules {
             if (name != of || column.is_some()) && reads(&rule.references, of, column) {
                 found.push((Object::Rule(name.clone(), rule.name.clone()), Strength::Cascade));
@@ -117,7 +117,7 @@ fn default_of(relation: &Name, column: &Column) -> Object {
 
 fn of_relation(name: &Name, resolver: &Resolver<'_>, found: &mut Dependents) {
     let Some(rel) = resolver.get(name) else { return };
-    for index in resolver.indexes(name) {
+    for index in &resolver.indexes(name) {
         found.push((Object::Relation(index.name.clone()), Strength::Silent));
     }
     for sequence in resolver.owned_sequences(rel, None) {
@@ -134,7 +134,7 @@ fn of_relation(name: &Name, resolver: &Resolver<'_>, found: &mut Dependents) {
     // A partition goes with its parent; a child by inheritance only with CASCADE.
     let strength =
         if rel.relation.kind == RelationKind::PartitionedTable { Strength::Silent } else { Strength::Cascade };
-    for child in resolver.children(name) {
+    for child in &resolver.children(name) {
         found.push((Object::Relation(child.name.clone()), strength));
     }
     // A foreign key to a partitioned table holds on to its partitions.
@@ -144,7 +144,7 @@ fn of_relation(name: &Name, resolver: &Resolver<'_>, found: &mut Dependents) {
         let table = foreign_key.table.name.clone();
         found.push((Object::Constraint(table, foreign_key.constraint.name.clone()), Strength::Cascade));
     }
-    for (table, relation) in &resolver.catalog.relations {
+    for Rel { name: table, relation } in resolver.referring_to(name) {
         for trigger in relation.triggers.iter().filter(|trigger| trigger.references.as_ref() == Some(name)) {
             found.push((Object::Trigger(table.clone(), trigger.name.clone()), Strength::Silent));
         }
@@ -154,7 +154,7 @@ fn of_relation(name: &Name, resolver: &Resolver<'_>, found: &mut Dependents) {
         }
     }
     if rel.relation.index.is_some() {
-        for (table, relation) in &resolver.catalog.relations {
+        for Rel { name: table, relation } in resolver.referring_to(name) {
             for constraint in &relation.constraints {
                 let foreign_key = matches!(constraint.kind, ConstraintKind::ForeignKey { .. });
                 if foreign_key && constraint.index.as_ref() == Some(name) {
@@ -174,7 +174,7 @@ fn of_column(table: &Name, column: &str, resolver: &Resolver<'_>, found: &mut De
         found.push((Object::Relation(table.clone()), Strength::Silent));
         return;
     }
-    for index in resolver.indexes(table) {
+    for index in &resolver.indexes(table) {
         let Some(facts) = &index.relation.index else { continue };
         let uses = facts.keys.iter().any(|key| key.column.as_deref() == Some(column))
             || facts.include.iter().chain(&facts.expression_columns).any(|used| used == column);
@@ -201,7 +201,7 @@ fn of_column(table: &Name, column: &str, resolver: &Resolver<'_>, found: &mut De
             found.push((Object::Column(table.clone(), other.name.clone()), Strength::Cascade));
         }
     }
-    for foreign_key in resolver.referencing(table) {
+    for foreign_key in &resolver.referencing(table) {
         if let ConstraintKind::ForeignKey { referenced_columns, .. } = &foreign_key.constraint.kind
             && referenced_columns.iter().any(|referenced| referenced == column)
         {
@@ -222,7 +222,7 @@ fn of_constraint(table: &Name, name: &str, resolver: &Resolver<'_>, found: &mut 
     }
     if let ConstraintKind::ForeignKey { .. } = constraint.kind {
         // The constraints of partitions go with their parent's.
-        for child in resolver.children(table) {
+        for child in &resolver.children(table) {
             let copies = child.relation.constraints.iter().filter(|copy| {
                 matches!(&copy.kind, ConstraintKind::ForeignKey { from_parent: true, .. })
                     && copy.columns == constraint.columns
@@ -233,7 +233,7 @@ fn of_constraint(table: &Name, name: &str, resolver: &Resolver<'_>, found: &mut 
 }
 
 fn of_trigger(table: &Name, name: &str, resolver: &Resolver<'_>, found: &mut Dependents) {
-    for child in resolver.children(table) {
+    for child in &resolver.children(table) {
         if child.relation.triggers.iter().any(|trigger| trigger.from_parent && trigger.name == name) {
             found.push((Object::Trigger(child.name.clone(), name.to_owned()), Strength::Silent));
         }
@@ -243,7 +243,7 @@ fn of_trigger(table: &Name, name: &str, resolver: &Resolver<'_>, found: &mut Dep
 /// Columns, functions and tables of a type, be it a user-defined one or the row type of a relation.
 fn users_of_type(name: &Name, resolver: &Resolver<'_>, found: &mut Dependents) {
     let is = |data_type: &DataType| data_type.name == *name;
-    for (relation_name, relation) in &resolver.catalog.relations {
+    for Rel { name: relation_name, relation } in resolver.referring_to(name) {
         if relation_name == name {
             continue;
         }
@@ -335,7 +335,7 @@ fn cast_below(node: &NodeEnum, name: &Name) -> bool {
 fn of_function(at: usize, resolver: &Resolver<'_>, found: &mut Dependents) {
     let Some(function) = resolver.catalog.functions.get(at) else { return };
     let name = &function.name;
-    for (relation_name, relation) in &resolver.catalog.relations {
+    for Rel { name: relation_name, relation } in resolver.referring_to(name) {
         let part = |object: fn(Name, String) -> Object, part: &str| object(relation_name.clone(), part.to_owned());
         for trigger in &relation.triggers {
             if !trigger.from_parent && (trigger.function == *name || trigger.functions.contains(name)) {
@@ -382,8 +382,8 @@ fn of_function(at: usize, resolver: &Resolver<'_>, found: &mut Dependents) {
 
 fn of_schema(schema: &str, resolver: &Resolver<'_>, found: &mut Dependents) {
     let catalog = resolver.catalog;
-    let relations = catalog.relations.keys().filter(|name| name.schema == schema);
-    found.extend(relations.map(|name| (Object::Relation(name.clone()), Strength::Cascade)));
+    let relations = catalog.relations.in_schema(schema);
+    found.extend(relations.map(|(name, _)| (Object::Relation(name.clone()), Strength::Cascade)));
     let types = catalog.types.keys().filter(|name| name.schema == schema);
     found.extend(types.map(|name| (Object::Type(name.clone()), Strength::Cascade)));
     let statistics = catalog.statistics.keys().filter(|name| name.schema == schema);

@@ -398,9 +398,9 @@ fn concurrent(impact: &mut Impact, resolver: &Resolver<'_>, named: &[Object]) {
 
 /// Foreign keys that rest on the index.
 fn referencing_index(resolver: &Resolver<'_>, index: &Name) -> Vec<String> {
-    let relations = resolver.catalog.relations.iter();
-    relations
-        .flat_map(|(table, relation)| {
+    resolver
+        .referring_to(index)
+        .flat_map(|Rel { name: table, relation }| {
             relation.constraints.iter().filter_map(move |constraint| {
                 let foreign_key = matches!(constraint.kind, ConstraintKind::ForeignKey { .. });
                 (foreign_key && constraint.index.as_ref() == Some(index))

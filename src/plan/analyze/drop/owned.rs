@@ -74,7 +74,7 @@ pub(in crate::plan::analyze) fn reassign_owned(statement: &ReassignOwnedStmt, re
             continue;
         }
         impact.lock(name.clone(), LockMode::AccessExclusive);
-        for index in resolver.indexes(name) {
+        for index in &resolver.indexes(name) {
             impact.lock(index.name.clone(), LockMode::AccessExclusive);
         }
         for sequence in resolver.owned_sequences(Rel { name, relation }, None) {

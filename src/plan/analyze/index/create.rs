@@ -257,8 +257,8 @@ fn elements(statement: &IndexStmt) -> impl Iterator<Item = &pg_query::protobuf::
 /// Goes down the partitions: one that has a matching, unattached index is left as it is, with Share on that
 /// index; the others get one built.
 fn build_below<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>, parent: Rel<'a>) {
-    for child in resolver.children(parent.name) {
-        let existing = resolver.indexes(child.name).iter().find(|index| {
+    for child in &resolver.children(parent.name) {
+        let existing = resolver.indexes(child.name).into_iter().find(|index| {
             index
                 .relation
                 .index

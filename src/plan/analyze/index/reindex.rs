@@ -100,7 +100,7 @@ fn table(impact: &mut Impact, statement: &ReindexStmt, resolver: &Resolver<'_>, 
     let Some(table) = require_relation(impact, resolver, name, false) else { return };
     match table.relation.kind {
         RelationKind::Table | RelationKind::MaterializedView => {
-            rebuild(impact, table, resolver.indexes(table.name), concurrently);
+            rebuild(impact, table, &resolver.indexes(table.name), concurrently);
         }
         RelationKind::PartitionedTable => {
             impact.transaction = TransactionRule::Forbidden;
@@ -110,7 +110,7 @@ fn table(impact: &mut Impact, statement: &ReindexStmt, resolver: &Resolver<'_>, 
                 impact.lock(below.name.clone(), LockMode::Share);
             }
             for leaf in resolver.leaves(table) {
-                rebuild(impact, leaf, resolver.indexes(leaf.name), concurrently);
+                rebuild(impact, leaf, &resolver.indexes(leaf.name), concurrently);
             }
             if concurrently {
                 impact.waits_for_transactions.insert(table.name.clone().into());
@@ -128,7 +128,7 @@ fn partitioned_lock(concurrently: bool) -> LockMode {
 fn several(impact: &mut Impact, resolver: &Resolver<'_>, schema: Option<&str>, concurrently: bool) {
     for (name, relation) in &resolver.catalog.relations {
         if relation.kind.has_heap() && schema.is_none_or(|schema| name.schema == schema) {
-            rebuild(impact, Rel { name, relation }, resolver.indexes(name), concurrently);
+            rebuild(impact, Rel { name, relation }, &resolver.indexes(name), concurrently);
         }
     }
 }

@@ -119,7 +119,7 @@ impl<'a> Reader<'_, 'a> {
         let checks = relation.constraints.iter().flat_map(|constraint| &constraint.functions);
         let generated =
             relation.columns.iter().filter(|column| column.generated.is_some()).flat_map(|column| &column.functions);
-        let indexes = self.resolver.indexes(table.name).iter().filter_map(|index| index.relation.index.as_ref());
+        let indexes = self.resolver.indexes(table.name).into_iter().filter_map(|index| index.relation.index.as_ref());
         let functions: Vec<_> = checks.chain(generated).chain(indexes.flat_map(|index| &index.functions)).collect();
         for function in functions {
             self.impact.merge(routines::function_named(function, self.resolver));

@@ -70,8 +70,7 @@ impl<'a> Reader<'_, 'a> {
         let above = self.resolver.ancestors(table);
         let guarded = std::iter::once(table)
             .chain(above.into_iter().filter(|above| above.relation.kind == RelationKind::PartitionedTable));
-        let keys: Vec<Referencing<'a>> =
-            guarded.flat_map(|guarded| self.resolver.referencing(guarded.name).iter().copied()).collect();
+        let keys: Vec<Referencing<'a>> = guarded.flat_map(|guarded| self.resolver.referencing(guarded.name)).collect();
         for key in keys {
             let ConstraintKind::ForeignKey { referenced_columns, on_update, on_delete, from_parent, .. } =
                 &key.constraint.kind

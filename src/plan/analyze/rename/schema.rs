@@ -74,7 +74,7 @@ fn relation<'a>(impact: &mut Impact, resolver: &Resolver<'a>, kind: ObjectType, 
         impact.lock(sequence.name.clone(), LockMode::AccessExclusive);
     }
     if found.name.schema != schema {
-        let moved = std::iter::once(found).chain(resolver.indexes(found.name).iter().copied()).chain(sequences);
+        let moved = std::iter::once(found).chain(resolver.indexes(found.name)).chain(sequences);
         for moved in moved {
             clash(impact, resolver, moved, schema);
         }

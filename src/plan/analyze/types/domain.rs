@@ -1,6 +1,6 @@
 //! ALTER DOMAIN.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterDomainStmt, ConstrType, Constraint};
@@ -109,8 +109,9 @@ fn validates(constraint: &Constraint) -> bool {
 fn verify(impact: &mut Impact, resolver: &Resolver<'_>, domain: &Name) {
     let domains = domains_over(resolver, domain);
     let built_on = resolver.types_built_on(domain);
-    for (name, relation) in &resolver.catalog.relations {
-        let found = Rel { name, relation };
+    let using: BTreeMap<&Name, Rel<'_>> =
+        built_on.iter().flat_map(|name| resolver.referring_to(name)).map(|rel| (rel.name, rel)).collect();
+    for found @ Rel { name, relation } in using.into_values() {
         if matches!(relation.kind, RelationKind::View | RelationKind::ForeignTable) {
             continue;
         }

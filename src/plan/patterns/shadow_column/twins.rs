@@ -3,6 +3,8 @@
 //! The definitions come from the wanted catalog with the column renamed, so that whatever the server prints of an
 //! index or constraint is carried over.
 
+use std::collections::BTreeMap;
+
 use pg_query::NodeEnum;
 
 use super::super::parts;
@@ -50,7 +52,7 @@ pub(super) fn indexes<'c>(
     table: &Name,
     column: &str,
 ) -> Vec<(&'c Name, &'c Relation, &'c Index)> {
-    let all = catalog.relations.iter();
+    let all = catalog.relations.referring_to(table);
     all.filter_map(|(name, relation)| Some((name, relation, relation.index.as_ref()?)))
         .filter(|(_, _, index)| index.table == *table && is_on(index, column))
         .collect()
@@ -69,7 +71,10 @@ pub(super) fn foreign_keys<'c>(catalog: &'c Catalog, table: &Name, column: &str)
         let own = relation.constraints.iter().filter(move |constraint| on(owner, constraint));
         own.map(move |constraint| (owner, constraint))
     };
-    catalog.relations.iter().flat_map(of).collect()
+    // The table's own foreign keys need not point at it.
+    let all: BTreeMap<&Name, &Relation> =
+        catalog.relations.referring_to(table).chain(catalog.relations.get_key_value(table)).collect();
+    all.into_iter().flat_map(of).collect()
 }
 
 /// Checks on the column.

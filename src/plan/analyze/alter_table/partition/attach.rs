@@ -99,7 +99,7 @@ fn read_bound<'a>(
 /// Existing partitions with their bounds.
 fn siblings<'a>(work: &Work<'_, 'a>, table: Rel<'a>, key: &Key) -> Vec<(Rel<'a>, Bound)> {
     let reader = Reader::stored(table.relation, work.resolver.catalog);
-    let children = work.resolver.children(table.name).iter().copied();
+    let children = work.resolver.children(table.name).into_iter();
     children
         .filter_map(|child| {
             let spec = bound::parse(child.relation.partition_bound.as_ref()?)?;
@@ -171,8 +171,8 @@ fn refuse_kinds<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, partition: Rel<'a>)
 
 /// Each index of the table finds an equal one on the partition, or is built there.
 fn ensure_indexes<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, partition: Rel<'a>) {
-    let mut free: Vec<Rel<'a>> = work.resolver.indexes(partition.name).to_vec();
-    for wanted in work.resolver.indexes(table.name) {
+    let mut free: Vec<Rel<'a>> = work.resolver.indexes(partition.name);
+    for wanted in &work.resolver.indexes(table.name) {
         // A foreign table has none.
         work.lock_with(*wanted, LockMode::ShareUpdateExclusive);
         let Some(facts) = &wanted.relation.index else { continue };
@@ -234,7 +234,7 @@ fn foreign_keys<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, partition: Rel<'a>)
         }
     }
     let mode = if work.major() >= 15 { LockMode::ShareRowExclusive } else { LockMode::AccessShare };
-    for foreign in work.resolver.referencing(table.name) {
+    for foreign in &work.resolver.referencing(table.name) {
         if foreign.table != partition {
             work.lock_hidden(foreign.table, mode, "a foreign key of it refers to the partitioned table");
         }
@@ -301,7 +301,7 @@ fn validate<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, condition: Option<&Condit
         return;
     }
     if rel.relation.kind == RelationKind::PartitionedTable {
-        for partition in work.resolver.children(rel.name) {
+        for partition in &work.resolver.children(rel.name) {
             work.lock_with(*partition, LockMode::AccessExclusive);
             validate(work, *partition, condition);
         }

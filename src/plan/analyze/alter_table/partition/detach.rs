@@ -67,7 +67,7 @@ pub(in crate::plan::analyze::alter_table) fn detach<'a>(
 
 /// Indexes that were part of the table's become the partition's own.
 fn release_indexes<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, partition: Rel<'a>) {
-    for index in work.resolver.indexes(partition.name) {
+    for index in &work.resolver.indexes(partition.name) {
         let parent = index.relation.index.as_ref().and_then(|facts| facts.parent.as_ref());
         let attached = parent
             .and_then(|parent| work.resolver.get(parent))
@@ -86,7 +86,7 @@ fn foreign_keys<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, partition: Rel<'a>,
             work.lock_hidden(member, LockMode::ShareRowExclusive, "a foreign key of the table refers to it");
         }
     }
-    for foreign in work.resolver.referencing(table.name) {
+    for foreign in &work.resolver.referencing(table.name) {
         let child = foreign.table;
         if child
             .relation
