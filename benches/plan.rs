@@ -7,9 +7,10 @@
 
 use std::time::Instant;
 
+use strum::IntoEnumIterator;
 use wesley::catalog::{Catalog, RelationKind, Schema, apply::apply};
 use wesley::plan::analyze::analyze;
-use wesley::plan::{Policy, plan};
+use wesley::plan::{HazardId, Policy, plan};
 use wesley::sql::{self, Statement};
 
 type Failure = Box<dyn std::error::Error>;
@@ -83,7 +84,7 @@ fn measure(
 
 fn plans(what: &str, text: &str, tables: usize, catalog: &Catalog, runs: usize) -> Result<(), Failure> {
     let statements = sql::parse(text)?;
-    let policy = Policy { allowed: strum::IntoEnumIterator::iter().collect(), ..Policy::default() };
+    let policy = Policy { allowed: HazardId::iter().collect(), ..Policy::default() };
     // Each run has a catalog that nothing has been looked up in, as after introspection.
     let text = serde_json::to_vec(catalog)?;
     let mut fresh: Vec<Catalog> = Vec::new();

@@ -4,20 +4,44 @@ use std::path::Path;
 
 use super::{DatabaseArgs, Failure, SchemaArgs, print_json};
 use crate::catalog::Catalog;
-use crate::catalog::introspect::introspect;
+use crate::catalog::introspect::{Moment, introspect_at, moment};
 use crate::exit::Exit;
 use crate::run::connect::Settings;
 
 pub(super) async fn run(database: &DatabaseArgs) -> Result<(), Failure> {
-    let catalog = from_server(database).await?;
+    let catalog = Known::default().of_server(database).await?;
     print_json(&catalog)
 }
 
 /// The schema to work on.
 pub(super) async fn read(schema: &SchemaArgs) -> Result<Catalog, Failure> {
-    match &schema.catalog {
-        Some(path) => from_file(path),
-        None => from_server(&schema.database).await,
+    Known::default().read(schema).await
+}
+
+/// The schema of a server as it was read last: while nothing has happened there it is not read again.
+#[derive(Default)]
+pub(super) struct Known(Option<(Catalog, Moment)>);
+
+impl Known {
+    /// The schema to work on.
+    pub(super) async fn read(&mut self, schema: &SchemaArgs) -> Result<Catalog, Failure> {
+        match &schema.catalog {
+            Some(path) => from_file(path),
+            None => self.of_server(&schema.database).await,
+        }
+    }
+
+    async fn of_server(&mut self, database: &DatabaseArgs) -> Result<Catalog, Failure> {
+        let settings = settings(database)?.with_application_name("wesley");
+        let client = settings.connect().await?;
+        if let Some((catalog, at)) = &self.0
+            && moment(&client).await.map_err(crate::run::schema_unreadable)? == *at
+        {
+            return Ok(catalog.clone());
+        }
+        let (catalog, at) = introspect_at(&client).await.map_err(crate::run::schema_unreadable)?;
+        self.0 = Some((catalog.clone(), at));
+        Ok(catalog)
     }
 }
 
@@ -30,12 +54,6 @@ pub(super) fn settings(database: &DatabaseArgs) -> Result<Settings, Failure> {
         )
     })?;
     Settings::from_url(url).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
-}
-
-async fn from_server(database: &DatabaseArgs) -> Result<Catalog, Failure> {
-    let settings = settings(database)?.with_application_name("wesley");
-    let client = settings.connect().await?;
-    Ok(introspect(&client).await.map_err(crate::run::schema_unreadable)?)
 }
 
 fn from_file(path: &Path) -> Result<Catalog, Failure> {

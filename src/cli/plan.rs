@@ -12,9 +12,14 @@ use crate::run::Reason;
 
 /// Makes the plan and shows it; one with hazards that are not allowed is shown too, and is then a failure.
 pub(super) async fn run(args: &PlanArgs, format: Format) -> Result<(), Failure> {
+    run_with(args, format, &mut catalog::Known::default()).await
+}
+
+/// [`run`] with what is known of the schema.
+pub(super) async fn run_with(args: &PlanArgs, format: Format, known: &mut catalog::Known) -> Result<(), Failure> {
     let policy = policy(&args.policy)?;
     let input = input::read_for_plan(&args.source)?;
-    let catalog = catalog::read(&args.schema).await?;
+    let catalog = known.read(&args.schema).await?;
     match make_plan(&input.statements, &catalog, &policy) {
         Ok(plan) => show(&plan, format),
         Err(error) => {

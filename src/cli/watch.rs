@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Failure, Format, PlanArgs, plan, print};
+use super::{Failure, Format, PlanArgs, catalog, plan, print};
 use crate::exit::Exit;
 
 /// How often files are looked at. Well below what a person notices, and next to no work.
@@ -18,11 +18,12 @@ pub(super) async fn run(args: &PlanArgs, format: Format) -> Result<(), Failure> 
         return Err(Failure::new(Exit::Usage, "standard input cannot be watched: name files"));
     }
     let files = &args.source.files;
+    let mut known = catalog::Known::default();
     loop {
         let seen = look(files);
         let started = Instant::now();
         // A plan that cannot be made is what the author wants to see, not an end.
-        if let Err(failure) = plan::run(args, format).await {
+        if let Err(failure) = plan::run_with(args, format, &mut known).await {
             eprintln!("error: {}", failure.message);
         }
         if format != Format::Json {

@@ -162,7 +162,7 @@ fn made_index(before: &Catalog, after: &Catalog, table: &Name) -> Option<Name> {
         .relations
         .referring_to(table)
         .find(|(name, relation)| {
-            !before.relations.contains_key(*name) && relation.index.as_ref().is_some_and(|index| index.table == *table)
+            !before.relations.contains_key(name) && relation.index.as_ref().is_some_and(|index| index.table == *table)
         })
         .map(|(name, _)| name.clone())
 }

@@ -26,7 +26,7 @@ pub(super) fn closure<'a>(catalog: &'a Catalog, asked: &'a BTreeSet<Name>) -> Cl
     let mut relations: BTreeSet<&Name> = asked.iter().chain(with_views.iter().copied()).collect();
     for name in &tree {
         relations.extend(referring(catalog, name, |relation| referenced(relation).any(|found| found == *name)));
-        relations.extend(catalog.relations.get(*name).into_iter().flat_map(referenced));
+        relations.extend(catalog.relations.get(name).into_iter().flat_map(referenced));
     }
     for name in relations.clone() {
         let is_index = |relation: &Relation| relation.index.as_ref().is_some_and(|index| index.table == *name);
@@ -37,7 +37,7 @@ pub(super) fn closure<'a>(catalog: &'a Catalog, asked: &'a BTreeSet<Name>) -> Cl
         }
     }
     let mut closure = Closure { relations, ..Closure::default() };
-    for relation in closure.relations.iter().filter_map(|name| catalog.relations.get(*name)) {
+    for relation in closure.relations.iter().filter_map(|name| catalog.relations.get(name)) {
         closure.types.extend(types_of(relation));
         closure.functions.extend(functions_of(relation));
     }

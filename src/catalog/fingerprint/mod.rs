@@ -44,7 +44,7 @@ pub fn fingerprint_of(catalog: &Catalog, relations: &BTreeSet<Name>) -> String {
     let mut hash = Hash::default();
     hash.server(catalog);
     for name in &all {
-        hash.relation(name, catalog.relations.get(*name));
+        hash.relation(name, catalog.relations.get(name));
     }
     hash.all("shadows", &closure::same_names(catalog, relations));
     hash.all("types", &types.iter().filter_map(|name| catalog.types.get_key_value(*name)).collect::<Vec<_>>());

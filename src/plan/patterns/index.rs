@@ -46,7 +46,7 @@ pub(super) fn create(context: &Context<'_>) -> Option<Vec<Piece>> {
 /// The index on `table` that only `after` has and that is no part of another new one.
 fn new_index(before: &Catalog, after: &Catalog, table: &Name) -> Option<Name> {
     let mut new = after.relations.referring_to(table).filter(|(name, relation)| {
-        !before.relations.contains_key(*name) && relation.index.as_ref().is_some_and(|index| index.table == *table)
+        !before.relations.contains_key(name) && relation.index.as_ref().is_some_and(|index| index.table == *table)
     });
     let (name, _) = new.next()?;
     new.next().is_none().then(|| name.clone())
