@@ -220,6 +220,13 @@ pub const ALL: &[Pattern] = &[
         "SELECT count(*) = 1 FROM w JOIN v ON true WHERE v.id = 2500 AND scale(v.total) = 3",
     ),
     pattern(
+        "type_beside",
+        SHOP,
+        "CREATE VIEW v AS SELECT id, total FROM orders; DROP VIEW v; ALTER TABLE orders ALTER total TYPE numeric(12,3);
+         CREATE VIEW v AS SELECT total / 2 AS half FROM orders; GRANT SELECT ON v TO PUBLIC",
+        "SELECT count(half) >= 2000 FROM v",
+    ),
+    pattern(
         "type_partitioned",
         PARTITIONED,
         "CREATE INDEX ON orders (seen); ALTER TABLE orders ALTER seen TYPE bigint",
