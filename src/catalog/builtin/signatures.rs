@@ -17,6 +17,8 @@ pub struct BuiltinSignature {
     pub set: bool,
     /// `f` function, `a` aggregate, `w` window function, `p` procedure.
     pub kind: char,
+    /// `i` immutable, `s` stable, `v` volatile.
+    pub volatility: char,
     /// How many of the last arguments have a default.
     pub defaults: usize,
     /// The last argument is variadic.
@@ -35,6 +37,8 @@ pub struct BuiltinOperator {
     pub right: &'static str,
     /// Result type.
     pub result: &'static str,
+    /// `i` immutable, `s` stable, `v` volatile.
+    pub volatility: char,
 }
 
 /// Lines of tab-separated fields, first the majors: empty for all, else `first-`, `-last` or `first-last`.
@@ -52,13 +56,14 @@ static SIGNATURES: LazyLock<HashMap<&'static str, Vec<BuiltinSignature>>> = Lazy
     for (majors, mut fields) in rows(include_str!("signatures.tsv")) {
         let mut next = || fields.next().unwrap_or("");
         let (name, arguments, result, kind) = (next(), next(), next(), letter(next()));
-        let (_volatility, defaults, variadic, outputs) = (next(), next(), next() == "v", next());
+        let (volatility, defaults, variadic, outputs) = (letter(next()), next(), next() == "v", next());
         let signature = BuiltinSignature {
             majors,
             arguments: arguments.split(',').filter(|argument| !argument.is_empty()).collect(),
             result: result.strip_prefix("setof ").unwrap_or(result),
             set: result.starts_with("setof "),
             kind,
+            volatility,
             defaults: defaults.parse().unwrap_or(0),
             variadic,
             outputs: outputs.split(',').filter_map(|output| output.split_once(' ')).collect(),
@@ -72,8 +77,8 @@ static OPERATORS: LazyLock<HashMap<&'static str, Vec<BuiltinOperator>>> = LazyLo
     let mut all: HashMap<_, Vec<_>> = HashMap::new();
     for (majors, mut fields) in rows(include_str!("operators.tsv")) {
         let mut next = || fields.next().unwrap_or("");
-        let (name, left, right, result) = (next(), next(), next(), next());
-        all.entry(name).or_default().push(BuiltinOperator { majors, left, right, result });
+        let (name, left, right, result, volatility) = (next(), next(), next(), next(), letter(next()));
+        all.entry(name).or_default().push(BuiltinOperator { majors, left, right, result, volatility });
     }
     all
 });

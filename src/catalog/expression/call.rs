@@ -41,6 +41,7 @@ pub(super) fn call(cx: &Analysis<'_>, scope: &Scope<'_>, call: &FuncCall) -> Res
         cx.use_function(function);
         cx.note_function(call.location, function, schema.is_empty());
     }
+    cx.note_mutable(certain && found.as_ref().is_some_and(|found| found.mutable));
     let spelling = match &user_defined {
         Some(function) => quote::qualified(&function.schema, &function.name),
         None if schema.is_empty() || schema == "pg_catalog" => quote::ident(name),

@@ -4,8 +4,8 @@ use pg_query::protobuf::{TypeCast, node};
 
 use super::ir::{Expr, Kind};
 use super::scope::Scope;
-use super::types::Type;
-use super::{Analysis, Missing, constructs, literal, part, type_name};
+use super::types::{self, Type};
+use super::{Analysis, Missing, constructs, literal, part, type_name, volatility};
 
 /// Where an operator or function asks for `target`.
 pub(super) fn implicit(cx: &Analysis<'_>, expr: Expr, target: &Type) -> Expr {
@@ -22,7 +22,7 @@ pub(super) fn assign(cx: &Analysis<'_>, expr: Expr, target: &Type) -> Expr {
 fn coerce(cx: &Analysis<'_>, expr: Expr, target: &Type, hidden: bool) -> Expr {
     let Some(source) = expr.data_type.clone() else { return expr };
     let pseudo = matches!(target.id.as_str(), "any" | "record" | "unknown" | "cstring" | "anyarray" | "anyelement");
-    if source.id == target.id || pseudo || super::types::is_polymorphic(&target.id) {
+    if source.id == target.id || pseudo || types::is_polymorphic(&target.id) {
         return expr;
     }
     cx.use_type(target);
@@ -38,6 +38,7 @@ fn coerce(cx: &Analysis<'_>, expr: Expr, target: &Type, hidden: bool) -> Expr {
         }
         return Expr::new(Kind::Cast { arg: Box::new(literal), implicit: hidden }, Some(target.clone()));
     }
+    cx.note_mutable(volatility::cast_is_mutable(cx.catalog, &source, target));
     if let Kind::Array(elements) = expr.kind {
         // An array of literals has no type of its own yet only when it is empty.
         return Expr::new(
@@ -80,8 +81,11 @@ pub(super) fn explicit(cx: &Analysis<'_>, scope: &Scope<'_>, cast: &TypeCast) ->
         return constructs::array(cx, scope, &array.elements, Some(&element));
     }
     let arg = part(cx, scope, cast.arg.as_deref())?;
-    if arg.data_type.is_none() {
+    let Some(source) = &arg.data_type else {
         return Ok(Expr::new(Kind::Cast { arg: Box::new(arg), implicit: false }, Some(target)));
+    };
+    if types::is_plain(source) && types::pathway(cx.catalog, source, &target, 'e').is_none() {
+        cx.impossible_cast.borrow_mut().get_or_insert_with(|| (source.clone(), target.clone()));
     }
     let value = coerce(cx, arg, &target.without_modifier(), false);
     if target.is_domain(cx.catalog) {

@@ -19,8 +19,9 @@ mod scope;
 mod statement;
 mod type_name;
 mod types;
+mod volatility;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::protobuf::{self, BoolExprType, Node, node};
@@ -88,6 +89,10 @@ pub(crate) struct Analysis<'a> {
     collations: RefCell<BTreeSet<String>>,
     /// Offsets of result columns that take their name from the column they are.
     bare_targets: RefCell<BTreeSet<i32>>,
+    /// See [`Cooked::mutable`].
+    mutable: Cell<bool>,
+    /// See [`Cooked::impossible_cast`].
+    impossible_cast: RefCell<Option<(Type, Type)>>,
 }
 
 impl<'a> Analysis<'a> {
@@ -98,7 +103,14 @@ impl<'a> Analysis<'a> {
             mentions: RefCell::default(),
             collations: RefCell::default(),
             bare_targets: RefCell::default(),
+            mutable: Cell::default(),
+            impossible_cast: RefCell::default(),
         }
+    }
+
+    /// Notes a part whose value depends on more than what it is given.
+    fn note_mutable(&self, mutable: bool) {
+        self.mutable.set(self.mutable.get() || mutable);
     }
 
     fn use_function(&self, name: &Name) {
@@ -128,6 +140,11 @@ pub(crate) struct Cooked {
     pub(crate) is_call: bool,
     /// Its collation, when it is another than its type's default.
     pub(crate) collation: Option<String>,
+    /// Whether a built-in function, operator or cast in it certainly depends on more than what it is given, such as
+    /// settings of the session. User-defined ones do not count.
+    pub(crate) mutable: bool,
+    /// The types of a cast in it that the server does not have.
+    pub(crate) impossible_cast: Option<(Type, Type)>,
     /// What it depends on.
     pub(crate) uses: Uses,
 }
@@ -149,6 +166,8 @@ fn cooked(analysis: Analysis<'_>, expr: &Expr) -> Cooked {
         is_call: print::looks_like_function(expr),
         // Where several take part the server asks for a COLLATE, which is then the one that counts.
         collation: analysis.collations.take().into_iter().next(),
+        mutable: analysis.mutable.get(),
+        impossible_cast: analysis.impossible_cast.take(),
         uses,
     }
 }

@@ -179,6 +179,7 @@ fn operands(cx: &Analysis<'_>, operator: &str, left: Expr, right: Expr) -> (Expr
     let found = resolve::operator(cx.catalog, operator, Some(left_type), right_type);
     match found {
         Some(found) => {
+            cx.note_mutable(found.mutable);
             let left = match &found.left {
                 Some(declared) => coerce::implicit(cx, left, declared),
                 None => left,
@@ -194,7 +195,10 @@ fn prefix(cx: &Analysis<'_>, name: &[String], right: Expr) -> Expr {
     let operator = name.last().map_or("", String::as_str);
     let found = right.data_type.as_ref().and_then(|own| resolve::operator(cx.catalog, operator, None, own));
     let (right, data_type) = match found {
-        Some(found) => (coerce::implicit(cx, right, &found.right), Some(found.result)),
+        Some(found) => {
+            cx.note_mutable(found.mutable);
+            (coerce::implicit(cx, right, &found.right), Some(found.result))
+        }
         None => (right, None),
     };
     Expr::new(Kind::Op { name: spelling, left: None, right: Box::new(right) }, data_type)
@@ -227,6 +231,7 @@ pub(super) fn array_op(cx: &Analysis<'_>, name: &[String], all: bool, left: Expr
                 right = coerce::implicit(cx, right, &left_type.base(cx.catalog).array_of());
             }
         } else if let Some(found) = resolve::operator(cx.catalog, operator, Some(left_type), element) {
+            cx.note_mutable(found.mutable);
             if let Some(declared) = &found.left {
                 left = coerce::implicit(cx, left, declared);
             }

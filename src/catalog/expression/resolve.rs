@@ -6,6 +6,7 @@ use pg_query::protobuf::{CreateFunctionStmt, FunctionParameterMode, node};
 
 use super::type_name;
 use super::types::{self, Type};
+use super::volatility;
 use crate::catalog::{Catalog, Function, Name, builtin};
 
 /// An operator found.
@@ -15,6 +16,8 @@ pub(super) struct OperatorMatch {
     pub(super) left: Option<Type>,
     pub(super) right: Type,
     pub(super) result: Type,
+    /// Whether the result depends on more than the operands.
+    pub(super) mutable: bool,
 }
 
 /// A function found.
@@ -25,6 +28,8 @@ pub(super) struct FunctionMatch {
     pub(super) result: Option<Type>,
     /// Set for user-defined functions.
     pub(super) user_defined: Option<Name>,
+    /// Whether the result of a built-in one depends on more than the arguments.
+    pub(super) mutable: bool,
     /// Output columns, where it has any.
     pub(super) outputs: Vec<(String, Option<Type>)>,
 }
@@ -48,12 +53,23 @@ pub(super) fn operator(catalog: &Catalog, name: &str, left: Option<&Type>, right
     let chosen = exact_operator(catalog, &parameters, &actual).or_else(|| select(catalog, &parameters, &actual))?;
     let declared = concrete(catalog, &parameters[chosen], &actual)?;
     let result = result_type(candidates[chosen].result, &parameters[chosen], &declared)?;
+    let mutable = candidates[chosen].volatility != 'i' && depends(catalog, &parameters[chosen], &actual);
     let mut operands = declared.types.into_iter();
     let left = match left {
         Some(_) => operands.next(),
         None => None,
     };
-    Some(OperatorMatch { left, right: operands.next()?, result })
+    Some(OperatorMatch { left, right: operands.next()?, result, mutable })
+}
+
+/// Whether a built-in function or operator that is not marked immutable depends on more than its arguments. Those of any
+/// type (`||`, `quote_literal`) are SQL that the server puts in their place: a cast to text and an immutable function.
+fn depends(catalog: &Catalog, parameters: &[String], actual: &[Type]) -> bool {
+    let of_any = |parameter: &&String| matches!(parameter.as_str(), "anynonarray" | "anyelement");
+    match parameters.iter().position(|parameter| of_any(&parameter)) {
+        Some(at) => actual.get(at).is_none_or(|of| volatility::text_is_mutable(catalog, of)),
+        None => true,
+    }
 }
 
 /// `binary_oper_exact`: an unknown operand counts as the type of the other, then as the type under its domain.
@@ -112,13 +128,14 @@ pub(super) fn function(catalog: &Catalog, schema: &str, name: &str, actual: &[Ty
                 .iter()
                 .map(|(name, output)| ((*name).to_owned(), result_type(output, &parameters[chosen], &declared)))
                 .collect();
-            Some(FunctionMatch { arguments: declared.types, result, user_defined: None, outputs })
+            let mutable = function.volatility != 'i' && depends(catalog, &parameters[chosen], actual);
+            Some(FunctionMatch { arguments: declared.types, result, user_defined: None, mutable, outputs })
         }
         Found::User(function, outputs) => {
             let result =
                 result_of(catalog, function).and_then(|result| result_type(&result.id, &parameters[chosen], &declared));
             let user_defined = Some(function.name.clone());
-            Some(FunctionMatch { arguments: declared.types, result, user_defined, outputs })
+            Some(FunctionMatch { arguments: declared.types, result, user_defined, mutable: false, outputs })
         }
     }
 }
@@ -240,7 +257,7 @@ fn concrete(catalog: &Catalog, parameters: &[String], actual: &[Type]) -> Option
             continue;
         }
         let base = argument.base(catalog);
-        let of = if parameter.ends_with("array") {
+        let of = if is_array_of(parameter) {
             base.element()?.without_modifier()
         } else if parameter.ends_with("range") {
             base.clone()
@@ -268,13 +285,18 @@ fn concrete(catalog: &Catalog, parameters: &[String], actual: &[Type]) -> Option
                 return Type::named(parameter.as_str());
             }
             match element.get(family(parameter)) {
-                Some(of) if parameter.ends_with("array") => of.array_of(),
+                Some(of) if is_array_of(parameter) => of.array_of(),
                 Some(of) => of.clone(),
                 None => argument.without_modifier(),
             }
         })
         .collect();
     Some(Concrete { types, element })
+}
+
+/// Whether a polymorphic parameter takes arrays of its family's type.
+fn is_array_of(parameter: &str) -> bool {
+    parameter.ends_with("array") && parameter != "anynonarray"
 }
 
 fn result_type(result: &str, parameters: &[String], concrete: &Concrete) -> Option<Type> {

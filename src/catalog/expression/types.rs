@@ -196,8 +196,15 @@ pub(crate) fn pathway(catalog: &Catalog, source: &Type, target: &Type, context: 
     None
 }
 
+/// Whether values of the type stand in columns: no pseudo-type, and no array of one.
+pub(super) fn is_plain(of: &Type) -> bool {
+    let element = of.id.trim_end_matches("[]");
+    let pseudo = ["unknown", "record", "void", "any", "cstring", "trigger", "internal"];
+    !pseudo.contains(&element) && !is_polymorphic(element)
+}
+
 /// Context and method of a cast between exactly these two types.
-fn cast(catalog: &Catalog, source: &Type, target: &Type) -> Option<(char, char)> {
+pub(super) fn cast(catalog: &Catalog, source: &Type, target: &Type) -> Option<(char, char)> {
     if let Some(found) = builtin::cast(&source.id, &target.id, catalog.server.major()) {
         return Some((found.context, found.method));
     }

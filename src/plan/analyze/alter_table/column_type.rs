@@ -12,7 +12,7 @@ use super::work::Work;
 use crate::catalog::types::{base_type, builtin, resolve_type, serial_integer};
 use crate::catalog::{Column, DataType, Generated, RelationKind};
 use crate::plan::analyze::coercion::{Context, Conversion, convert};
-use crate::plan::analyze::expression::{Place, check, type_of};
+use crate::plan::analyze::expression::{Place, check, impossible_cast, type_of};
 use crate::plan::analyze::names::{Qualified, strings};
 use crate::plan::analyze::refusal::missing_object;
 use crate::plan::analyze::resolve::Rel;
@@ -224,7 +224,8 @@ enum Traced {
 }
 
 fn using_computes<'a>(work: &mut Work<'_, 'a>, member: Rel<'a>, column: &Column, using: &Node, to: &DataType) -> bool {
-    if let Err(problem) = check(using, work.now(member), Place::Transform) {
+    let problem = check(using, work.now(member), Place::Transform).err();
+    if let Some(problem) = problem.or_else(|| impossible_cast(using, work.now(member), work.resolver)) {
         work.impact.refuse(problem.sqlstate, problem.message, problem.hint);
         return true;
     }

@@ -5,7 +5,9 @@ use pg_query::protobuf::{ColumnDef, Node};
 use super::work::Work;
 use crate::catalog::{DataType, Name};
 use crate::plan::analyze::coercion::{Context, Conversion, convert};
-use crate::plan::analyze::expression::{Place, Problem, check as problems, misread_constant, type_of, uncollatable};
+use crate::plan::analyze::expression::{
+    Place, Problem, check as problems, impossible_cast, is_mutable, misread_constant, type_of, uncollatable,
+};
 use crate::plan::analyze::resolve::Rel;
 
 fn refuse(work: &mut Work<'_, '_>, problem: Problem) {
@@ -70,8 +72,11 @@ pub(super) fn generated<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, column: &str,
         refuse(work, problem);
         return Vec::new();
     }
+    if let Some(problem) = impossible_cast(expression, &relation, work.resolver) {
+        refuse(work, problem);
+    }
     let found = work.evaluate(expression);
-    if found.mutable {
+    if is_mutable(expression, Some(&relation), work.resolver) {
         let message = "generation expression is not immutable";
         work.impact.refuse("42P17", message, "Use immutable functions only, or a trigger.");
     }
@@ -83,6 +88,9 @@ pub(super) fn check<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, expression: &Node
     if let Err(problem) = problems(expression, work.now(rel), Place::Check) {
         refuse(work, problem);
         return Vec::new();
+    }
+    if let Some(problem) = impossible_cast(expression, work.now(rel), work.resolver) {
+        refuse(work, problem);
     }
     let functions = work.evaluate(expression).function_names().cloned().collect();
     if let Some(of) = type_of(expression, Some(work.now(rel)), work.resolver.catalog)

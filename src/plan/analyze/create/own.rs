@@ -11,7 +11,6 @@ use crate::plan::analyze::alter_table::action_on_generated;
 use crate::plan::analyze::expression::{self, Place};
 use crate::plan::analyze::names::strings;
 use crate::plan::analyze::refusal::relation_exists;
-use crate::plan::analyze::volatile::evaluate;
 use crate::plan::analyze::{Impact, Resolver};
 
 /// The table with the columns of the statement; none when it gets others from elsewhere.
@@ -55,13 +54,15 @@ pub(super) fn expression(
     let nothing = Relation::new(RelationKind::Table, "");
     let relation = if place == Place::Default { Some(&nothing) } else { own };
     if let (Some(expression), Some(relation)) = (constraint.raw_expr.as_deref(), relation)
-        && let Err(problem) = expression::check(expression, relation, place)
+        && let Some(problem) = expression::check(expression, relation, place)
+            .err()
+            .or_else(|| expression::impossible_cast(expression, relation, resolver))
     {
         impact.refuse(problem.sqlstate, problem.message, problem.hint);
     }
     if place == Place::Generated
         && let Some(expression) = constraint.raw_expr.as_deref()
-        && evaluate(expression, resolver).mutable
+        && expression::is_mutable(expression, own, resolver)
     {
         let message = "generation expression is not immutable";
         impact.refuse("42P17", message, "Use immutable functions only, or a trigger.");

@@ -9,7 +9,6 @@ use crate::plan::analyze::objects::is_system_column;
 use crate::plan::analyze::query::{Bound, bound_of, excluded_by_checks};
 use crate::plan::analyze::refusal::require_relation;
 use crate::plan::analyze::resolve::Rel;
-use crate::plan::analyze::volatile::evaluate;
 use crate::plan::analyze::{Impact, Resolver, effects};
 use crate::plan::lock::LockMode;
 use crate::plan::model::HazardId;
@@ -34,7 +33,7 @@ pub(super) fn key(impact: &mut Impact, statement: &CreateStmt, own: Option<&Rela
             {
                 impact.refuse(problem.sqlstate, problem.message, problem.hint);
             }
-            if evaluate(expression, resolver).mutable {
+            if expression::is_mutable(expression, own, resolver) {
                 let message = "functions in partition key expression must be marked IMMUTABLE";
                 impact.refuse("42P17", message, "Use immutable functions only.");
             }

@@ -4,11 +4,11 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{IndexStmt, SortByDir, SortByNulls};
 
 use super::matching::matches;
-use crate::catalog::builtin::default_operator_class;
+use crate::catalog::builtin::{casts_from, default_operator_class, operator_class};
 use crate::catalog::types::base_type;
 use crate::catalog::{Name, RelationKind};
 use crate::plan::analyze::expression::{self, Place, type_of, uncollatable};
-use crate::plan::analyze::names::Qualified;
+use crate::plan::analyze::names::{Qualified, strings};
 use crate::plan::analyze::objects::is_system_column;
 use crate::plan::analyze::refusal::{
     missing_object, missing_relation, relation_exists, require_tablespace, wrong_kind,
@@ -100,7 +100,10 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
                 "Create the function first, or check its name and schema.",
             );
         }
-        if found.mutable {
+        if let Some(problem) = expression::impossible_cast(expression, table.relation, resolver) {
+            impact.refuse(problem.sqlstate, problem.message, problem.hint);
+        }
+        if expression::is_mutable(expression, Some(table.relation), resolver) {
             impact.refuse(
                 "42P17",
                 "functions in index expressions and predicates must be marked IMMUTABLE",
@@ -119,6 +122,7 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
     refuse_method_limits(impact, statement);
     refuse_elements(impact, statement, resolver, table);
     refuse_without_class(impact, statement, resolver, table);
+    refuse_other_class(impact, statement, resolver, table);
     for element in elements(statement) {
         if !element.name.is_empty()
             && table.relation.column(&element.name).is_none()
@@ -242,6 +246,33 @@ fn refuse_without_class(impact: &mut Impact, statement: &IndexStmt, resolver: &R
                 "42704",
                 format!("data type {} has no default operator class for access method \"{method}\"", data_type.sql),
                 "Name an operator class, index an expression of another type, or use another access method.",
+            );
+        }
+    }
+}
+
+/// A built-in operator class that is named for a column of a type that it does not take.
+fn refuse_other_class(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'_>, table: Rel<'_>) {
+    let method = if statement.access_method.is_empty() { "btree" } else { statement.access_method.as_str() };
+    for element in elements(statement) {
+        let Some(column) = table.relation.column(&element.name) else { continue };
+        let name = match strings(&element.opclass).as_slice() {
+            [name] | ["pg_catalog", name] => *name,
+            _ => continue,
+        };
+        let Some(class) = operator_class(method, name, resolver.major()) else { continue };
+        let of = base_type(&column.data_type, resolver.catalog);
+        let own = of.name.name.as_str();
+        let taken = own == class.input
+            || class.input.starts_with("any")
+            || class.input == "record"
+            || casts_from(own, resolver.major())
+                .any(|cast| cast.target == class.input && cast.method == 'b' && cast.context == 'i');
+        if of.name.schema == "pg_catalog" && !of.array && !taken {
+            impact.refuse(
+                "42804",
+                format!("operator class \"{name}\" does not accept data type {}", of.sql),
+                "Leave the operator class out, or name one for the type of the column.",
             );
         }
     }

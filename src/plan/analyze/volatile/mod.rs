@@ -212,7 +212,9 @@ impl<'a> Evaluator<'_, 'a> {
         if let Some(volatility) = built_in {
             let volatility = if name.name == "timezone" { self.timezone(call) } else { volatility };
             result.volatile = volatility == 'v';
-            result.mutable = volatility == 'v' || is_certainly_stable(name.name, call.args.len());
+            // Only one overload of `timezone` is volatile, and none after 14.
+            result.mutable =
+                volatility == 'v' && name.name != "timezone" || is_certainly_stable(name.name, call.args.len());
             if volatility != 'i' {
                 result.fixed = Fixed::No;
             }
