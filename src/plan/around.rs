@@ -10,7 +10,7 @@ use pg_query::protobuf::{AlterTableType, ObjectType};
 use super::analyze::{Lookup, Resolver, TransactionRule, analyze};
 use super::created::Created;
 use super::ddl;
-use super::equivalent::equivalent;
+use super::equivalent::{equivalent, privileges};
 use super::expand::work;
 use super::model::{Hazard, HazardId};
 use super::obstacles::{self, Obstacle, on_columns};
@@ -112,6 +112,7 @@ impl Around {
         }
         let mut after = behind(&clear, statement)?;
         for create in creates {
+            hazards.extend(analyze(create, &after).hazards);
             after = light(&after, create, limit)?;
         }
         // What is made again is not missed.
@@ -225,7 +226,7 @@ fn with_facts(old: &Catalog, clear: &Catalog, reached: &Catalog) -> Result<Catal
         let now = wanted.relations.get_mut(name).ok_or_else(missing)?;
         let fits = match left {
             Some(_) => parts(relation, now),
-            None => facts(relation, now) && parts(relation, now),
+            None => facts(relation, now, old.server.major()) && parts(relation, now),
         };
         if !fits {
             return Err(missing());
@@ -235,10 +236,12 @@ fn with_facts(old: &Catalog, clear: &Catalog, reached: &Catalog) -> Result<Catal
 }
 
 /// Gives `now` what `old` has besides a definition; whether that fits.
-fn facts(old: &Relation, now: &mut Relation) -> bool {
+fn facts(old: &Relation, now: &mut Relation, major: i32) -> bool {
     now.owner.clone_from(&old.owner);
     now.options.clone_from(&old.options);
-    now.privileges.clone_from(&old.privileges);
+    if privileges(old, major) != privileges(now, major) {
+        now.privileges.clone_from(&old.privileges);
+    }
     now.comment.clone_from(&old.comment);
     now.tablespace.clone_from(&old.tablespace);
     now.access_method.clone_from(&old.access_method);

@@ -3,19 +3,22 @@
 use pg_query::NodeEnum;
 
 use super::expand::single;
+use crate::catalog::apply::privileges_of_owner;
 use crate::catalog::compare::{canonical_definition, canonical_expression};
 use crate::catalog::{Catalog, ConstraintKind, ExtendedStatistics, Relation, Statistics};
 use crate::sql::render;
 
 /// Sizes are left out, and so is the order of what has no order.
 pub(super) fn equivalent(one: &Catalog, other: &Catalog) -> bool {
-    alike(one, other, plain) && one.statistics == other.statistics
+    let major = one.server.major();
+    alike(one, other, |relation| plain(relation, major)) && one.statistics == other.statistics
 }
 
 /// [`equivalent`], with the columns of tables in any order.
 pub(super) fn equivalent_in_any_order(one: &Catalog, other: &Catalog) -> bool {
+    let major = one.server.major();
     alike(one, other, |relation| {
-        let mut relation = plain(relation);
+        let mut relation = plain(relation, major);
         if relation.kind.is_table() {
             relation.columns.sort_by(|a, b| a.name.cmp(&b.name));
         }
@@ -70,8 +73,9 @@ fn alike(one: &Catalog, other: &Catalog, plain: impl Fn(&Relation) -> Relation) 
 }
 
 /// The relation without sizes and with its parts in one order. Column order stays.
-fn plain(relation: &Relation) -> Relation {
+fn plain(relation: &Relation, major: i32) -> Relation {
     let mut relation = relation.clone();
+    relation.privileges = privileges(&relation, major);
     relation.stats = Statistics::default();
     let partition = relation.partition_bound.is_some();
     for constraint in &mut relation.constraints {
@@ -91,6 +95,16 @@ fn plain(relation: &Relation) -> Relation {
     relation.rules.sort_by(|a, b| a.name.cmp(&b.name));
     spell(&mut relation);
     relation
+}
+
+/// Privileges in one order; no list, and a list of what the owner has anyway, are the same.
+pub(super) fn privileges(relation: &Relation, major: i32) -> Vec<String> {
+    let mut list = relation.privileges.clone();
+    if list == privileges_of_owner(relation, major) {
+        list.clear();
+    }
+    list.sort();
+    list
 }
 
 /// One spelling for what views, rules, policies and triggers say: a definition that a simulation made is laid out

@@ -150,6 +150,7 @@ CREATE VIEW joined AS SELECT a."Größe" + b.g AS sum, a.note FROM t a JOIN chec
 CREATE VIEW unaware AS SELECT id, owner FROM t;
 GRANT SELECT, UPDATE ON plain TO pg_monitor WITH GRANT OPTION;
 GRANT SELECT ("Wie groß") ON "Sicht"."Über" TO PUBLIC;
+GRANT SELECT ON joined TO pg_read_all_data;
 ALTER VIEW joined OWNER TO pg_read_all_data;
 COMMENT ON VIEW plain IS 'it''s plain';
 COMMENT ON COLUMN "Sicht"."Über"."Wie groß" IS 'wie';

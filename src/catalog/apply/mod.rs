@@ -35,7 +35,7 @@ mod view;
 use pg_query::protobuf::{ObjectType, TransactionStmtKind, node};
 
 use self::edit::{Edit, Outcome, fail};
-pub(crate) use self::privileges::initial as initial_privileges;
+pub(crate) use self::privileges::{initial as initial_privileges, of_owner as privileges_of_owner};
 use super::Catalog;
 use crate::sql::Statement;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Relation, RelationKind};
 use crate::sql::quote;
 
 /// Letters of the privileges an object kind has, in the order the server prints them. Kinds: `r` table, `S`
@@ -193,6 +193,12 @@ pub(crate) fn initial(catalog: &Catalog, kind: char, schema: &str, owner: &str) 
         privileges.merge(here);
     }
     if privileges == default { Vec::new() } else { privileges.print() }
+}
+
+/// What a relation has that was never granted on, as the catalog prints it once it is granted on.
+pub(crate) fn of_owner(relation: &Relation, major: i32) -> Vec<String> {
+    let kind = if relation.kind == RelationKind::Sequence { 'S' } else { 'r' };
+    Privileges::default_of(kind, &relation.owner, major).print()
 }
 
 /// Quoted for a message.

@@ -40,10 +40,10 @@ impl Alter<'_> {
 pub(super) fn wrapped(context: &Context<'_>, mut draft: Draft) -> Draft {
     let (Some(around), Work::Sql(statements)) = (&context.around, &mut draft.work) else { return draft };
     *statements = around.wrap(std::mem::take(statements));
-    // Of the statements one by one what is dropped is gone.
+    // Of the statements one by one what is dropped is gone, and what is made again is new.
     let breaks = context.impact.hazards.iter().filter(|hazard| hazard.id == HazardId::BreaksClients);
     let hazards = breaks.chain(&around.hazards).cloned().collect();
-    draft.with_hazards(&[HazardId::BreaksClients], hazards).noted(around.note.clone())
+    draft.with_hazards(&[HazardId::BreaksClients, HazardId::Authorization], hazards).noted(around.note.clone())
 }
 
 /// The statement as an [`Alter`], when it is one.

@@ -394,7 +394,7 @@ impl<'c, 'a> Change<'c, 'a> {
 }
 
 /// Renames and drops under which the name stays what it was.
-const OF_ONE_NAME: &[HazardId] = &[HazardId::BreaksClients, HazardId::DataLoss];
+const OF_ONE_NAME: &[HazardId] = &[HazardId::BreaksClients, HazardId::DataLoss, HazardId::Authorization];
 
 /// Name, type and collation.
 fn typed(name: &str, column: &Column) -> String {
