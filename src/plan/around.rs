@@ -118,7 +118,7 @@ impl Around {
         // What is made again is not missed.
         hazards.retain(|hazard| {
             let name = hazard.relation.as_ref().and_then(|text| text.parse::<Name>().ok());
-            name.is_none_or(|name| !after.relations.contains_key(&name))
+            hazard.id != HazardId::BreaksClients || name.is_none_or(|name| !after.relations.contains_key(&name))
         });
         let texts = |list: &[&Statement]| list.iter().map(|statement| statement.text.clone()).collect();
         let owned = |list: &[&Statement]| list.iter().copied().cloned().collect();
