@@ -8,7 +8,7 @@ use pg_query::protobuf::{JsonBehavior, JsonValueExpr, Node, ResTarget, SelectStm
 /// The parse tree of a scalar expression, as the server prints one in a definition; `None` when the text is not
 /// one expression.
 pub fn parse_expression(text: &str) -> Option<Node> {
-    let parsed = pg_query::parse(&format!("SELECT ({text})"), 0).ok()?;
+    let parsed = crate::sql::parse::tree(&format!("SELECT ({text})")).ok()?;
     let [statement] = <[_; 1]>::try_from(parsed.protobuf.stmts).ok()?;
     let Kind::SelectStmt(mut select) = statement.stmt?.node? else { return None };
     let Kind::ResTarget(target) = select.target_list.pop()?.node? else { return None };
@@ -43,7 +43,7 @@ pub fn with_columns(expression: &str, write: &dyn Fn(&str) -> String) -> Option<
     const BEFORE: &str = "SELECT (";
     parse_expression(expression)?;
     let whole = format!("{BEFORE}{expression})");
-    let parsed = pg_query::parse(&whole, 0).ok()?;
+    let parsed = crate::sql::parse::tree(&whole).ok()?;
     let Kind::SelectStmt(select) = parsed.protobuf.stmts.into_iter().next()?.stmt?.node? else { return None };
     let tokens = pg_query::scan(&whole).ok()?.tokens;
     let mut places: Vec<(usize, usize, String)> = Vec::new();

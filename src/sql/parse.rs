@@ -37,12 +37,24 @@ pub struct SyntaxError {
     pub offset: usize,
 }
 
+/// Stack that reading a tree as deep as the parser allows (a hundred levels) may take, in bytes, and how much is got
+/// where there is less: threads that tests and the runtime start have two megabytes.
+const STACK: (usize, usize) = (4 << 20, 16 << 20);
+
+/// The parse tree of a text.
+///
+/// # Errors
+/// Those of `pg_query`: text that does not parse, trees that are too deep.
+pub(crate) fn tree(text: &str) -> pg_query::Result<pg_query::ParseResult> {
+    stacker::maybe_grow(STACK.0, STACK.1, || pg_query::parse(text, 0))
+}
+
 /// Splits and parses `text` with PostgreSQL's grammar.
 ///
 /// # Errors
 /// [`SyntaxError`] with the position when the text does not parse; nothing is returned in part.
 pub fn parse(text: &str) -> Result<Vec<Statement>, SyntaxError> {
-    let parsed = pg_query::parse(text, 0).map_err(|error| syntax_error(text, &error))?;
+    let parsed = tree(text).map_err(|error| syntax_error(text, &error))?;
     let statements = parsed
         .protobuf
         .stmts

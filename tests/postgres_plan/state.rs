@@ -59,7 +59,7 @@ impl State {
                 Some(_) => {}
             }
         }
-        for name in other.catalog.relations.keys().filter(|name| !self.catalog.relations.contains_key(*name)) {
+        for name in other.catalog.relations.keys().filter(|name| !self.catalog.relations.contains_key(name)) {
             found.push(format!("{name} is missing"));
         }
         let rest = |catalog: &Catalog| Catalog { relations: wesley::catalog::Relations::new(), ..catalog.clone() };

@@ -43,7 +43,7 @@ pub(super) fn simple_body(function: &Function) -> Option<Node> {
     if function.language != "sql" || function.kind != 'f' || function.result.starts_with("SETOF") {
         return None;
     }
-    let parsed = pg_query::parse(&function.definition, 0).ok()?;
+    let parsed = crate::sql::parse::tree(&function.definition).ok()?;
     let statement = parsed.protobuf.stmts.into_iter().next()?.stmt?.node?;
     let NodeEnum::CreateFunctionStmt(create) = statement else { return None };
     const HARMLESS: &[&str] = &["language", "as", "volatility", "strict", "parallel", "cost", "leakproof"];
@@ -54,7 +54,7 @@ pub(super) fn simple_body(function: &Function) -> Option<Node> {
         Some(body) => body_expression(body.node?),
         None => {
             let text = options(&create).find(|option| option.defname == "as").and_then(text_of)?;
-            let parsed = pg_query::parse(text, 0).ok()?;
+            let parsed = crate::sql::parse::tree(text).ok()?;
             let [only] = <[_; 1]>::try_from(parsed.protobuf.stmts).ok()?;
             body_expression(only.stmt?.node?)
         }

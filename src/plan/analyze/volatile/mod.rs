@@ -301,7 +301,7 @@ impl<'a> Evaluator<'_, 'a> {
             },
             _ => return None,
         };
-        let parsed = pg_query::parse(&format!("TABLE {text}"), 0).ok()?;
+        let parsed = crate::sql::parse::tree(&format!("TABLE {text}")).ok()?;
         let select = parsed.protobuf.stmts.into_iter().next()?.stmt?.node?;
         let NodeEnum::SelectStmt(select) = select else { return None };
         match select.from_clause.first()?.node.as_ref()? {
