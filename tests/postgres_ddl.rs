@@ -67,7 +67,7 @@ fn differences(is: &Catalog, expected: &Catalog) -> Vec<String> {
             Some(_) => {}
         }
     }
-    for name in expected.relations.keys().filter(|name| !is.relations.contains_key(*name)) {
+    for name in expected.relations.keys().filter(|name| !is.relations.contains_key(name)) {
         found.push(format!("{name} is missing"));
     }
     let rest = |catalog: &Catalog| Catalog { relations: wesley::catalog::Relations::new(), ..catalog.clone() };
