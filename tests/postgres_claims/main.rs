@@ -3,7 +3,7 @@
 //! them, must be what was claimed beforehand. What is not allowed in a transaction runs outside, against sessions
 //! that hold locks in its way.
 //!
-//! Each major takes every fifth statement, another fifth than the others; all on all with `WESLEY_CLAIMS=all`. A part of
+//! Each major takes every tenth statement, another tenth than the others; all on all with `WESLEY_CLAIMS=all`. A part of
 //! the statements is picked by `WESLEY_CLAIMS_ONLY`, a piece of their text or the name of a family, for all majors.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -43,7 +43,7 @@ struct Figures {
 /// Whether it is this major's turn to run the statement with that number.
 fn turn(number: usize, major: i32) -> bool {
     let all = std::env::var("WESLEY_CLAIMS").is_ok_and(|wanted| wanted == "all");
-    all || std::env::var("WESLEY_CLAIMS_ONLY").is_ok() || number % 5 == usize::try_from(major % 5).unwrap()
+    all || std::env::var("WESLEY_CLAIMS_ONLY").is_ok() || number % 10 == 2 * usize::try_from(major % 5).unwrap()
 }
 
 async fn judge(major: i32, set: &Set) -> Figures {

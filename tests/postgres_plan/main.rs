@@ -1,6 +1,6 @@
 //! The planner against real servers: a plan ends in the schema and the data of the author's own SQL, and its undo
-//! returns to what was there before, from every step boundary: each case by turns on the oldest and the newest major,
-//! with `WESLEY_PLAN=all` on both.
+//! returns to what was there before, from every step boundary. Each case is planned on every second major, and its
+//! boundaries, a third of them, are tried on the oldest or the newest; with `WESLEY_PLAN=all` everything is tried.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -124,7 +124,8 @@ fn plans_end_where_the_author_wanted_and_return() {
 
 async fn all(major: u16) -> Vec<String> {
     let mut failures = Vec::new();
-    for case in wanted(major) {
+    let at = server::majors().iter().position(|other| *other == major).unwrap_or_default();
+    for case in wanted(major).filter(|case| everything() || (place(case) + at) % 2 == 0 || case.majors.len() < 3) {
         failures.extend(equality(case, major).await);
     }
     failures
@@ -136,12 +137,18 @@ fn undo_returns_from_every_step_boundary() {
     each_major(move |major| if ends.contains(&major) { block(boundaries(major)) } else { Vec::new() });
 }
 
+fn everything() -> bool {
+    ["WESLEY_PLAN", "WESLEY_PLAN_CASE"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
+fn place(case: &Case) -> usize {
+    CASES.iter().position(|other| other.name == case.name).unwrap_or_default()
+}
+
 /// Whether the boundaries of the case are tried on that one of the two end majors.
 fn has_turn(case: &Case, major: u16) -> bool {
-    let all = ["WESLEY_PLAN", "WESLEY_PLAN_CASE"].iter().any(|name| std::env::var_os(name).is_some());
     let ends = server::end_majors();
-    let at = CASES.iter().position(|other| other.name == case.name).unwrap_or_default();
-    all || !ends.iter().all(|end| case.majors.contains(end)) || ends.get(at % 2) == Some(&major)
+    everything() || !ends.iter().all(|end| case.majors.contains(end)) || ends.get(place(case) % 2) == Some(&major)
 }
 
 async fn boundaries(major: u16) -> Vec<String> {
@@ -157,6 +164,9 @@ async fn boundaries(major: u16) -> Vec<String> {
         let way_back = |step: &&wesley::plan::Step| !matches!(step.undo, Undo::Irreversible(_));
         let reversible = plan.steps.iter().take_while(way_back).count();
         for boundary in 1..plan.steps.len().min(reversible + 1) {
+            if !everything() && boundary % 3 != place(case) % 3 {
+                continue;
+            }
             let copy = Database::copy(&template, &format!("{}_{boundary}", case.name), major).await;
             for step in &plan.steps[..boundary] {
                 copy.step(step).await.unwrap();

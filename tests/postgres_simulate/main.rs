@@ -4,7 +4,7 @@
 //! The oracle's cases are no part of the repository: `WESLEY_ORACLE` names the folder with `cases.json` and
 //! `fixture.sql` (default: `shared/oracle` beside the repository). Without it only the histories are compared.
 //! `WESLEY_ORACLE_ONLY` picks cases by the beginnings of their ids, separated by commas; `WESLEY_ORACLE_ALL=1` takes
-//! all of them on every major, not on the newest only.
+//! all of them on every major, not a fifth on each.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
