@@ -1,8 +1,8 @@
 //! Every safe form, killed at every boundary, through the program itself and as an ordinary role: the same command
 //! takes it up to the end of a run that nothing interrupted, and a rollback leads back from wherever it stopped.
 //!
-//! Some boundaries of each form, which is tried on one major, by default; all of them on the oldest and the newest major
-//! with `WESLEY_SWEEP=all`; one form on every major with `WESLEY_PATTERN=<beginning of its name>`.
+//! Some boundaries of each form, which is tried in one of the tests and on one major, by default; all of them, on the
+//! oldest and the newest major, with `WESLEY_SWEEP=all`; one form on every major with `WESLEY_PATTERN=<beginning of its name>`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -20,7 +20,9 @@ use run_support::{Database, end_majors, majors};
 const MANY: usize = 400;
 /// Every how many boundaries a process is killed when not at all of them. A prime, so that a form with a cycle of
 /// boundaries is met at all points of the cycle.
-const STRIDE: usize = 37;
+const STRIDE: usize = 17;
+/// Tests that share the forms among them.
+const TESTS: usize = 3;
 /// Forms that are killed at the same time.
 const WORKERS: usize = 2;
 
@@ -231,12 +233,13 @@ async fn rollback_killed(pattern: Pattern, major: u16, form: usize) -> Count {
 }
 
 /// Runs a sweep over all forms and majors, some at the same time.
-fn sweep<F: Future<Output = Count>>(name: &str, run: impl Fn(Pattern, u16, usize) -> F + Sync) {
+fn sweep<F: Future<Output = Count>>(test: usize, name: &str, run: impl Fn(Pattern, u16, usize) -> F + Sync) {
     let mut work = Vec::new();
     let everywhere = everything() || std::env::var_os("WESLEY_PATTERN").is_some();
     for (turn, major) in majors().into_iter().enumerate() {
         let forms = Pattern::all(major).enumerate().map(|(form, pattern)| (major, form, pattern));
-        work.extend(forms.filter(|(_, form, _)| everywhere || form % majors().len() == turn));
+        let has_turn = |form: usize| form % majors().len() == turn && (form / majors().len()) % TESTS == test;
+        work.extend(forms.filter(|(_, form, _)| everywhere || has_turn(*form)));
     }
     let (next, killed, failures) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
     let longest = AtomicI64::new(0);
@@ -271,15 +274,15 @@ fn sweep<F: Future<Output = Count>>(name: &str, run: impl Fn(Pattern, u16, usize
 
 #[test]
 fn every_form_killed_anywhere_resumes_to_the_same_end() {
-    sweep("apply", forward);
+    sweep(0, "apply", forward);
 }
 
 #[test]
 fn every_form_killed_anywhere_can_be_rolled_back_and_applied_again() {
-    sweep("apply, then rollback", back);
+    sweep(1, "apply, then rollback", back);
 }
 
 #[test]
 fn every_rollback_killed_anywhere_resumes() {
-    sweep("rollback", rollback_killed);
+    sweep(2, "rollback", rollback_killed);
 }
