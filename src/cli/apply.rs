@@ -1,12 +1,13 @@
 //! `wesley apply`, `wesley rollback` and `wesley status`: the executor without a cluster.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::Instant;
 
 use tokio_postgres::Client;
 
 use super::{
-    ApplyArgs, DatabaseArgs, Failure, HoldArgs, Output, RollbackArgs, catalog, input, plan, print, print_json, progress,
+    ApplyArgs, DatabaseArgs, Failure, HoldArgs, Output, RollbackArgs, catalog, complain, input, plan, print,
+    print_json, progress,
 };
 use crate::catalog::introspect::introspect_at;
 use crate::exit::Exit;
@@ -181,7 +182,7 @@ fn ask(args: &ApplyArgs, steps: &Plan) -> Result<(), Failure> {
         return Ok(());
     }
     let color = plan::colour(&std::io::stderr());
-    eprintln!("{}", explain::render(steps, explain::Format::Text { color }));
+    complain(&format!("{}\n", explain::render(steps, explain::Format::Text { color })));
     confirm(args.yes, args.source.reads_stdin(), "Run these steps?")
 }
 
@@ -193,8 +194,7 @@ pub(super) fn confirm(yes: bool, stdin_is_taken: bool, question: &str) -> Result
     if stdin_is_taken || !stdin.is_terminal() {
         return Err(Failure::new(Exit::Usage, "there is nobody to ask: give --yes to start without a question"));
     }
-    eprint!("{question} [y/N] ");
-    let _ = std::io::stderr().flush();
+    complain(&format!("{question} [y/N] "));
     let mut answer = String::new();
     let read = std::io::BufRead::read_line(&mut std::io::BufReader::new(&mut stdin), &mut answer);
     if read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {

@@ -90,6 +90,11 @@ pub(super) fn read_for_plan(source: &SourceArgs) -> Result<Input, Failure> {
     Ok(input)
 }
 
+/// `text` if it can name a run; what is wanted for the user otherwise.
+pub(super) fn run_name(text: &str) -> Result<String, String> {
+    crate::run::require_name(text).map(|()| text.to_owned()).map_err(|error| error.message)
+}
+
 /// `text` if it is one SELECT; the reason why not for the user otherwise.
 pub(super) fn one_select(text: &str) -> Result<String, String> {
     let statements = sql::parse(text).map_err(|error| error.message)?;

@@ -166,7 +166,7 @@ struct ApplyArgs {
     #[command(flatten)]
     holds: HoldArgs,
     /// Name in the ledger: 1 to 200 of letters, digits, `.`, `_`, `-`.
-    #[arg(long)]
+    #[arg(long, value_parser = input::run_name)]
     name: String,
     /// Start without a question.
     #[arg(long, short)]
@@ -205,7 +205,7 @@ struct RollbackArgs {
     #[command(flatten)]
     database: DatabaseArgs,
     /// Name in the ledger.
-    #[arg(long)]
+    #[arg(long, value_parser = input::run_name)]
     name: String,
     /// Start without a question.
     #[arg(long, short)]
@@ -328,10 +328,16 @@ fn end(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::from(Exit::Done.code()),
         Err(failure) => {
-            eprintln!("error: {}", failure.message);
+            complain(&format!("error: {}\n", failure.message));
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+/// Writes to standard error, which may be closed.
+fn complain(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Writes to standard output; a reader that went away (`| head`) is no error.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Failure, Format, PlanArgs, catalog, plan, print};
+use super::{Failure, Format, PlanArgs, catalog, complain, plan, print};
 use crate::exit::Exit;
 
 /// How often files are looked at. Well below what a person notices, and next to no work.
@@ -24,7 +24,7 @@ pub(super) async fn run(args: &PlanArgs, format: Format) -> Result<(), Failure> 
         let started = Instant::now();
         // A plan that cannot be made is what the author wants to see, not an end.
         if let Err(failure) = plan::run_with(args, format, &mut known).await {
-            eprintln!("error: {}", failure.message);
+            complain(&format!("error: {}\n", failure.message));
         }
         if format != Format::Json {
             print(&format!("-- planned in {} ms; waiting for a change", started.elapsed().as_millis()));

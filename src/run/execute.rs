@@ -381,7 +381,7 @@ pub(super) fn not_recorded(name: &str) -> RunError {
 }
 
 /// 1 to 200 of letters, digits, `.`, `_`, `-`.
-pub(super) fn require_name(name: &str) -> Result<(), RunError> {
+pub(crate) fn require_name(name: &str) -> Result<(), RunError> {
     let fits = (1..=200).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
     if fits {

@@ -36,6 +36,7 @@ mod transaction;
 mod watch;
 
 pub use error::{Reason, RunError};
+pub(crate) use execute::require_name;
 pub use execute::{Request, apply, schema_unreadable};
 pub use ledger::runs::RunState;
 pub use options::{BackfillOptions, Gates, Holds, Options, WindowEnd, interrupt_on_signals};

@@ -644,4 +644,25 @@ pub const CASES: &[Case] = &[
          ALTER TABLE t ADD CONSTRAINT k PRIMARY KEY (id)",
         &["drop"],
     ),
+    case(
+        "back_with_privileges",
+        "CREATE TABLE t (id int PRIMARY KEY, a int, b int); CREATE VIEW v AS SELECT id, a FROM t; GRANT SELECT ON v TO PUBLIC;
+         COMMENT ON VIEW v IS 'read by all'; CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+         REVOKE ALL ON FUNCTION f() FROM PUBLIC; CREATE TYPE e AS ENUM ('p'); REVOKE ALL ON TYPE e FROM PUBLIC",
+        "CREATE OR REPLACE VIEW v AS SELECT id, a, b FROM t; DROP FUNCTION f(); DROP TYPE e",
+        &["as-written"],
+    ),
+    case(
+        "back_to_a_label_of_a_default",
+        "CREATE TYPE e AS ENUM ('p', 'q'); CREATE TABLE t (x e DEFAULT 'p', y int); CREATE INDEX i ON t (y) WHERE x = 'p'",
+        "ALTER TYPE e RENAME VALUE 'p' TO 'r'",
+        &["as-written"],
+    ),
+    case(
+        "back_from_what_is_not_compared",
+        "CREATE COLLATION c FROM \"C\"",
+        "DROP COLLATION c",
+        &["as-written"],
+    )
+    .irreversible(),
 ];

@@ -4,13 +4,18 @@
 use super::{Phase, Script};
 use crate::sql::quote;
 
-/// GRANT and REVOKE that turn one list into the other. `prefix` stands before the statement, `column` is empty or
+/// The list of a function (`X`) or type (`U`): without one of its own, everybody has that (`acldefault`).
+pub(super) fn with_default(list: &[String], letter: char, owner: &str) -> Vec<String> {
+    if list.is_empty() { vec![format!("={letter}/{}", quote::ident(owner))] } else { list.to_vec() }
+}
+
+/// GRANT and REVOKE that turn one list into the other. `owners` are the former and the next one, `prefix` stands before the statement, `column` is empty or
 /// ` (column)` behind each privilege.
 pub(super) fn change(
     prefix: &str,
     target: &str,
     column: &str,
-    owner: &str,
+    owners: &[&str],
     old: &[String],
     new: &[String],
     script: &mut Script,
@@ -18,8 +23,8 @@ pub(super) fn change(
     if old == new {
         return;
     }
-    // The empty name is everybody, and no owner.
-    let owns = |grantee: &str| !grantee.is_empty() && grantee == owner;
+    // What an owner has goes with the ownership. The empty name is everybody, and no owner.
+    let owns = |grantee: &str| !grantee.is_empty() && owners.contains(&grantee);
     for item in old.iter().filter(|item| !new.contains(item)) {
         if let Some((grantee, words)) = parse(item).filter(|(grantee, _)| !owns(grantee)) {
             let list = list(&words, column);

@@ -253,7 +253,7 @@ pub(super) fn details(table: &Name, old: Option<&Column>, new: &Column, script: 
         script.add(Phase::Facts, relation::comment("COLUMN", &format!("{table}.{quoted}"), new.comment.as_deref()));
     }
     let privileges = old.map_or(&[][..], |old| &old.privileges);
-    acl::change("", &format!("TABLE {table}"), &format!(" ({quoted})"), "", privileges, &new.privileges, script);
+    acl::change("", &format!("TABLE {table}"), &format!(" ({quoted})"), &[], privileges, &new.privileges, script);
 }
 
 /// The plainest value of a type, as a literal.

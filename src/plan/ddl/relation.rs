@@ -90,7 +90,12 @@ pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relatio
     }
     match old.kind {
         RelationKind::Sequence => sequence::change(name, old, new, script),
-        RelationKind::View | RelationKind::MaterializedView => view::change(ends, name, old, new, script),
+        RelationKind::View | RelationKind::MaterializedView => {
+            if view::change(ends, name, old, new, script) {
+                // Nothing that hung on the former one is left.
+                return attached(ends, name, None, new, script);
+            }
+        }
         RelationKind::Index | RelationKind::PartitionedIndex => index::change(ends, name, old, new, script),
         _ => {
             table::membership(ends, name, old, new, script);
@@ -192,7 +197,7 @@ fn attached(ends: &Ends<'_>, name: &Name, old: Option<&Relation>, new: &Relation
         let given = || initial_privileges(ends.from, object, &name.schema, &ends.from.server.user);
         let before = old.map_or_else(given, |old| old.privileges.clone());
         let target = if sequence { "SEQUENCE" } else { "TABLE" };
-        acl::change("", &format!("{target} {name}"), "", &new.owner, &before, &new.privileges, script);
+        acl::change("", &format!("{target} {name}"), "", &[owner, &new.owner], &before, &new.privileges, script);
     }
 }
 

@@ -50,8 +50,11 @@ fn facts(ends: &Ends<'_>, function: &Function, old: Option<&Function>, script: &
     if old.and_then(|old| old.comment.as_ref()) != function.comment.as_ref() {
         script.add(Phase::Facts, relation::comment(word(function), &signature, function.comment.as_deref()));
     }
-    let before = old.map_or(&[][..], |old| &old.privileges);
-    acl::change("", &target, "", &function.owner, before, &function.privileges, script);
+    let former = old.unwrap_or(function);
+    let given = old.map_or(&[][..], |old| &old.privileges);
+    let before = acl::with_default(given, 'X', &former.owner);
+    let after = acl::with_default(&function.privileges, 'X', &function.owner);
+    acl::change("", &target, "", &[&former.owner, &function.owner], &before, &after, script);
 }
 
 fn word(function: &Function) -> &'static str {

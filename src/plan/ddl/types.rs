@@ -19,7 +19,7 @@ pub(super) fn schemas(ends: &Ends<'_>, script: &mut Script) {
             script.add(Phase::Facts, relation::comment("SCHEMA", &quoted, new.comment.as_deref()));
         }
         let target = format!("SCHEMA {quoted}");
-        acl::change("", &target, "", &new.owner, &schema.privileges, &new.privileges, script);
+        acl::change("", &target, "", &[&schema.owner, &new.owner], &schema.privileges, &new.privileges, script);
     }
     for (name, schema) in ends.to.schemas.iter().filter(|(name, _)| !ends.from.schemas.contains_key(*name)) {
         let quoted = quote::ident(name);
@@ -30,7 +30,7 @@ pub(super) fn schemas(ends: &Ends<'_>, script: &mut Script) {
         if schema.comment.is_some() {
             script.add(Phase::Facts, relation::comment("SCHEMA", &quoted, schema.comment.as_deref()));
         }
-        acl::change("", &format!("SCHEMA {quoted}"), "", &schema.owner, &[], &schema.privileges, script);
+        acl::change("", &format!("SCHEMA {quoted}"), "", &[&schema.owner], &[], &schema.privileges, script);
     }
 }
 
@@ -57,7 +57,15 @@ pub(super) fn types(ends: &Ends<'_>, script: &mut Script) {
         if new.owner != ends.from.server.user {
             script.add(Phase::Facts, format!("ALTER {word} {name} OWNER TO {}", quote::ident(&new.owner)));
         }
+        privileges(name, word, (&new.owner, &[]), new, script);
     }
+}
+
+/// GRANT and REVOKE on a type of that owner with those privileges.
+fn privileges(name: &Name, word: &str, old: (&str, &[String]), new: &UserType, script: &mut Script) {
+    let before = acl::with_default(old.1, 'U', old.0);
+    let after = acl::with_default(&new.privileges, 'U', &new.owner);
+    acl::change("", &format!("{word} {name}"), "", &[old.0, &new.owner], &before, &after, script);
 }
 
 fn create(name: &Name, new: &UserType, script: &mut Script) {
@@ -109,6 +117,7 @@ fn change(name: &Name, old: &UserType, new: &UserType, script: &mut Script) {
     if old.comment != new.comment {
         script.add(Phase::Facts, relation::comment(word, &name.to_string(), new.comment.as_deref()));
     }
+    privileges(name, word, (&old.owner, &old.privileges), new, script);
     match (&old.kind, &new.kind) {
         (one, other) if one == other => {}
         (TypeKind::Enum { labels: had }, TypeKind::Enum { labels: want }) => labels(name, had, want, script),
@@ -183,8 +192,9 @@ fn labels(name: &Name, had: &[String], want: &[String], script: &mut Script) {
     let gone: Vec<&String> = had.iter().filter(|label| !want.contains(label)).collect();
     let come: Vec<&String> = want.iter().filter(|label| !had.contains(label)).collect();
     match (gone.as_slice(), come.as_slice()) {
+        // Before the defaults and conditions that name it.
         ([old], [new]) if had.len() == want.len() => script.add(
-            Phase::Facts,
+            Phase::ClearTheWay,
             format!("ALTER TYPE {name} RENAME VALUE {} TO {}", quote::literal(old), quote::literal(new)),
         ),
         _ => script.gap(format!("PostgreSQL cannot remove a value from enum type {name}")),
@@ -287,6 +297,6 @@ fn default_privileges(ends: &Ends<'_>, script: &mut Script) {
         let within = schema.as_ref().map_or_else(String::new, |schema| format!("IN SCHEMA {} ", quote::ident(schema)));
         let prefix = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {} {within}", quote::ident(&role));
         let (old, new) = (of(&ends.from.default_privileges), of(&ends.to.default_privileges));
-        acl::change(&prefix, target, "", &role, &old, &new, script);
+        acl::change(&prefix, target, "", &[&role], &old, &new, script);
     }
 }

@@ -69,10 +69,10 @@ fn spaced(body: &str) -> String {
     if body.starts_with(char::is_whitespace) { body.to_owned() } else { format!(" {body}") }
 }
 
-/// Differences of a view that stays.
-pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relation, script: &mut Script) {
+/// Differences of a view that stays. True when it has to be made anew, and has lost what hung on it.
+pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relation, script: &mut Script) -> bool {
     let (Some(before), Some(view)) = (&old.view, &new.view) else {
-        return;
+        return false;
     };
     if before.definition != view.definition {
         let shape = |relation: &Relation| -> Vec<(String, String)> {
@@ -89,8 +89,9 @@ pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relatio
         } else {
             script.add(Phase::DropView, format!("DROP {} IF EXISTS {name}", comment_kind(new.kind)));
             create(name, new, script);
+            return true;
         }
-        return;
+        return false;
     }
     for column in &new.columns {
         let known = old.column(&column.name).and_then(|known| known.default.as_ref());
@@ -109,6 +110,7 @@ pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relatio
         let data = if view.populated { "" } else { " WITH NO DATA" };
         script.add(Phase::Facts, format!("REFRESH MATERIALIZED VIEW {name}{data}"));
     }
+    false
 }
 
 fn dependents(ends: &Ends<'_>, name: &Name) -> bool {

@@ -1,7 +1,7 @@
 //! Rows that a statement changes and that no undo brings back.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::RangeVar;
+use pg_query::protobuf::{Node, RangeVar};
 
 use super::Done;
 use crate::catalog::Name;
@@ -27,9 +27,17 @@ pub(super) fn lost(done: &Done<'_>, statement: &Statement, lost: &mut Vec<String
                 }
             }
         }
-        NodeEnum::SelectStmt(_) => {}
+        NodeEnum::AlterSeqStmt(alter) if restarts(&alter.options) => {
+            about(done, alter.sequence.as_ref(), "the position of", lost);
+        }
         _ => {}
     }
+}
+
+fn restarts(options: &[Node]) -> bool {
+    options
+        .iter()
+        .any(|option| matches!(&option.node, Some(NodeEnum::DefElem(element)) if element.defname == "restart"))
 }
 
 fn about(done: &Done<'_>, range: Option<&RangeVar>, what: &str, lost: &mut Vec<String>) {

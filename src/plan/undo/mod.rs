@@ -4,7 +4,7 @@ mod data;
 mod rename;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AlterTableType, Node};
+use pg_query::protobuf::{AlterTableType, Node, ObjectType};
 
 use super::action::{self, Run};
 use super::analyze::{Impact, Resolver};
@@ -216,9 +216,70 @@ fn outside(node: &NodeEnum) -> Option<String> {
             "tablespaces are not a part of the schema"
         }
         NodeEnum::SecLabelStmt(_) => "the former security label is not known",
+        node if is_unmodelled(node) => "objects of this kind are not a part of the schema that is compared",
         _ => return None,
     };
     Some(what.to_owned())
+}
+
+/// Kinds of objects that the catalog does not hold, so that no difference of catalogs shows what became of them.
+fn is_unmodelled(node: &NodeEnum) -> bool {
+    let kind = |kind: ObjectType| {
+        matches!(
+            kind,
+            ObjectType::ObjectAccessMethod
+                | ObjectType::ObjectCollation
+                | ObjectType::ObjectConversion
+                | ObjectType::ObjectFdw
+                | ObjectType::ObjectForeignServer
+                | ObjectType::ObjectLanguage
+                | ObjectType::ObjectLargeobject
+                | ObjectType::ObjectOpclass
+                | ObjectType::ObjectOperator
+                | ObjectType::ObjectOpfamily
+                | ObjectType::ObjectSubscription
+                | ObjectType::ObjectTransform
+                | ObjectType::ObjectTsconfiguration
+                | ObjectType::ObjectTsdictionary
+                | ObjectType::ObjectTsparser
+                | ObjectType::ObjectTstemplate
+                | ObjectType::ObjectUserMapping
+        )
+    };
+    match node {
+        NodeEnum::DefineStmt(define) => kind(define.kind()),
+        NodeEnum::DropStmt(drop) => kind(drop.remove_type()),
+        NodeEnum::RenameStmt(rename) => kind(rename.rename_type()),
+        NodeEnum::AlterOwnerStmt(owner) => kind(owner.object_type()),
+        NodeEnum::CommentStmt(comment) => kind(comment.objtype()),
+        NodeEnum::GrantStmt(grant) => kind(grant.objtype()),
+        NodeEnum::AlterObjectSchemaStmt(moved) => {
+            kind(moved.object_type()) || moved.object_type() == ObjectType::ObjectExtension
+        }
+        NodeEnum::CreateFdwStmt(_)
+        | NodeEnum::AlterFdwStmt(_)
+        | NodeEnum::CreateForeignServerStmt(_)
+        | NodeEnum::AlterForeignServerStmt(_)
+        | NodeEnum::CreateUserMappingStmt(_)
+        | NodeEnum::AlterUserMappingStmt(_)
+        | NodeEnum::DropUserMappingStmt(_)
+        | NodeEnum::CreateOpClassStmt(_)
+        | NodeEnum::CreateOpFamilyStmt(_)
+        | NodeEnum::AlterOpFamilyStmt(_)
+        | NodeEnum::AlterOperatorStmt(_)
+        | NodeEnum::CreateConversionStmt(_)
+        | NodeEnum::AlterTsdictionaryStmt(_)
+        | NodeEnum::AlterTsconfigurationStmt(_)
+        | NodeEnum::AlterCollationStmt(_)
+        | NodeEnum::CreateAmStmt(_)
+        | NodeEnum::CreatePlangStmt(_)
+        | NodeEnum::CreateTransformStmt(_)
+        | NodeEnum::CreateSubscriptionStmt(_)
+        | NodeEnum::AlterSubscriptionStmt(_)
+        | NodeEnum::DropSubscriptionStmt(_)
+        | NodeEnum::ImportForeignSchemaStmt(_) => true,
+        _ => false,
+    }
 }
 
 /// A column of rows that are there whose values an expression of the author computed: a cast back to the former type is

@@ -92,6 +92,7 @@ impl<'a> Reader<'_, 'a> {
             refuse_without_identity(&mut self.impact, self.resolver, leaf, command);
             if self.depth == Depth::Run {
                 self.after_change(leaf, &change);
+                self.warn_of_change(leaf, &change);
             }
         }
     }

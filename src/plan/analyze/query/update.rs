@@ -119,21 +119,29 @@ impl<'a> Reader<'_, 'a> {
         }
         for member in members.iter().filter(|member| member.relation.kind != RelationKind::PartitionedTable) {
             self.after_change(*member, &change);
-            if change.event() == Event::Delete && !member.relation.stats.empty {
-                self.impact.hazard(HazardId::DataLoss, Some(member.name), "Rows that match are removed.");
-            }
-            if self.impact.scans.contains(&member.name.clone().into()) && !member.relation.stats.empty {
-                self.impact.hazard(
-                    HazardId::LargeDataChange,
-                    Some(member.name),
-                    "Every row that matches is changed in one transaction, and stays locked until it ends; change \
-                     them in batches.",
-                );
-            }
+            self.warn_of_change(*member, &change);
         }
         if base.relation.kind == RelationKind::PartitionedTable {
             self.fire(base, &change, false);
             self.move_rows(base, &members, &change);
+        }
+    }
+
+    /// What a change of a table's rows puts at risk.
+    pub(super) fn warn_of_change(&mut self, table: Rel<'a>, change: &Change) {
+        if table.relation.stats.empty {
+            return;
+        }
+        if change.event() == Event::Delete {
+            self.impact.hazard(HazardId::DataLoss, Some(table.name), "Rows that match are removed.");
+        }
+        if self.impact.scans.contains(&table.name.clone().into()) {
+            self.impact.hazard(
+                HazardId::LargeDataChange,
+                Some(table.name),
+                "Every row that matches is changed in one transaction, and stays locked until it ends; change them in \
+                 batches.",
+            );
         }
     }
 
