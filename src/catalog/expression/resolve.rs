@@ -65,8 +65,7 @@ pub(super) fn operator(catalog: &Catalog, name: &str, left: Option<&Type>, right
 /// Whether a built-in function or operator that is not marked immutable depends on more than its arguments. Those of any
 /// type (`||`, `quote_literal`) are SQL that the server puts in their place: a cast to text and an immutable function.
 fn depends(catalog: &Catalog, parameters: &[String], actual: &[Type]) -> bool {
-    let of_any = |parameter: &&String| matches!(parameter.as_str(), "anynonarray" | "anyelement");
-    match parameters.iter().position(|parameter| of_any(&parameter)) {
+    match parameters.iter().position(|parameter| matches!(parameter.as_str(), "anynonarray" | "anyelement")) {
         Some(at) => actual.get(at).is_none_or(|of| volatility::text_is_mutable(catalog, of)),
         None => true,
     }

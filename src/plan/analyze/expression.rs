@@ -7,7 +7,7 @@ use pg_query::protobuf::{AExprKind, FuncCall, Node, SqlValueFunctionOp, a_const}
 use super::Resolver;
 use super::names::strings;
 use super::volatile::evaluate;
-use crate::catalog::expression::{Scope, cook};
+use crate::catalog::expression::{Cooked, Scope, cook};
 use crate::catalog::{Catalog, DataType, Name, Relation, builtin, types};
 use crate::sql::expression::operands;
 
@@ -28,21 +28,22 @@ impl Problem {
     }
 }
 
+/// The expression over the columns of `relation`, with types; `None` when it cannot be read.
+fn typed(expression: &Node, relation: &Relation, resolver: &Resolver<'_>) -> Option<Cooked> {
+    // A name in front of a column is that of the relation, which nothing here needs to know.
+    cook(resolver.catalog, &Scope::table(&Name::new("", ""), relation), expression).ok()
+}
+
 /// Whether the values of an expression over the columns of `relation` certainly depend on more than those, settings of
 /// the session for instance: the server keeps such a value nowhere.
 pub fn is_mutable(expression: &Node, relation: Option<&Relation>, resolver: &Resolver<'_>) -> bool {
-    let by_types = |relation| {
-        // A name in front of a column is that of the relation, which nothing here needs to know.
-        let scope = Scope::table(&Name::new("", ""), relation);
-        cook(resolver.catalog, &scope, expression).is_ok_and(|cooked| cooked.mutable)
-    };
+    let by_types = |relation| typed(expression, relation, resolver).is_some_and(|cooked| cooked.mutable);
     evaluate(expression, resolver).mutable || relation.is_some_and(by_types)
 }
 
 /// A cast between types that cannot be cast.
 pub fn impossible_cast(expression: &Node, relation: &Relation, resolver: &Resolver<'_>) -> Option<Problem> {
-    let scope = Scope::table(&Name::new("", ""), relation);
-    let (from, to) = cook(resolver.catalog, &scope, expression).ok()?.impossible_cast?;
+    let (from, to) = typed(expression, relation, resolver)?.impossible_cast?;
     let message = format!("cannot cast type {} to {}", from.sql(), to.sql());
     Some(Problem::new("42846", message, "Cast by way of text, or compute the value with a function."))
 }
