@@ -20,7 +20,7 @@ use run_support::{Database, end_majors, majors};
 const MANY: usize = 400;
 /// Every how many boundaries a process is killed when not at all of them. A prime, so that a form with a cycle of
 /// boundaries is met at all points of the cycle.
-const STRIDE: usize = 17;
+const STRIDE: usize = 31;
 /// Tests that share the forms among them.
 const TESTS: usize = 3;
 /// Forms that are killed at the same time.

@@ -38,6 +38,14 @@ async fn child_process() {
 /// More boundaries than any run here has.
 const MANY: u32 = 200;
 
+/// The boundaries to try on a major: the majors share them; each has all of them with `WESLEY_SWEEP=all`.
+fn boundaries_on(major: u16) -> impl Iterator<Item = u32> {
+    let ends = end_majors();
+    let all = std::env::var("WESLEY_SWEEP").is_ok_and(|text| text == "all");
+    let (shares, own) = if all { (1, 0) } else { (ends.len(), ends.iter().position(|end| *end == major).unwrap()) };
+    (1..MANY).filter(move |count| *count as usize % shares == own)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_boundary_a_run_resumes_to_the_same_end() {
     for major in end_majors() {
@@ -47,7 +55,7 @@ async fn killed_at_any_boundary_a_run_resumes_to_the_same_end() {
         assert!(in_a_process(&database, "s", &way, Task::Apply, ""), "{major}: not interrupted");
         let (end, steps) = (database.picture().await, database.steps("s").await);
         let mut boundaries = 0;
-        for count in 1..MANY {
+        for count in boundaries_on(major) {
             reset(&database).await;
             if in_a_process(&database, "s", &way, Task::Apply, &format!("any:{count}")) {
                 break;
@@ -70,7 +78,7 @@ async fn killed_at_any_boundary_a_run_can_be_rolled_back() {
         let database = Database::create("sweep_undo", major, "").await;
         reset(&database).await;
         let (way, before, mut recorded) = (swept(), database.picture().await, false);
-        for count in 1..MANY {
+        for count in boundaries_on(major) {
             reset(&database).await;
             let lived = in_a_process(&database, "s", &way, Task::Apply, &format!("any:{count}"));
             let outcome = database.rollback("s").await;
@@ -91,12 +99,13 @@ async fn killed_at_any_boundary_a_run_can_be_rolled_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_killed_at_any_boundary_resumes() {
+    let mut finished = 0;
     for major in end_majors() {
         let database = Database::create("sweep_back", major, "").await;
         reset(&database).await;
         let (way, before) = (swept(), database.picture().await);
-        let (mut boundaries, mut finished) = (0, 0);
-        for count in 1..MANY {
+        let mut boundaries = 0;
+        for count in boundaries_on(major) {
             reset(&database).await;
             assert!(in_a_process(&database, "s", &way, Task::Apply, ""));
             if in_a_process(&database, "s", &way, Task::Rollback, &format!("any:{count}")) {
@@ -113,9 +122,9 @@ async fn a_rollback_killed_at_any_boundary_resumes() {
             assert_eq!(database.picture().await, before, "{major}: killed at boundary {count}");
         }
         assert!((15..MANY - 1).contains(&boundaries), "{major}: {boundaries} boundaries");
-        assert_eq!(finished, 1, "{major}");
         database.drop().await;
     }
+    assert!(finished > 0, "no process was killed after the last record");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,6 +22,10 @@ pub struct ControllerArgs {
     /// Take a Lease first, so that of several replicas one works.
     #[arg(long)]
     pub leader_elect: bool,
+    /// Seconds that the Lease is good for after its last renewal: so long may nobody lead after the leader died. It is
+    /// renewed a third of that before its end.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(3..=300), value_name = "SECONDS")]
+    pub leader_elect_lease_seconds: u64,
     /// Namespace of the Lease.
     #[arg(long, env = "POD_NAMESPACE", default_value = "default", value_name = "NAMESPACE")]
     pub leader_elect_namespace: String,

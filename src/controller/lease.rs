@@ -9,10 +9,6 @@ use tokio::task::JoinHandle;
 /// Name of the Lease.
 const NAME: &str = "wesley-leader";
 
-/// How long the Lease is good after the last renewal, and how long before its end it is renewed, in seconds.
-const DURATION: u64 = 15;
-const GRACE: u64 = 5;
-
 /// The Lease, held or waited for.
 pub struct Lease {
     state: watch::Receiver<bool>,
@@ -20,14 +16,21 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Begins to wait for it.
+    /// Begins to wait for it. It is good for `seconds` after the last renewal, which comes a third of that before its
+    /// end.
     ///
     /// # Errors
     /// When the Lease cannot be read or created.
-    pub async fn request(client: Client, namespace: &str) -> Result<Self, kube_lease_manager::LeaseManagerError> {
+    pub async fn request(
+        client: Client,
+        namespace: &str,
+        seconds: u64,
+    ) -> Result<Self, kube_lease_manager::LeaseManagerError> {
         let identity = std::env::var("POD_NAME").unwrap_or_default();
-        let builder =
-            LeaseManagerBuilder::new(client, NAME).with_namespace(namespace).with_duration(DURATION).with_grace(GRACE);
+        let builder = LeaseManagerBuilder::new(client, NAME)
+            .with_namespace(namespace)
+            .with_duration(seconds)
+            .with_grace(seconds / 3);
         let builder = if identity.is_empty() { builder } else { builder.with_identity(identity) };
         let (state, task) = builder.build().await?.watch().await;
         Ok(Self { state, task })

@@ -126,7 +126,7 @@ async fn take_lease(
     health: &Health,
     stop: &CancellationToken,
 ) -> Result<Lease, String> {
-    let mut lease = Lease::request(client, &args.leader_elect_namespace)
+    let mut lease = Lease::request(client, &args.leader_elect_namespace, args.leader_elect_lease_seconds)
         .await
         .map_err(|error| format!("the lease cannot be taken: {error}"))?;
     // A replica that waits is ready to take over.

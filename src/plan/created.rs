@@ -12,6 +12,7 @@ pub(super) struct Created {
     relations: BTreeSet<Name>,
     columns: BTreeSet<(Name, String)>,
     constraints: BTreeSet<(Name, String)>,
+    types: BTreeSet<Name>,
     freed_relations: BTreeSet<Name>,
     freed_constraints: BTreeSet<(Name, String)>,
 }
@@ -30,6 +31,11 @@ impl Created {
     /// Whether the plan made the constraint, or its table.
     pub fn constraint(&self, table: &Name, constraint: &str) -> bool {
         self.relation(table) || self.constraints.contains(&(table.clone(), constraint.to_owned()))
+    }
+
+    /// Whether the plan made the type.
+    pub fn user_type(&self, name: &Name) -> bool {
+        self.types.contains(name)
     }
 
     /// Whether an earlier step took an object of this name away, so that its undo needs the name again.
@@ -52,10 +58,13 @@ impl Created {
         let renames =
             statements.any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)));
         self.free(before, after);
+        self.types.retain(|name| after.types.contains_key(name));
         if renames {
             self.follow(before, after);
             return;
         }
+        let come = after.types.keys().filter(|name| !before.types.contains_key(*name));
+        self.types.extend(come.cloned());
         for (name, old, new) in before.relations.differences(&after.relations) {
             match (old, new) {
                 (None, _) => {

@@ -23,6 +23,7 @@ mod equivalent;
 mod estimate;
 mod expand;
 pub mod explain;
+mod left_alone;
 pub mod lock;
 pub mod model;
 mod names;

@@ -15,7 +15,7 @@ use super::model::{Blocks, Plan, Policy, RollbackClass, Stage, Step, Summary, Ta
 use super::patterns::{as_written, shadow_column};
 use super::postpone::Later;
 use super::steps::{Builder, Placed};
-use super::{allow, contention, depends, digest, postpone, temporary};
+use super::{allow, contention, depends, digest, left_alone, postpone, temporary};
 use crate::catalog::{Catalog, apply::apply};
 use crate::sql::Statement;
 
@@ -248,6 +248,9 @@ impl Walk<'_> {
                     "statement {}: what the statements beside it drop and make again changes in its transaction",
                     authored.origin.statement + 1
                 ));
+            }
+            if let Some(note) = left_alone::note(authored.statement, &before) {
+                ordered.notes.push(format!("statement {}: {note}", authored.origin.statement + 1));
             }
             if drafts.is_empty() {
                 ordered.notes.push(format!("statement {}: there is nothing to do", authored.origin.statement + 1));

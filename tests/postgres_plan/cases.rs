@@ -653,6 +653,21 @@ pub const CASES: &[Case] = &[
         &["as-written"],
     ),
     case(
+        "back_to_a_type",
+        "CREATE TYPE pair AS (a int, b text); CREATE TABLE t (p pair)",
+        "ALTER TYPE pair RENAME ATTRIBUTE a TO first CASCADE; CREATE TYPE e AS ENUM ('p'); ALTER TYPE e ADD VALUE 'q'; CREATE TABLE u (x e)",
+        &["as-written"],
+    ),
+    case(
+        "back_to_rights_on_columns",
+        "CREATE TABLE t (id int, a int, b int); GRANT SELECT (a), UPDATE (a), INSERT (b) ON t TO pg_monitor; GRANT SELECT ON t TO PUBLIC;
+         GRANT SELECT ON t TO pg_read_all_data WITH GRANT OPTION; REVOKE TRUNCATE ON t FROM CURRENT_USER;
+         CREATE TABLE u (a int); GRANT SELECT (a) ON u TO pg_monitor WITH GRANT OPTION",
+        "GRANT SELECT, UPDATE ON t TO pg_monitor; REVOKE SELECT ON t FROM PUBLIC; REVOKE DELETE ON t FROM CURRENT_USER;
+         REVOKE GRANT OPTION FOR SELECT ON t FROM pg_read_all_data; REVOKE ALL ON u FROM pg_monitor",
+        &["as-written"],
+    ),
+    case(
         "back_to_a_label_of_a_default",
         "CREATE TYPE e AS ENUM ('p', 'q'); CREATE TABLE t (x e DEFAULT 'p', y int); CREATE INDEX i ON t (y) WHERE x = 'p'",
         "ALTER TYPE e RENAME VALUE 'p' TO 'r'",

@@ -103,6 +103,8 @@ fn plain(relation: &mut Relation, all: &str) {
     let owner =
         format!("{0}={1}/{0}", relation.owner, if relation.kind == RelationKind::Sequence { "rwU" } else { all });
     relation.privileges.retain(|item| *item != owner);
+    // In the order in which they were granted, which says nothing.
+    relation.privileges.sort();
     relation.constraints.sort_by(|a, b| a.name.cmp(&b.name));
     relation.triggers.sort_by(|a, b| a.name.cmp(&b.name));
     relation.policies.sort_by(|a, b| a.name.cmp(&b.name));

@@ -35,7 +35,9 @@ mod view;
 use pg_query::protobuf::{ObjectType, TransactionStmtKind, node};
 
 use self::edit::{Edit, Outcome, fail};
-pub(crate) use self::privileges::{initial as initial_privileges, of_owner as privileges_of_owner};
+pub(crate) use self::privileges::{
+    Privileges, initial as initial_privileges, of_owner as privileges_of_owner, word as privilege_word,
+};
 use super::Catalog;
 use crate::sql::Statement;
 

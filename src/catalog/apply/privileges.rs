@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 use crate::catalog::{Catalog, Relation, RelationKind};
 use crate::sql::quote;
 
+/// The SQL name of a privilege's letter (documentation, "Privileges", table 5.1).
+pub(crate) fn word(letter: char) -> Option<&'static str> {
+    NAMES.iter().find(|(_, own)| *own == letter).map(|(name, _)| *name)
+}
+
 /// Letters of the privileges an object kind has, in the order the server prints them. Kinds: `r` table, `S`
 /// sequence, `f` function, `T` type, `n` schema, `c` column.
 pub(super) fn letters(kind: char, major: i32) -> &'static str {
@@ -21,36 +26,39 @@ pub(super) fn letters(kind: char, major: i32) -> &'static str {
     }
 }
 
-/// The letter of a privilege's SQL name.
+/// SQL names of the privileges with the letters that stand for them (table 5.1 of the documentation).
+const NAMES: [(&str, char); 13] = [
+    ("INSERT", 'a'),
+    ("SELECT", 'r'),
+    ("UPDATE", 'w'),
+    ("DELETE", 'd'),
+    ("TRUNCATE", 'D'),
+    ("REFERENCES", 'x'),
+    ("TRIGGER", 't'),
+    ("MAINTAIN", 'm'),
+    ("USAGE", 'U'),
+    ("CREATE", 'C'),
+    ("CONNECT", 'c'),
+    ("TEMPORARY", 'T'),
+    ("EXECUTE", 'X'),
+];
+
+/// The letter of a privilege's SQL name, as the parser gives it.
 pub(super) fn letter(name: &str) -> Option<char> {
-    Some(match name {
-        "insert" => 'a',
-        "select" => 'r',
-        "update" => 'w',
-        "delete" => 'd',
-        "truncate" => 'D',
-        "references" => 'x',
-        "trigger" => 't',
-        "maintain" => 'm',
-        "usage" => 'U',
-        "create" => 'C',
-        "connect" => 'c',
-        "temporary" | "temp" => 'T',
-        "execute" => 'X',
-        _ => return None,
-    })
+    let name = if name == "temp" { "temporary" } else { name };
+    NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, letter)| *letter)
 }
 
 /// A list of access privileges. The grantee of PUBLIC is the empty text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Privileges {
+pub(crate) struct Privileges {
     /// In the order of the list: grantee, grantor, and letters with whether they may be granted on.
     entries: Vec<(String, String, BTreeMap<char, bool>)>,
 }
 
 impl Privileges {
     /// What an object has that was never granted on (`acldefault`).
-    pub(super) fn default_of(kind: char, owner: &str, major: i32) -> Self {
+    pub(crate) fn default_of(kind: char, owner: &str, major: i32) -> Self {
         let mut privileges = Self::default();
         let to_public = match kind {
             'f' => "X",
@@ -66,6 +74,24 @@ impl Privileges {
             }
         }
         privileges
+    }
+
+    /// What the list of an object says: without one, what its kind has anyway. Kinds as in [`Self::default_of`].
+    pub(crate) fn of(list: &[String], kind: char, owner: &str, major: i32) -> Self {
+        if list.is_empty() { Self::default_of(kind, owner, major) } else { Self::parse(list) }
+    }
+
+    /// Every privilege: grantee, grantor, letter, and whether it may be granted on.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&str, &str, char, bool)> {
+        self.entries.iter().flat_map(|(grantee, grantor, letters)| {
+            letters.iter().map(move |(letter, option)| (grantee.as_str(), grantor.as_str(), *letter, *option))
+        })
+    }
+
+    /// Whether the grantee has the privilege from the grantor, and if so whether it may be granted on.
+    pub(crate) fn has(&self, grantee: &str, grantor: &str, letter: char) -> Option<bool> {
+        let (_, _, letters) = self.entries.iter().find(|(to, by, _)| to == grantee && by == grantor)?;
+        letters.get(&letter).copied()
     }
 
     /// Reads what [`Privileges::print`] writes.
@@ -99,7 +125,8 @@ impl Privileges {
         *entry.entry(letter).or_default() |= option;
     }
 
-    pub(super) fn revoke(&mut self, grantee: &str, grantor: &str, letter: char, only_option: bool) {
+    /// Takes the privilege, or only the right to grant it on.
+    pub(crate) fn revoke(&mut self, grantee: &str, grantor: &str, letter: char, only_option: bool) {
         for (to, by, letters) in &mut self.entries {
             if to == grantee && by == grantor {
                 if only_option {
@@ -113,7 +140,7 @@ impl Privileges {
     }
 
     /// Everything of one role goes to another (`aclnewowner`).
-    pub(super) fn change_owner(&mut self, old: &str, new: &str) {
+    pub(crate) fn change_owner(&mut self, old: &str, new: &str) {
         let swap = |role: String| if role == old { new.to_owned() } else { role };
         let entries = std::mem::take(&mut self.entries);
         for (grantee, grantor, letters) in entries {

@@ -8,7 +8,7 @@ use super::history::{Outcome, run};
 use super::scenarios::{Scenario, crowd, scenarios};
 
 /// Of how many single faults one is tried; `WESLEY_SIMULATE` is another number, or `all`.
-const SAMPLE: u64 = 300;
+const SAMPLE: u64 = 500;
 
 /// Pairs of faults of each scenario, without `WESLEY_SIMULATE_PAIRS`.
 const PAIRS: usize = 1;
@@ -64,6 +64,20 @@ fn work(index: usize, faults: &[Fault]) -> Vec<Vec<Fault>> {
     work
 }
 
+/// Does it with every item, on as many threads as there are processors.
+fn on_all_processors<'a, T: Sync>(items: &'a [T], with: impl Fn(&'a T) + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|threads| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            threads.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    with(item);
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn every_fault_comes_to_the_same_end() {
     let only = std::env::var("WESLEY_SIMULATE_ONLY").ok();
@@ -73,30 +87,30 @@ fn every_fault_comes_to_the_same_end() {
         .enumerate()
         .filter(|(_, scenario)| only.as_ref().is_none_or(|only| scenario.name.contains(only.as_str())))
         .collect();
-    let mut lines = Vec::new();
-    for (index, scenario) in &chosen {
+    let prepared = Mutex::new(Vec::new());
+    on_all_processors(&chosen, |(index, scenario)| {
         let reference = run(scenario, &[]);
         assert!(reference.wrong.is_empty(), "{} without a fault: {:#?}", scenario.name, reference.wrong);
         let faults = all(&reference.trace);
         let work = work(*index, &faults);
-        lines.push(format!(
+        let line = format!(
             "{:36} {:4} requests and events, {:5} faults, {:5} runs",
             scenario.name,
             reference.trace.len(),
             faults.len(),
             work.len()
-        ));
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|threads| {
-            for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-                threads.spawn(|| {
-                    while let Some(faults) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        tally.count(scenario, faults, &run(scenario, faults), &reference);
-                    }
-                });
-            }
-        });
-    }
+        );
+        prepared.lock().unwrap().push((scenario, reference, work, line));
+    });
+    let prepared = prepared.into_inner().unwrap();
+    let work: Vec<_> = prepared
+        .iter()
+        .flat_map(|(scenario, reference, work, _)| work.iter().map(move |faults| (*scenario, reference, faults)))
+        .collect();
+    on_all_processors(&work, |(scenario, reference, faults)| {
+        tally.count(scenario, faults, &run(scenario, faults), reference);
+    });
+    let lines: Vec<&str> = prepared.iter().map(|(.., line)| line.as_str()).collect();
     let (runs, reached) = (tally.runs.load(Ordering::Relaxed), tally.reached.load(Ordering::Relaxed));
     let wrong = tally.wrong.into_inner().unwrap();
     println!("{}\n{runs} runs, in {reached} of them every fault happened, {} wrong", lines.join("\n"), wrong.len());

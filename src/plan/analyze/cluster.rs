@@ -3,7 +3,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AlterDatabaseStmt, AlterExtensionContentsStmt, CreateEventTrigStmt, CreateExtensionStmt, DiscardMode, DropRoleStmt,
-    ObjectType, TransactionStmtKind,
+    ObjectType, TransactionStmtKind, VariableSetStmt,
 };
 
 use super::names::Qualified;
@@ -12,6 +12,7 @@ use super::refusal::{missing_object, object_exists, require_relation, require_ro
 use super::{Impact, Resolver, TransactionRule, options, privileges, statistics, types};
 use crate::plan::lock::LockMode;
 use crate::plan::model::HazardId;
+use crate::sql::render;
 
 /// Statements that no other family has: server, database, session and objects without relations.
 pub(super) fn other(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
@@ -82,8 +83,8 @@ pub(super) fn other(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
         | NodeEnum::AlterDatabaseRefreshCollStmt(_)
         | NodeEnum::AlterTableSpaceOptionsStmt(_)
         | NodeEnum::CheckPointStmt(_) => cluster_wide(Impact::none()),
-        NodeEnum::VariableSetStmt(_)
-        | NodeEnum::VariableShowStmt(_)
+        NodeEnum::VariableSetStmt(statement) => set_variable(statement),
+        NodeEnum::VariableShowStmt(_)
         | NodeEnum::DiscardStmt(_)
         | NodeEnum::LoadStmt(_)
         | NodeEnum::NotifyStmt(_)
@@ -125,6 +126,18 @@ fn forbidden() -> Impact {
 
 fn cluster_wide(mut impact: Impact) -> Impact {
     impact.hazard(HazardId::ClusterWide, None, "The statement changes the server or cluster beyond this database.");
+    impact
+}
+
+fn set_variable(statement: &VariableSetStmt) -> Impact {
+    let mut impact = Impact::none();
+    let value = || render::strings(&NodeEnum::VariableSetStmt(statement.clone()));
+    if statement.name.eq_ignore_ascii_case("session_replication_role")
+        && value().iter().any(|value| value.eq_ignore_ascii_case("replica"))
+    {
+        let message = "What triggers and foreign keys keep true is not kept by what follows.";
+        impact.hazard(HazardId::BreaksClients, None, message);
+    }
     impact
 }
 

@@ -11,6 +11,7 @@ use super::since::{self, Feature};
 use super::{Impact, Resolver, effects, options, views};
 use crate::catalog::RelationKind;
 use crate::plan::lock::LockMode;
+use crate::plan::model::HazardId;
 
 pub(super) use super::query::has_replica_identity;
 
@@ -29,10 +30,16 @@ pub(super) fn run(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
 
 /// AccessShare and a full read when data goes out, the locks of INSERT when it comes in.
 pub(super) fn copy(statement: &CopyStmt, resolver: &Resolver<'_>) -> Impact {
-    if let Some(query) = statement.query.as_ref().and_then(|query| query.node.as_ref()) {
-        return run(query, resolver);
-    }
     let mut impact = Impact::none();
+    if statement.is_program {
+        impact.hazard(HazardId::ClusterWide, None, "A program is run on the server's machine.");
+    } else if !statement.is_from && !statement.filename.is_empty() {
+        impact.hazard(HazardId::ClusterWide, None, "A file is written on the server's machine.");
+    }
+    if let Some(query) = statement.query.as_ref().and_then(|query| query.node.as_ref()) {
+        impact.merge(run(query, resolver));
+        return impact;
+    }
     let Some(name) = &statement.relation else { return impact };
     for (option, feature) in [("on_error", Feature::CopyOnError), ("log_verbosity", Feature::CopyOnError)] {
         if options::find(&statement.options, option).is_some() {
@@ -181,4 +188,52 @@ pub(super) fn declare_cursor(statement: &DeclareCursorStmt, resolver: &Resolver<
         }
     }
     impact
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::{Catalog, Schema, apply::apply};
+    use crate::plan::HazardId;
+    use crate::plan::analyze::analyze;
+    use crate::sql::parse;
+
+    fn hazards(sql: &str) -> Vec<HazardId> {
+        let mut catalog = Catalog::default();
+        catalog.server.version = 180_000;
+        catalog.server.search_path = vec!["public".to_owned()];
+        catalog.schemas.insert("public".to_owned(), Schema::default());
+        for statement in parse("CREATE TABLE t (id int PRIMARY KEY, a int); CREATE TABLE s (id int, a int)").unwrap() {
+            apply(&mut catalog, &statement).unwrap();
+        }
+        for relation in catalog.relations.values_mut() {
+            relation.stats.empty = false;
+        }
+        let statements = parse(sql).unwrap();
+        let mut found: Vec<_> = analyze(&statements[0], &catalog).hazards.iter().map(|hazard| hazard.id).collect();
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn what_statements_do_to_rows_and_to_the_server_is_told() {
+        use HazardId::{BreaksClients, ClusterWide, DataLoss, LargeDataChange};
+        let merge = "MERGE INTO t USING s ON s.id = t.id WHEN MATCHED THEN";
+        for (sql, expected) in [
+            (&*format!("{merge} DELETE"), &[DataLoss, LargeDataChange][..]),
+            (&*format!("{merge} UPDATE SET a = s.a"), &[LargeDataChange]),
+            (&*format!("{merge} DO NOTHING"), &[]),
+            ("SELECT * FROM s FOR UPDATE", &[LargeDataChange]),
+            ("SELECT * FROM s", &[]),
+            ("INSERT INTO t SELECT * FROM s ON CONFLICT (id) DO UPDATE SET a = 1", &[LargeDataChange]),
+            ("INSERT INTO t VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET a = 1", &[]),
+            ("COPY s TO PROGRAM 'gzip'", &[ClusterWide]),
+            ("COPY (SELECT 1) TO '/tmp/a'", &[ClusterWide]),
+            ("SELECT pg_terminate_backend(1)", &[ClusterWide]),
+            ("SELECT pg_drop_replication_slot('a')", &[ClusterWide]),
+            ("SET session_replication_role = replica", &[BreaksClients]),
+            ("SET session_replication_role = 'origin'", &[]),
+        ] {
+            assert_eq!(hazards(sql), expected, "{sql}");
+        }
+    }
 }

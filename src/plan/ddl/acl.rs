@@ -1,109 +1,98 @@
-//! Privileges, from the `aclitem` texts of the catalog: `grantee=letters/grantor`, a star after a letter that may
-//! be granted on.
+//! Privileges, from the `aclitem` lists of the catalog.
 
 use super::{Phase, Script};
+use crate::catalog::apply::{Privileges, privilege_word};
 use crate::sql::quote;
 
-/// The list of a function (`X`) or type (`U`): without one of its own, everybody has that (`acldefault`).
-pub(super) fn with_default(list: &[String], letter: char, owner: &str) -> Vec<String> {
-    if list.is_empty() { vec![format!("={letter}/{}", quote::ident(owner))] } else { list.to_vec() }
+/// What privileges are on.
+#[derive(Clone, Copy)]
+pub(super) struct Object<'a> {
+    /// Before the statement: `ALTER DEFAULT PRIVILEGES ...`, or nothing.
+    pub prefix: &'a str,
+    /// Behind `ON`.
+    pub target: &'a str,
+    /// Behind each privilege: ` (column)`, or nothing.
+    pub column: &'a str,
+    /// Who owns it in the end.
+    pub owner: &'a str,
 }
 
-/// GRANT and REVOKE that turn one list into the other. `owners` are the former and the next one, `prefix` stands before the statement, `column` is empty or
-/// ` (column)` behind each privilege.
-pub(super) fn change(
-    prefix: &str,
-    target: &str,
-    column: &str,
-    owners: &[&str],
-    old: &[String],
-    new: &[String],
-    script: &mut Script,
-) {
-    if old == new {
-        return;
-    }
-    // What an owner has goes with the ownership. The empty name is everybody, and no owner.
-    let owns = |grantee: &str| !grantee.is_empty() && owners.contains(&grantee);
-    for item in old.iter().filter(|item| !new.contains(item)) {
-        if let Some((grantee, words)) = parse(item).filter(|(grantee, _)| !owns(grantee)) {
-            let list = list(&words, column);
-            script.add(Phase::Facts, format!("{prefix}REVOKE {list} ON {target} FROM {}", role(&grantee)));
+/// A privilege that was taken back, or only the right to grant it on.
+pub(super) struct Revoked {
+    grantee: String,
+    letter: char,
+    only_option: bool,
+}
+
+/// GRANT and REVOKE that turn one list into the other; what they take back.
+pub(super) fn change(object: &Object<'_>, old: &Privileges, new: &Privileges, script: &mut Script) -> Vec<Revoked> {
+    let mut revoked = Vec::new();
+    let mut groups: Vec<(Kind, String, Vec<&'static str>)> = Vec::new();
+    let mut group = |kind: Kind, grantee: &str, letter: char| {
+        let Some(word) = privilege_word(letter) else { return };
+        match groups.iter_mut().find(|(known, to, _)| *known == kind && to == grantee) {
+            Some((_, _, words)) => words.push(word),
+            None => groups.push((kind, grantee.to_owned(), vec![word])),
         }
-    }
-    for item in new.iter().filter(|item| !old.contains(item)) {
-        let Some((grantee, words)) = parse(item).filter(|(grantee, _)| !owns(grantee)) else {
-            continue;
+    };
+    let mut foreign = false;
+    for (grantee, grantor, letter, option) in old.each() {
+        let only_option = match new.has(grantee, grantor, letter) {
+            Some(kept) if kept || !option => continue,
+            Some(_) => true,
+            None => false,
         };
-        for with_option in [false, true] {
-            let part: Vec<(&str, bool)> = words.iter().copied().filter(|(_, option)| *option == with_option).collect();
-            if !part.is_empty() {
-                let suffix = if with_option { " WITH GRANT OPTION" } else { "" };
-                let list = list(&part, column);
-                script.add(Phase::Facts, format!("{prefix}GRANT {list} ON {target} TO {}{suffix}", role(&grantee)));
-            }
-        }
+        foreign |= grantor != object.owner;
+        group(if only_option { Kind::RevokeOption } else { Kind::Revoke }, grantee, letter);
+        revoked.push(Revoked { grantee: grantee.to_owned(), letter, only_option });
     }
+    for (grantee, grantor, letter, option) in new.each() {
+        if old.has(grantee, grantor, letter).is_some_and(|had| had || !option) {
+            continue;
+        }
+        foreign |= grantor != object.owner;
+        group(if option { Kind::GrantWithOption } else { Kind::Grant }, grantee, letter);
+    }
+    if foreign {
+        // GRANTED BY takes nobody but the current user.
+        script.gap(format!("privileges on {} were granted by another role than its owner", object.target));
+    }
+    groups.sort_by_key(|(kind, _, _)| *kind);
+    for (kind, grantee, words) in groups {
+        let words: Vec<String> = words.iter().map(|word| format!("{word}{}", object.column)).collect();
+        let (prefix, list, on, role) = (object.prefix, words.join(", "), object.target, role(&grantee));
+        script.add(
+            Phase::Facts,
+            match kind {
+                Kind::Revoke => format!("{prefix}REVOKE {list} ON {on} FROM {role}"),
+                Kind::RevokeOption => format!("{prefix}REVOKE GRANT OPTION FOR {list} ON {on} FROM {role}"),
+                Kind::Grant => format!("{prefix}GRANT {list} ON {on} TO {role}"),
+                Kind::GrantWithOption => format!("{prefix}GRANT {list} ON {on} TO {role} WITH GRANT OPTION"),
+            },
+        );
+    }
+    revoked
+}
+
+/// In the order of execution.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Revoke,
+    RevokeOption,
+    Grant,
+    GrantWithOption,
+}
+
+/// What is left of a column's list when the table's was taken back: that takes it from the columns too
+/// (documentation of `REVOKE`).
+pub(super) fn without(mut column: Privileges, owner: &str, revoked: &[Revoked]) -> Privileges {
+    for Revoked { grantee, letter, only_option } in revoked {
+        column.revoke(grantee, owner, *letter, *only_option);
+    }
+    column
 }
 
 /// A role in SQL; the empty name and `public` are everybody.
 pub(super) fn role(name: &str) -> String {
     if name.is_empty() || name == "public" { "PUBLIC".to_owned() } else { quote::ident(name) }
-}
-
-fn list(words: &[(&str, bool)], column: &str) -> String {
-    words.iter().map(|(word, _)| format!("{word}{column}")).collect::<Vec<_>>().join(", ")
-}
-
-/// Grantee, and each privilege with whether it may be granted on.
-fn parse(item: &str) -> Option<(String, Vec<(&'static str, bool)>)> {
-    let (grantee, rest) = if let Some(quoted) = item.strip_prefix('"') {
-        let end = quoted.find("\"=")?;
-        (quoted.get(..end)?.replace("\"\"", "\""), quoted.get(end + 2..)?)
-    } else {
-        let (grantee, rest) = item.split_once('=')?;
-        (grantee.to_owned(), rest)
-    };
-    let letters = rest.split_once('/').map_or(rest, |(letters, _)| letters);
-    let mut words: Vec<(&'static str, bool)> = Vec::new();
-    for letter in letters.chars() {
-        if letter == '*' {
-            words.last_mut()?.1 = true;
-        } else {
-            words.push((word(letter)?, false));
-        }
-    }
-    Some((grantee, words))
-}
-
-/// The privilege behind a letter (documentation, "Privileges", table 5.1).
-fn word(letter: char) -> Option<&'static str> {
-    Some(match letter {
-        'r' => "SELECT",
-        'a' => "INSERT",
-        'w' => "UPDATE",
-        'd' => "DELETE",
-        'D' => "TRUNCATE",
-        'x' => "REFERENCES",
-        't' => "TRIGGER",
-        'm' => "MAINTAIN",
-        'U' => "USAGE",
-        'C' => "CREATE",
-        'X' => "EXECUTE",
-        _ => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_what_the_server_prints() {
-        assert_eq!(
-            parse("\"a \"\"b\"=r*w/postgres"),
-            Some(("a \"b".to_owned(), vec![("SELECT", true), ("UPDATE", false)]))
-        );
-        assert_eq!(parse("=r/o"), Some((String::new(), vec![("SELECT", false)])));
-    }
 }

@@ -1,6 +1,6 @@
 //! Columns of a table that stays.
 
-use super::{Ends, Phase, Script, acl, relation, sequence};
+use super::{Ends, Phase, Script, relation, sequence};
 use crate::catalog::{Catalog, Column, ConstraintKind, DataType, Generated, Identity, Name, Relation, TypeKind};
 use crate::sql::quote;
 
@@ -222,7 +222,7 @@ fn generated(ends: &Ends<'_>, alter: &str, table: &Name, old: &Column, column: &
     }
 }
 
-/// Storage, statistics, comment and privileges of a column.
+/// Storage, statistics and comment of a column.
 pub(super) fn details(table: &Name, old: Option<&Column>, new: &Column, script: &mut Script) {
     let quoted = quote::ident(&new.name);
     let alter = format!("ALTER TABLE {table} ALTER COLUMN {quoted}");
@@ -252,8 +252,6 @@ pub(super) fn details(table: &Name, old: Option<&Column>, new: &Column, script: 
     if old.and_then(|old| old.comment.as_ref()) != new.comment.as_ref() {
         script.add(Phase::Facts, relation::comment("COLUMN", &format!("{table}.{quoted}"), new.comment.as_deref()));
     }
-    let privileges = old.map_or(&[][..], |old| &old.privileges);
-    acl::change("", &format!("TABLE {table}"), &format!(" ({quoted})"), &[], privileges, &new.privileges, script);
 }
 
 /// The plainest value of a type, as a literal.

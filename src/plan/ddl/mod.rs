@@ -28,6 +28,8 @@ pub(super) trait Skip {
     fn column(&self, table: &Name, column: &str) -> bool;
     /// A constraint of a relation.
     fn constraint(&self, table: &Name, constraint: &str) -> bool;
+    /// A type.
+    fn user_type(&self, name: &Name) -> bool;
     /// Whether the name of a relation is needed before that happens, so that the relation has to go by itself.
     fn needed_relation(&self, name: &Name) -> bool;
     /// Like [`Self::needed_relation`], for a constraint.
@@ -146,6 +148,9 @@ impl Skip for Nothing {
         false
     }
     fn constraint(&self, _: &Name, _: &str) -> bool {
+        false
+    }
+    fn user_type(&self, _: &Name) -> bool {
         false
     }
     fn needed_relation(&self, _: &Name) -> bool {

@@ -1,7 +1,7 @@
 //! Relations as wholes: which go, which come, and what differs in those that stay.
 
 use super::{Ends, Phase, Script, acl, column, constraint, index, sequence, table, view};
-use crate::catalog::apply::initial_privileges;
+use crate::catalog::apply::{Privileges, initial_privileges};
 use crate::catalog::{Name, Relation, RelationKind, ReplicaIdentity};
 use crate::sql::quote;
 
@@ -191,13 +191,34 @@ fn attached(ends: &Ends<'_>, name: &Name, old: Option<&Relation>, new: &Relation
         script.add(Phase::Facts, format!("{} {name} OWNER TO {}", alter(new.kind), quote::ident(&new.owner)));
     }
     if !new.kind.is_index() {
-        let sequence = new.kind == RelationKind::Sequence;
-        let object = if sequence { 'S' } else { 'r' };
-        // What the database gives to everything new.
-        let given = || initial_privileges(ends.from, object, &name.schema, &ends.from.server.user);
-        let before = old.map_or_else(given, |old| old.privileges.clone());
-        let target = if sequence { "SEQUENCE" } else { "TABLE" };
-        acl::change("", &format!("{target} {name}"), "", &[owner, &new.owner], &before, &new.privileges, script);
+        privileges(ends, name, old, new, script);
+    }
+}
+
+/// Those of the relation and of its columns.
+fn privileges(ends: &Ends<'_>, name: &Name, old: Option<&Relation>, new: &Relation, script: &mut Script) {
+    let (user, major) = (ends.from.server.user.as_str(), ends.to.server.major());
+    let sequence = new.kind == RelationKind::Sequence;
+    let kind = if sequence { 'S' } else { 'r' };
+    // What the database gives to everything new.
+    let given = || initial_privileges(ends.from, kind, &name.schema, user);
+    let owner = old.map_or(user, |old| old.owner.as_str());
+    let list = old.map_or_else(given, |old| old.privileges.clone());
+    let target = format!("{} {name}", if sequence { "SEQUENCE" } else { "TABLE" });
+    let object = acl::Object { prefix: "", target: &target, column: "", owner: &new.owner };
+    let of = |list: &[String], kind: char| {
+        let mut privileges = Privileges::of(list, kind, owner, major);
+        privileges.change_owner(owner, &new.owner);
+        privileges
+    };
+    let wanted = Privileges::of(&new.privileges, kind, &new.owner, major);
+    let revoked = acl::change(&object, &of(&list, kind), &wanted, script);
+    for column in &new.columns {
+        let had = old.and_then(|old| old.column(&column.name)).map_or(&[][..], |had| &had.privileges);
+        let before = acl::without(of(had, 'c'), &new.owner, &revoked);
+        let wanted = Privileges::of(&column.privileges, 'c', &new.owner, major);
+        let quoted = format!(" ({})", quote::ident(&column.name));
+        acl::change(&acl::Object { column: &quoted, ..object }, &before, &wanted, script);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Functions and procedures.
 
-use super::{Ends, Phase, Script, acl, relation};
+use super::{Ends, Phase, Script, relation, types};
 use crate::catalog::Function;
+use crate::catalog::apply::initial_privileges;
 use crate::sql::quote;
 
 /// Functions that go, come or change.
@@ -25,7 +26,8 @@ pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
         if other.is_some_and(|other| other == function) {
             continue;
         }
-        facts(ends, function, other, script);
+        let kept = other.filter(|other| other.result == function.result && other.kind == function.kind);
+        facts(ends, function, kept, script);
         if other.is_some_and(|other| other.definition == function.definition && other.result == function.result) {
             continue;
         }
@@ -50,11 +52,13 @@ fn facts(ends: &Ends<'_>, function: &Function, old: Option<&Function>, script: &
     if old.and_then(|old| old.comment.as_ref()) != function.comment.as_ref() {
         script.add(Phase::Facts, relation::comment(word(function), &signature, function.comment.as_deref()));
     }
-    let former = old.unwrap_or(function);
-    let given = old.map_or(&[][..], |old| &old.privileges);
-    let before = acl::with_default(given, 'X', &former.owner);
-    let after = acl::with_default(&function.privileges, 'X', &function.owner);
-    acl::change("", &target, "", &[&former.owner, &function.owner], &before, &after, script);
+    let user = ends.from.server.user.as_str();
+    let given = || initial_privileges(ends.from, 'f', &function.name.schema, user);
+    let list = old.map_or_else(given, |old| old.privileges.clone());
+    let before = (old.map_or(user, |old| &old.owner), &list[..]);
+    // GRANT has no word for aggregates.
+    let granted = if function.kind == 'p' { target } else { format!("FUNCTION {signature}") };
+    types::privileges(ends, ('f', &granted), before, (&function.owner, &function.privileges), script);
 }
 
 fn word(function: &Function) -> &'static str {

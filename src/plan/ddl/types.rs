@@ -1,6 +1,7 @@
 //! Schemas, types, and what else is no relation.
 
 use super::{Ends, Phase, Script, acl, relation};
+use crate::catalog::apply::{Privileges, initial_privileges};
 use crate::catalog::{Column, DataType, DefaultPrivileges, Name, Publication, TypeKind, UserType};
 use crate::sql::quote;
 
@@ -18,8 +19,8 @@ pub(super) fn schemas(ends: &Ends<'_>, script: &mut Script) {
         if schema.comment != new.comment {
             script.add(Phase::Facts, relation::comment("SCHEMA", &quoted, new.comment.as_deref()));
         }
-        let target = format!("SCHEMA {quoted}");
-        acl::change("", &target, "", &[&schema.owner, &new.owner], &schema.privileges, &new.privileges, script);
+        let old = (schema.owner.as_str(), &schema.privileges[..]);
+        privileges(ends, ('n', &format!("SCHEMA {quoted}")), old, (&new.owner, &new.privileges), script);
     }
     for (name, schema) in ends.to.schemas.iter().filter(|(name, _)| !ends.from.schemas.contains_key(*name)) {
         let quoted = quote::ident(name);
@@ -30,7 +31,9 @@ pub(super) fn schemas(ends: &Ends<'_>, script: &mut Script) {
         if schema.comment.is_some() {
             script.add(Phase::Facts, relation::comment("SCHEMA", &quoted, schema.comment.as_deref()));
         }
-        acl::change("", &format!("SCHEMA {quoted}"), "", &[&schema.owner], &[], &schema.privileges, script);
+        let given = initial_privileges(ends.from, 'n', "", &ends.from.server.user);
+        let old = (ends.from.server.user.as_str(), &given[..]);
+        privileges(ends, ('n', &format!("SCHEMA {quoted}")), old, (&schema.owner, &schema.privileges), script);
     }
 }
 
@@ -42,7 +45,7 @@ pub(super) fn types(ends: &Ends<'_>, script: &mut Script) {
                 let word = if matches!(known.kind, TypeKind::Domain { .. }) { "DOMAIN" } else { "TYPE" };
                 script.add(Phase::DropType, format!("DROP {word} IF EXISTS {name}"));
             }
-            Some(new) if new != known => change(name, known, new, script),
+            Some(new) if new != known && !ends.skip.user_type(name) => change(ends, name, known, new, script),
             Some(_) => {}
         }
     }
@@ -57,15 +60,26 @@ pub(super) fn types(ends: &Ends<'_>, script: &mut Script) {
         if new.owner != ends.from.server.user {
             script.add(Phase::Facts, format!("ALTER {word} {name} OWNER TO {}", quote::ident(&new.owner)));
         }
-        privileges(name, word, (&new.owner, &[]), new, script);
+        let given = initial_privileges(ends.from, 'T', &name.schema, &ends.from.server.user);
+        let old = (ends.from.server.user.as_str(), &given[..]);
+        privileges(ends, ('T', &format!("{word} {name}")), old, (&new.owner, &new.privileges), script);
     }
 }
 
-/// GRANT and REVOKE on a type of that owner with those privileges.
-fn privileges(name: &Name, word: &str, old: (&str, &[String]), new: &UserType, script: &mut Script) {
-    let before = acl::with_default(old.1, 'U', old.0);
-    let after = acl::with_default(&new.privileges, 'U', &new.owner);
-    acl::change("", &format!("{word} {name}"), "", &[old.0, &new.owner], &before, &after, script);
+/// GRANT and REVOKE on what is no relation. `object` is its kind among privileges, and how statements name it; `old` and
+/// `new` are its owner and its list.
+pub(super) fn privileges(
+    ends: &Ends<'_>,
+    (kind, target): (char, &str),
+    old: (&str, &[String]),
+    new: (&str, &[String]),
+    script: &mut Script,
+) {
+    let major = ends.to.server.major();
+    let mut before = Privileges::of(old.1, kind, old.0, major);
+    before.change_owner(old.0, new.0);
+    let object = acl::Object { prefix: "", target, column: "", owner: new.0 };
+    acl::change(&object, &before, &Privileges::of(new.1, kind, new.0, major), script);
 }
 
 fn create(name: &Name, new: &UserType, script: &mut Script) {
@@ -108,7 +122,7 @@ fn domain(name: &Name, base: &DataType, not_null: bool, default: Option<&str>, c
     format!("CREATE DOMAIN {name} AS {}{collation}{default}{not_null}", base.sql)
 }
 
-fn change(name: &Name, old: &UserType, new: &UserType, script: &mut Script) {
+fn change(ends: &Ends<'_>, name: &Name, old: &UserType, new: &UserType, script: &mut Script) {
     let is_domain = matches!(new.kind, TypeKind::Domain { .. });
     let word = if is_domain { "DOMAIN" } else { "TYPE" };
     if old.owner != new.owner {
@@ -117,7 +131,8 @@ fn change(name: &Name, old: &UserType, new: &UserType, script: &mut Script) {
     if old.comment != new.comment {
         script.add(Phase::Facts, relation::comment(word, &name.to_string(), new.comment.as_deref()));
     }
-    privileges(name, word, (&old.owner, &old.privileges), new, script);
+    let had = (old.owner.as_str(), &old.privileges[..]);
+    privileges(ends, ('T', &format!("{word} {name}")), had, (&new.owner, &new.privileges), script);
     match (&old.kind, &new.kind) {
         (one, other) if one == other => {}
         (TypeKind::Enum { labels: had }, TypeKind::Enum { labels: want }) => labels(name, had, want, script),
@@ -296,7 +311,10 @@ fn default_privileges(ends: &Ends<'_>, script: &mut Script) {
         };
         let within = schema.as_ref().map_or_else(String::new, |schema| format!("IN SCHEMA {} ", quote::ident(schema)));
         let prefix = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {} {within}", quote::ident(&role));
-        let (old, new) = (of(&ends.from.default_privileges), of(&ends.to.default_privileges));
-        acl::change(&prefix, target, "", &[&role], &old, &new, script);
+        // For one schema they are added to nothing, which is what a column has.
+        let kind = if schema.is_some() { 'c' } else { object };
+        let list = |entries: &[DefaultPrivileges]| Privileges::of(&of(entries), kind, &role, ends.to.server.major());
+        let (old, new) = (list(&ends.from.default_privileges), list(&ends.to.default_privileges));
+        acl::change(&acl::Object { prefix: &prefix, target, column: "", owner: &role }, &old, &new, script);
     }
 }

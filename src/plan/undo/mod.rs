@@ -44,6 +44,9 @@ impl Skip for Created {
     fn constraint(&self, table: &Name, constraint: &str) -> bool {
         Self::constraint(self, table, constraint)
     }
+    fn user_type(&self, name: &Name) -> bool {
+        Self::user_type(self, name)
+    }
     fn needed_relation(&self, name: &Name) -> bool {
         self.freed_relation(name)
     }

@@ -30,11 +30,22 @@ fn name_of(catalog: &Catalog, schema: &str, name: &str) -> Option<Name> {
     }
 }
 
+/// A composite type that is no relation's.
+fn type_of(catalog: &Catalog, schema: &str, name: &str) -> Option<Name> {
+    let path = catalog.server.search_path.iter().map(String::as_str);
+    let schemas: Vec<&str> = if schema.is_empty() { path.collect() } else { vec![schema] };
+    schemas.into_iter().map(|schema| Name::new(schema, name)).find(|name| catalog.types.contains_key(name))
+}
+
 fn renamed_back(before: &Catalog, rename: &RenameStmt) -> Option<RenameStmt> {
     let mut back = rename.clone();
     back.missing_ok = false;
     if let Some(range) = &mut back.relation {
-        let name = name_of(before, &range.schemaname, &range.relname)?;
+        let name = if rename.rename_type() == ObjectType::ObjectAttribute {
+            type_of(before, &range.schemaname, &range.relname)?
+        } else {
+            name_of(before, &range.schemaname, &range.relname)?
+        };
         range.schemaname.clone_from(&name.schema);
         let part = matches!(
             rename.rename_type(),

@@ -11,6 +11,7 @@ use crate::plan::analyze::refusal::{missing_relation, wrong_kind};
 use crate::plan::analyze::resolve::Lookup;
 use crate::plan::analyze::{Impact, Resolver, Target, effects, routines};
 use crate::plan::lock::LockMode;
+use crate::plan::model::HazardId;
 
 /// What running the function does.
 pub(in crate::plan::analyze) fn call(call: &FuncCall, resolver: &Resolver<'_>) -> Impact {
@@ -111,10 +112,46 @@ fn built_in(name: &str, call: &FuncCall, resolver: &Resolver<'_>) -> Impact {
         | "cursor_to_xmlschema" => {
             return Impact::unanalyzable("tables are read that the statement does not name");
         }
+        _ if BEYOND.contains(&name) => {
+            let message = format!("{name} acts on the server beyond this database.");
+            impact.hazard(HazardId::ClusterWide, None, message);
+        }
         _ => {}
     }
     impact
 }
+
+/// Built-in functions that change more than the database (documentation, "System Administration Functions" and
+/// "Server-side functions" of large objects).
+const BEYOND: [&str; 27] = [
+    "lo_export",
+    "lo_import",
+    "pg_backup_start",
+    "pg_backup_stop",
+    "pg_cancel_backend",
+    "pg_copy_logical_replication_slot",
+    "pg_copy_physical_replication_slot",
+    "pg_create_logical_replication_slot",
+    "pg_create_physical_replication_slot",
+    "pg_drop_replication_slot",
+    "pg_promote",
+    "pg_reload_conf",
+    "pg_replication_origin_advance",
+    "pg_replication_origin_create",
+    "pg_replication_origin_drop",
+    "pg_replication_slot_advance",
+    "pg_rotate_logfile",
+    "pg_start_backup",
+    "pg_stat_reset_replication_slot",
+    "pg_stat_reset_shared",
+    "pg_stat_reset_slru",
+    "pg_stop_backup",
+    "pg_switch_wal",
+    "pg_sync_replication_slots",
+    "pg_terminate_backend",
+    "pg_wal_replay_pause",
+    "pg_wal_replay_resume",
+];
 
 /// RowExclusive on the sequence; on any sequence when its name is computed.
 fn sequence(impact: &mut Impact, call: &FuncCall, resolver: &Resolver<'_>) {

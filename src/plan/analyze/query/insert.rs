@@ -15,6 +15,11 @@ use crate::plan::analyze::objects::is_system_column;
 use crate::plan::analyze::refusal::missing_column;
 use crate::plan::analyze::resolve::Rel;
 use crate::plan::lock::LockMode;
+use crate::plan::model::HazardId;
+
+/// Of rows that a query finds and ON CONFLICT updates.
+const IN_ONE_TRANSACTION: &str = "Every row that is there already is changed in one transaction, and stays locked until it \
+                                  ends; change them in batches.";
 
 impl<'a> Reader<'_, 'a> {
     pub(super) fn insert(&mut self, statement: &InsertStmt) {
@@ -47,6 +52,11 @@ impl<'a> Reader<'_, 'a> {
                 self.insert_into(base, &columns, rows, overriding);
                 if !updated.is_empty() && self.depth == Depth::Run {
                     self.updates_on_conflict(base, updated);
+                    if matches!(query, Some(NodeEnum::SelectStmt(select)) if select.values_lists.is_empty())
+                        && !base.relation.stats.empty
+                    {
+                        self.impact.hazard(HazardId::LargeDataChange, Some(base.name), IN_ONE_TRANSACTION);
+                    }
                 }
             }
         }

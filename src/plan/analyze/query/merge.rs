@@ -97,36 +97,3 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use crate::catalog::{Catalog, Schema, apply::apply};
-    use crate::plan::HazardId;
-    use crate::plan::analyze::analyze;
-    use crate::sql::parse;
-
-    fn hazards(action: &str) -> BTreeSet<HazardId> {
-        let mut catalog = Catalog::default();
-        catalog.server.version = 180_000;
-        catalog.server.search_path = vec!["public".to_owned()];
-        catalog.schemas.insert("public".to_owned(), Schema::default());
-        for statement in parse("CREATE TABLE t (id int, a int); CREATE TABLE s (id int, a int)").unwrap() {
-            apply(&mut catalog, &statement).unwrap();
-        }
-        for relation in catalog.relations.values_mut() {
-            relation.stats.empty = false;
-        }
-        let text = format!("MERGE INTO t USING s ON s.id = t.id WHEN MATCHED THEN {action}");
-        let statements = parse(&text).unwrap();
-        analyze(&statements[0], &catalog).hazards.into_iter().map(|hazard| hazard.id).collect()
-    }
-
-    #[test]
-    fn what_it_does_to_rows_is_told_as_for_other_statements() {
-        assert_eq!(hazards("DELETE"), BTreeSet::from([HazardId::DataLoss, HazardId::LargeDataChange]));
-        assert_eq!(hazards("UPDATE SET a = s.a"), BTreeSet::from([HazardId::LargeDataChange]));
-        assert_eq!(hazards("DO NOTHING"), BTreeSet::new());
-    }
-}

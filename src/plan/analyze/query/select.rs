@@ -20,6 +20,7 @@ use crate::plan::analyze::resolve::Rel;
 use crate::plan::analyze::since::{self, Feature};
 use crate::plan::analyze::walk::{self, Parts};
 use crate::plan::lock::LockMode;
+use crate::plan::model::HazardId;
 
 impl<'a> Reader<'_, 'a> {
     pub(super) fn select(&mut self, select: &SelectStmt) {
@@ -100,6 +101,10 @@ impl<'a> Reader<'_, 'a> {
                 }
                 if is_read_in_full(self.resolver, relation, at, &level.conditions, &single) {
                     effects::scan(&mut self.impact, relation);
+                    if member.mode == LockMode::RowShare && !relation.relation.stats.empty {
+                        let message = "Every row that matches is locked until the transaction ends.";
+                        self.impact.hazard(HazardId::LargeDataChange, Some(relation.name), message);
+                    }
                 }
             }
         }
