@@ -104,8 +104,12 @@ pub(super) fn size(catalog: &Catalog, relation: &Name) -> i64 {
     }
 }
 
-/// Whether others wait, for reading or writing, on work above the limit.
+/// Whether others wait, for reading or writing, on work above the limit. The concurrent commands, which wait for
+/// transactions, have the locks that block for moments only.
 pub(super) fn heavy(impact: &Impact, catalog: &Catalog, created: &Created, policy: &Policy) -> bool {
+    if !impact.waits_for_transactions.is_empty() {
+        return false;
+    }
     let blocks = impact.locks.iter().any(|(target, mode)| match target {
         Target::Any => mode.blocks_writes(),
         Target::Relation(name) if created.relation(name) => false,

@@ -3,7 +3,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AlterDatabaseStmt, AlterExtensionContentsStmt, CreateEventTrigStmt, CreateExtensionStmt, DiscardMode, DropRoleStmt,
-    ObjectType, TransactionStmtKind, VariableSetStmt,
+    Node, ObjectType, TransactionStmtKind, VariableSetStmt,
 };
 
 use super::names::Qualified;
@@ -67,6 +67,7 @@ pub(super) fn other(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
                 object_exists(&mut impact, "role", &statement.role);
             }
             impact.hazard(HazardId::Authorization, None, "A role comes into being.");
+            warn_of_password(&mut impact, &statement.options);
             impact
         }
         NodeEnum::DropRoleStmt(statement) => drop_role(statement, resolver),
@@ -76,6 +77,7 @@ pub(super) fn other(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
                 require_role(&mut impact, resolver, &role.rolename);
             }
             impact.hazard(HazardId::Authorization, None, "What the role may do changes.");
+            warn_of_password(&mut impact, &statement.options);
             impact
         }
         NodeEnum::AlterRoleSetStmt(_)
@@ -117,6 +119,15 @@ pub(super) fn other(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
         | NodeEnum::AlterCollationStmt(_) => Impact::none(),
         NodeEnum::ExecuteStmt(_) => Impact::unanalyzable("what a prepared statement does is not known here"),
         _ => Impact::unanalyzable("no rule knows this statement"),
+    }
+}
+
+/// The text of a statement is kept where more people read it than may know a password.
+fn warn_of_password(impact: &mut Impact, given: &[Node]) {
+    if options::find(given, "password").is_some_and(|option| option.arg.is_some()) {
+        let message = "The password stays readable in the source, the plan and the ledger: leave it out here, and set it \
+                       with psql's \\password, which sends a SCRAM verifier.";
+        impact.hazard(HazardId::Authorization, None, message);
     }
 }
 

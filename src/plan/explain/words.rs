@@ -77,7 +77,10 @@ fn relations(plan: &Plan, wanted: impl Fn(&Step, Blocks) -> bool) -> Vec<String>
 pub(super) fn is_long(step: &Step) -> bool {
     let long = match &step.action {
         Action::Transaction(transaction) => transaction.long,
-        Action::Concurrent(_) => step.locks.iter().any(|lock| lock.blocks != Blocks::Nothing),
+        // Those that wait for transactions block for moments only.
+        Action::Concurrent(_) => {
+            step.waits_for_transactions.is_empty() && step.locks.iter().any(|lock| lock.blocks != Blocks::Nothing)
+        }
         Action::Backfill(_) | Action::Check(_) => false,
     };
     long && (!step.scans.is_empty() || !step.rewrites.is_empty())
@@ -187,6 +190,7 @@ pub(super) fn counted(number: i64, one: &str, many: &str) -> String {
 /// The way back of the whole.
 pub(super) fn way_back(plan: &Plan) -> String {
     match plan.summary.rollback {
+        _ if plan.steps.iter().all(|step| matches!(step.undo, Undo::Nothing(_))) => "not needed".to_owned(),
         RollbackClass::Lossless => {
             "yes, to the schema from before; what was written to new columns and tables goes".to_owned()
         }
