@@ -96,6 +96,15 @@ impl Place {
 /// # Errors
 /// The first [`Problem`], in the order of the text.
 pub fn check(expression: &Node, relation: &Relation, place: Place) -> Result<(), Problem> {
+    check_of(expression, relation, None, place)
+}
+
+/// [`check`], where the relation has a name, which stands for a whole row.
+///
+/// # Errors
+/// The first [`Problem`], in the order of the text.
+pub fn check_of(expression: &Node, relation: &Relation, row: Option<&str>, place: Place) -> Result<(), Problem> {
+    let below = || operands(expression).into_iter().flatten().try_for_each(|part| check_of(part, relation, row, place));
     match expression.node.as_ref() {
         Some(NodeEnum::SubLink(_)) if place == Place::Policy => Ok(()),
         Some(NodeEnum::SubLink(_)) => {
@@ -114,6 +123,9 @@ pub fn check(expression: &Node, relation: &Relation, place: Place) -> Result<(),
             }
             let Some(name) = parts.last() else { return Ok(()) };
             if !has_column(relation, name) {
+                if parts.len() == 1 && row == Some(*name) {
+                    return whole_row(place);
+                }
                 let message = format!("column \"{name}\" does not exist");
                 return Err(Problem::new("42703", message, "Check the spelling of the column, or add it first."));
             }
@@ -127,10 +139,19 @@ pub fn check(expression: &Node, relation: &Relation, place: Place) -> Result<(),
         }
         Some(NodeEnum::FuncCall(call)) => {
             function(call, place)?;
-            operands(expression).into_iter().flatten().try_for_each(|part| check(part, relation, place))
+            below()
         }
-        _ => operands(expression).into_iter().flatten().try_for_each(|part| check(part, relation, place)),
+        _ => below(),
     }
+}
+
+/// Generated columns would depend on themselves.
+fn whole_row(place: Place) -> Result<(), Problem> {
+    if place != Place::Generated {
+        return Ok(());
+    }
+    let message = "cannot use whole-row variable in column generation expression";
+    Err(Problem::new("42P17", message, "Name the columns that it is made of."))
 }
 
 /// Only `tableoid` is known when a constraint or a generated column is worked out (`scanNSItemForColumn`).
@@ -177,6 +198,23 @@ fn function(call: &FuncCall, place: Place) -> Result<(), Problem> {
         return Err(Problem::new("0A000", message, hint));
     }
     Ok(())
+}
+
+/// 42P16: a column of a type that no stored value has (`CheckAttributeType` in heap.c).
+pub fn unstorable(column: &str, data_type: &DataType, catalog: &Catalog) -> Option<Problem> {
+    let pseudo = types::builtin(&data_type.name, catalog).is_some_and(|known| known.kind == 'p');
+    let message = format!("column \"{column}\" has pseudo-type {}", data_type.sql);
+    pseudo.then(|| Problem::new("42P16", message, "Choose a type whose values can be stored."))
+}
+
+/// Names of the columns that an expression mentions.
+pub fn columns(expression: &Node) -> Vec<String> {
+    match expression.node.as_ref() {
+        Some(NodeEnum::ColumnRef(column)) => {
+            strings(&column.fields).last().map(|name| (*name).to_owned()).into_iter().collect()
+        }
+        _ => operands(expression).into_iter().flatten().flat_map(columns).collect(),
+    }
 }
 
 fn has_column(relation: &Relation, name: &str) -> bool {

@@ -286,6 +286,9 @@ pub(super) fn lock_table(statement: &LockStmt, resolver: &Resolver<'_>) -> Impac
     for node in &statement.relations {
         let Some(NodeEnum::RangeVar(name)) = &node.node else { continue };
         let Some(found) = require_relation(&mut impact, resolver, name, false) else { continue };
+        if found.relation.kind == RelationKind::ForeignTable {
+            wrong_kind(&mut impact, &found.name.name, "a table or view");
+        }
         lock_one(&mut impact, resolver, found, name.inh, mode);
     }
     impact

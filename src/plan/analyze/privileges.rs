@@ -36,6 +36,11 @@ pub(super) fn grant(statement: &GrantStmt, resolver: &Resolver<'_>) -> Impact {
         }
     }
     grantees(&mut impact, resolver, &statement.grantees);
+    let to_public = |node: &Node| matches!(&node.node, Some(NodeEnum::RoleSpec(role)) if role.roletype == RoleSpecType::RolespecPublic as i32);
+    if statement.is_grant && statement.grant_option && statement.grantees.iter().any(to_public) {
+        let message = "grant options can only be granted to roles";
+        impact.refuse("0LP01", message, "Leave WITH GRANT OPTION out, or name roles.");
+    }
     let verb = if statement.is_grant { "Privileges are granted." } else { "Privileges are revoked." };
     impact.hazard(HazardId::Authorization, None, verb);
     impact
@@ -84,7 +89,12 @@ fn privileges<'a>(impact: &mut Impact, resolver: &Resolver<'a>, statement: &Gran
                 since::require(impact, resolver, Feature::MaintainPrivilege);
                 !on_sequence || as_table
             }
-            _ => false,
+            "execute" | "create" | "temporary" | "temp" | "connect" | "set" | "alter system" => false,
+            other => {
+                let message = format!("unrecognized privilege type \"{other}\"");
+                impact.refuse("42601", message, "Check the spelling of the privilege.");
+                continue;
+            }
         };
         if !valid {
             let kind = if on_sequence { "sequence" } else { "relation" };

@@ -9,15 +9,16 @@ use pg_query::protobuf::{
 };
 
 use super::expression::{self, Place};
-use super::names::strings;
+use super::names::{Qualified, strings};
 use super::refusal::{missing_column, missing_object, missing_schema, object_exists, require_relation};
 use super::resolve::Rel;
 use super::since::{self, Feature};
 use super::volatile::evaluate;
 use super::{Impact, Resolver, TransactionRule, options};
-use crate::catalog::{Name, Persistence, Publication, RelationKind};
+use crate::catalog::{Generated, Name, Persistence, Publication, RelationKind};
 use crate::plan::lock::LockMode;
 use crate::plan::model::HazardId;
+use crate::sql::expression::operands;
 
 /// ShareUpdateExclusive on each table named (and its children by inheritance); nothing for all tables or schemas.
 pub(super) fn create_publication(statement: &CreatePublicationStmt, resolver: &Resolver<'_>) -> Impact {
@@ -124,11 +125,26 @@ fn table<'a>(impact: &mut Impact, resolver: &Resolver<'a>, published: &Publicati
         if found.relation.column(column).is_none() {
             missing_column(impact, column, found.name);
         }
+        published_generated(impact, resolver, found, column);
     }
     tables.push(found);
     // Partitions follow their parent without being named; children by inheritance are added one by one.
     if name.inh && found.relation.kind == RelationKind::Table {
         tables.extend(resolver.descendants(found));
+    }
+}
+
+/// 42P10: up to 17 no generated column is published by name, later no virtual one.
+fn published_generated(impact: &mut Impact, resolver: &Resolver<'_>, table: Rel<'_>, name: &str) {
+    let generated = table.relation.column(name).and_then(|column| column.generated);
+    let refused = match generated {
+        None => return,
+        Some(Generated::Stored) => resolver.major() < 18,
+        Some(Generated::Virtual) => true,
+    };
+    if refused {
+        let message = format!("cannot use generated column \"{name}\" in publication column list");
+        impact.refuse("42P10", message, "Leave the column out.");
     }
 }
 
@@ -139,13 +155,24 @@ fn filter(impact: &mut Impact, resolver: &Resolver<'_>, table: Rel<'_>, conditio
         impact.refuse(problem.sqlstate, problem.message, problem.hint);
     }
     let found = evaluate(condition, resolver);
-    if found.mutable || !found.functions.is_empty() {
+    if found.mutable || !found.functions.is_empty() || calls_user_function(condition, resolver) {
         impact.refuse(
             "0A000",
             "invalid publication WHERE expression",
             "Use columns, constants, and immutable functions and operators that PostgreSQL brings.",
         );
     }
+}
+
+/// Also one that would dissolve into its body.
+fn calls_user_function(condition: &Node, resolver: &Resolver<'_>) -> bool {
+    if let Some(NodeEnum::FuncCall(call)) = &condition.node
+        && let Some(name) = Qualified::from_nodes(&call.funcname)
+        && !resolver.functions_named(name).is_empty()
+    {
+        return true;
+    }
+    operands(condition).into_iter().flatten().any(|part| calls_user_function(part, resolver))
 }
 
 fn publish<'a>(impact: &mut Impact, resolver: &Resolver<'a>, tables: &[Rel<'a>]) {

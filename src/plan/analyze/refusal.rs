@@ -16,6 +16,13 @@ pub(super) fn missing_relation(impact: &mut Impact, name: Qualified<'_>) {
     );
 }
 
+/// 42809: to the server a composite type is a relation, one that most statements do not take.
+pub(super) fn refuse_composite(impact: &mut Impact, resolver: &Resolver<'_>, name: Qualified<'_>) {
+    if resolver.composite(name).is_some() {
+        impact.refuse("42809", format!("\"{}\" is a composite type", name.shown()), "Use the statements for types.");
+    }
+}
+
 /// 42809: the relation is of another kind.
 pub(super) fn wrong_kind(impact: &mut Impact, name: &str, wanted: &str) {
     impact.refuse("42809", format!("\"{name}\" is not {wanted}"), "Use the statement for the kind of object it is.");
@@ -102,6 +109,10 @@ pub(super) fn require_tablespace(impact: &mut Impact, resolver: &Resolver<'_>, t
 /// Checks that a table access method exists.
 pub(super) fn require_access_method(impact: &mut Impact, resolver: &Resolver<'_>, method: &str) {
     let known = &resolver.catalog.access_methods;
+    if matches!(method, "btree" | "hash" | "gist" | "gin" | "spgist" | "brin") {
+        let message = format!("access method \"{method}\" is not of type TABLE");
+        impact.refuse("55000", message, "Name an access method for tables, such as heap.");
+    }
     if !method.is_empty() && !known.is_empty() && !known.iter().any(|name| name == method) {
         missing_object(impact, "access method", method);
     }
@@ -119,6 +130,7 @@ pub(super) fn require_relation<'a>(
         Lookup::Found(found) => Some(found),
         Lookup::System => None,
         Lookup::Missing => {
+            refuse_composite(impact, resolver, Qualified::from_range(name));
             if !missing_ok {
                 missing_relation(impact, Qualified::from_range(name));
             }

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterStatsStmt, CreateStatsStmt};
 
+use super::expression;
+use super::index::is_virtual;
 use super::names::{Qualified, strings};
 use super::refusal::{missing_column, missing_object, object_exists, require_relation, require_schema, wrong_kind};
 use super::resolve::Rel;
@@ -63,8 +65,17 @@ fn columns(impact: &mut Impact, resolver: &Resolver<'_>, statement: &CreateStats
         let Some(NodeEnum::StatsElem(element)) = &node.node else { continue };
         if element.name.is_empty() {
             expressions += 1;
+            let mentioned = element.expr.as_deref().map(expression::columns).unwrap_or_default();
+            if mentioned.iter().any(|column| is_virtual(table, column)) {
+                let message = "statistics creation on virtual generated columns is not supported";
+                impact.refuse("0A000", message, "Leave the column out.");
+            }
         } else {
             plain += 1;
+            if is_virtual(table, &element.name) {
+                let message = "statistics creation on virtual generated columns is not supported";
+                impact.refuse("0A000", message, "Leave the column out.");
+            }
             if table.relation.column(&element.name).is_none() {
                 missing_column(impact, &element.name, table.name);
             }

@@ -81,6 +81,11 @@ fn when(impact: &mut Impact, statement: &CreateTrigStmt, table: Rel<'_>, node: &
             let message = format!("column {}.{name} does not exist", row.to_lowercase());
             wrong(impact, "42703", message, "Check the spelling of the column, or add it first.");
         }
+        let computed = |name: &str| table.relation.column(name).is_some_and(|column| column.generated.is_some());
+        if row == "NEW" && statement.timing & BEFORE != 0 && parts.get(1).is_some_and(|name| computed(name)) {
+            let message = "BEFORE trigger's WHEN condition cannot reference NEW generated columns".to_owned();
+            wrong(impact, "42P17", message, "Let it fire AFTER the event, or compare the columns it is computed from.");
+        }
         if !statement.row {
             let message = "statement trigger's WHEN condition cannot reference column values".to_owned();
             wrong(impact, "42P17", message, "Let it fire FOR EACH ROW.");

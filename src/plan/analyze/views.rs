@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{CreateTableAsStmt, IntoClause, Node, ObjectType, RefreshMatViewStmt, SelectStmt, ViewStmt};
+use pg_query::protobuf::{
+    CreateTableAsStmt, IntoClause, Node, ObjectType, RefreshMatViewStmt, SelectStmt, ViewStmt, a_const,
+};
 
 use super::names::Qualified;
 use super::query::{Depth, Reader};
@@ -130,6 +132,11 @@ fn output_names(query: &NodeEnum, resolver: &Resolver<'_>) -> Option<Vec<Option<
             }
             NodeEnum::FuncCall(call) if target.name.is_empty() => {
                 names.push(Qualified::from_nodes(&call.funcname).map(|name| name.name.to_owned()));
+            }
+            NodeEnum::AConst(constant)
+                if target.name.is_empty() && !matches!(constant.val, Some(a_const::Val::Boolval(_))) =>
+            {
+                names.push(Some("?column?".to_owned()));
             }
             _ if target.name.is_empty() => names.push(None),
             _ => names.push(Some(target.name.clone())),

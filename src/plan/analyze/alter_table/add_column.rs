@@ -13,6 +13,7 @@ use super::{add_constraint, expressions, foreign_key, key};
 use crate::catalog::types::{resolve_type, serial_integer};
 use crate::catalog::{Column, DataType, Generated, Identity, Name, RelationKind, TypeKind};
 use crate::plan::analyze::coercion::has_constraints;
+use crate::plan::analyze::lookup::TypeLookup;
 use crate::plan::analyze::refusal::missing_object;
 use crate::plan::analyze::resolve::Rel;
 use crate::plan::model::HazardId;
@@ -118,6 +119,7 @@ pub(super) fn add_column<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, spec: &Spec
         let message = format!("column name \"{}\" conflicts with a system column name", column.colname);
         work.impact.refuse("42701", message, "Choose another name.");
     }
+    refuse_own_row(work, root, column);
     let parts = Parts::of(column);
     refuse_conflicts(work, root, column, &parts);
     let data_type = resolve(work, column);
@@ -158,6 +160,17 @@ fn receiving<'a>(work: &Work<'_, 'a>, root: Rel<'a>, column: &str) -> Vec<Rel<'a
     all
 }
 
+/// 42P16: a table's rows do not contain themselves (`CheckAttributeType`).
+fn refuse_own_row<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, column: &ColumnDef) {
+    let Some(name) = &column.type_name else { return };
+    if let TypeLookup::Row(of) = work.resolver.type_named(name)
+        && of == root
+    {
+        let message = format!("composite type {} cannot be made a member of itself", root.name.name);
+        work.impact.refuse("42P16", message, "Refer to other rows by their key.");
+    }
+}
+
 /// Mistakes that the server finds when it takes the definition apart.
 fn refuse_conflicts<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, column: &ColumnDef, parts: &Parts<'_>) {
     let given = [
@@ -179,7 +192,7 @@ fn resolve(work: &mut Work<'_, '_>, column: &ColumnDef) -> Option<DataType> {
     let name = column.type_name.as_ref()?;
     let found = resolve_type(name, work.resolver.catalog);
     match &found {
-        Some(found) => expressions::collation(work, column, found),
+        Some(found) => expressions::column_type(work, column, found),
         None => refuse_missing_type(work, name),
     }
     found
@@ -187,7 +200,6 @@ fn resolve(work: &mut Work<'_, '_>, column: &ColumnDef) -> Option<DataType> {
 
 /// 42704, where the name is certainly no type.
 pub(super) fn refuse_missing_type(work: &mut Work<'_, '_>, name: &pg_query::protobuf::TypeName) {
-    use crate::plan::analyze::lookup::TypeLookup;
     if matches!(work.resolver.type_named(name), TypeLookup::Missing)
         && let Some(shown) = crate::plan::analyze::names::Qualified::from_type(name)
     {

@@ -105,7 +105,7 @@ pub(super) fn add_check<'a>(
     }
     let checked = enforced && !constraint.skip_validation;
     for member in members(work, root, recurse && !constraint.is_no_inherit) {
-        if member != root && merges(work, member, constraint, checked) {
+        if member != root && merges(work, member, constraint, enforced) {
             continue;
         }
         if checked {
@@ -119,7 +119,8 @@ pub(super) fn add_check<'a>(
 }
 
 /// A child that has the same check already keeps it, unless it would promise less than the parent's.
-fn merges<'a>(work: &mut Work<'_, 'a>, child: Rel<'a>, constraint: &Constraint, checked: bool) -> bool {
+fn merges<'a>(work: &mut Work<'_, 'a>, child: Rel<'a>, constraint: &Constraint, enforced: bool) -> bool {
+    let checked = enforced && !constraint.skip_validation;
     let existing = child.relation.constraint(&constraint.conname);
     let Some(existing) = existing.filter(|existing| matches!(existing.kind, ConstraintKind::Check { .. })) else {
         return false;
@@ -129,6 +130,11 @@ fn merges<'a>(work: &mut Work<'_, 'a>, child: Rel<'a>, constraint: &Constraint, 
         let message =
             format!("constraint \"{}\" conflicts with non-inherited constraint on relation \"{table}\"", existing.name);
         work.impact.refuse("42P17", message, "Drop the child's constraint first.");
+    }
+    if enforced && !existing.enforced {
+        let message =
+            format!("constraint \"{}\" conflicts with NOT ENFORCED constraint on relation \"{table}\"", existing.name);
+        work.impact.refuse("42P17", message, "Drop the child's constraint, and add it enforced.");
     }
     if checked && !existing.validated && existing.enforced {
         let message =

@@ -3,7 +3,7 @@
 use pg_query::protobuf::AtAlterConstraint;
 
 use super::not_null;
-use super::work::Work;
+use super::work::{ReferencedKey, Work};
 use crate::catalog::{Constraint, ConstraintKind};
 use crate::plan::analyze::resolve::Rel;
 use crate::plan::lock::LockMode;
@@ -37,6 +37,13 @@ pub(super) fn alter<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, change: &AtAlter
         let sqlstate = if work.major() >= 18 { "55000" } else { "XX000" };
         let message = format!("cannot alter constraint \"{name}\" on relation \"{table}\"");
         work.impact.refuse(sqlstate, message, "Alter the constraint of the partitioned table.");
+    }
+    if !recurse && root.relation.partition_key.is_some() && work.major() >= 18 {
+        work.impact.refuse("42P16", "constraint must be altered in child tables too", "Leave out ONLY.");
+    }
+    if change.alter_inheritability && change.noinherit && constraint.inherited > 0 && !constraint.no_inherit {
+        let message = format!("cannot alter inherited constraint \"{name}\" on relation \"{table}\"");
+        work.impact.refuse("55000", message, "Alter the constraint of the parent table.");
     }
     if change.alter_inheritability {
         inheritance(work, root, &constraint, change.noinherit);
@@ -88,7 +95,8 @@ fn foreign_key<'a>(
     }
     if change.is_enforced {
         for leaf in work.resolver.leaves(root) {
-            work.check_foreign_key(leaf, parent, &constraint.columns);
+            let key = ReferencedKey::of(&constraint.kind, constraint.period);
+            work.check_foreign_key(leaf, parent, &constraint.columns, key);
         }
     }
 }

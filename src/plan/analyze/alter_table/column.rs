@@ -49,6 +49,11 @@ pub(super) fn set_default<'a>(
 /// Also of an index, whose columns are named by number or by name.
 pub(super) fn set_statistics<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, command: &AlterTableCmd, recurse: bool) {
     if let Some(index) = &root.relation.index {
+        let named = index.keys.iter().filter_map(|key| key.column.as_ref()).chain(&index.include);
+        if let Some(column) = named.into_iter().find(|column| !command.name.is_empty() && **column == command.name) {
+            let message = format!("cannot alter statistics on column \"{column}\" of index \"{}\"", root.name.name);
+            work.impact.refuse("0A000", message, "Alter statistics on the table's column instead.");
+        }
         let keys = index.keys.len();
         let number = usize::try_from(command.num).unwrap_or(0);
         if number > keys {
@@ -133,11 +138,6 @@ pub(super) fn set_expression<'a>(
     expression: Option<&Node>,
     recurse: bool,
 ) {
-    let tree = work.resolver.tree(root);
-    if !recurse && tree.len() > 1 {
-        let message = "ALTER TABLE / SET EXPRESSION must be applied to child tables too";
-        work.impact.refuse("42P16", message, "Leave out ONLY.");
-    }
     for member in members(work, root, recurse) {
         if !work.require_column(member, name) {
             return;
@@ -150,7 +150,10 @@ pub(super) fn set_expression<'a>(
         };
         let functions = expression.map(|expression| expressions::generated(work, member, name, expression));
         if kind == Generated::Virtual {
-            check_virtual(work, member, name);
+            check_virtual(work, member);
+            if column.not_null {
+                work.verify(member);
+            }
             continue;
         }
         work.rewrite(member);
@@ -160,12 +163,10 @@ pub(super) fn set_expression<'a>(
     }
 }
 
-/// On a table whose CHECKs mention a virtual column its expression stays.
-fn check_virtual<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, name: &str) {
-    let mentioned = work.now(rel).constraints.iter().any(|constraint| {
-        matches!(constraint.kind, ConstraintKind::Check { .. }) && constraint.columns.iter().any(|c| c == name)
-    });
-    if mentioned {
+/// On a table with CHECKs the expression of a virtual column stays.
+fn check_virtual<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>) {
+    let mut constraints = work.now(rel).constraints.iter();
+    if constraints.any(|constraint| matches!(constraint.kind, ConstraintKind::Check { .. })) {
         let message = "ALTER TABLE / SET EXPRESSION is not supported for virtual generated columns in tables with check constraints";
         work.impact.refuse("0A000", message, "Drop the check first, and add it again.");
     }

@@ -12,7 +12,7 @@ use super::work::Work;
 use crate::catalog::types::{base_type, builtin, resolve_type, serial_integer};
 use crate::catalog::{Column, DataType, Generated, RelationKind};
 use crate::plan::analyze::coercion::{Context, Conversion, convert};
-use crate::plan::analyze::expression::{Place, check, impossible_cast, type_of};
+use crate::plan::analyze::expression::{Place, check_of, impossible_cast, type_of};
 use crate::plan::analyze::names::{Qualified, strings};
 use crate::plan::analyze::refusal::missing_object;
 use crate::plan::analyze::resolve::Rel;
@@ -30,6 +30,10 @@ pub(super) fn alter_type<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, name: &str,
     }
     let Some(column) = work.column(root, name).cloned() else { return };
     refuse_inherited(work, root, &column);
+    if column.generated.is_some() && new.raw_default.is_some() {
+        let message = "cannot specify USING when altering type of generated column";
+        work.impact.refuse("42611", message, "Leave out USING: the generation expression gives the values.");
+    }
     let Some(to) = target_type(work, new) else {
         return unknown_target(work, root, recurse);
     };
@@ -125,7 +129,7 @@ fn target_type(work: &mut Work<'_, '_>, new: &ColumnDef) -> Option<DataType> {
     }
     let found = resolve_type(name, work.resolver.catalog);
     match &found {
-        Some(found) => expressions::collation(work, new, found),
+        Some(found) => expressions::column_type(work, new, found),
         None => refuse_missing_type(work, name),
     }
     found
@@ -224,7 +228,7 @@ enum Traced {
 }
 
 fn using_computes<'a>(work: &mut Work<'_, 'a>, member: Rel<'a>, column: &Column, using: &Node, to: &DataType) -> bool {
-    let problem = check(using, work.now(member), Place::Transform).err();
+    let problem = check_of(using, work.now(member), Some(&member.name.name), Place::Transform).err();
     if let Some(problem) = problem.or_else(|| impossible_cast(using, work.now(member), work.resolver)) {
         work.impact.refuse(problem.sqlstate, problem.message, problem.hint);
         return true;

@@ -6,7 +6,8 @@ use super::work::Work;
 use crate::catalog::{DataType, Name};
 use crate::plan::analyze::coercion::{Context, Conversion, convert};
 use crate::plan::analyze::expression::{
-    Place, Problem, check as problems, impossible_cast, is_mutable, misread_constant, type_of, uncollatable,
+    Place, Problem, check as problems, check_of as problems_of, impossible_cast, is_mutable, misread_constant, type_of,
+    uncollatable, unstorable,
 };
 use crate::plan::analyze::resolve::Rel;
 
@@ -49,8 +50,11 @@ pub(super) fn default(
     }
 }
 
-/// COLLATE in a column's definition.
-pub(super) fn collation(work: &mut Work<'_, '_>, column: &ColumnDef, data_type: &DataType) {
+/// The type in a column's definition, and its COLLATE.
+pub(super) fn column_type(work: &mut Work<'_, '_>, column: &ColumnDef, data_type: &DataType) {
+    if let Some(problem) = unstorable(&column.colname, data_type, work.resolver.catalog) {
+        refuse(work, problem);
+    }
     if column.coll_clause.is_some()
         && let Some(problem) = uncollatable(data_type, work.resolver.catalog)
     {
@@ -68,7 +72,7 @@ pub(super) fn generated<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, column: &str,
         own.generated = Some(crate::catalog::Generated::Stored);
         relation.columns.push(own);
     }
-    if let Err(problem) = problems(expression, &relation, Place::Generated) {
+    if let Err(problem) = problems_of(expression, &relation, Some(&rel.name.name), Place::Generated) {
         refuse(work, problem);
         return Vec::new();
     }
@@ -85,7 +89,7 @@ pub(super) fn generated<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, column: &str,
 
 /// The condition of a CHECK; the user-defined functions that it calls.
 pub(super) fn check<'a>(work: &mut Work<'_, 'a>, rel: Rel<'a>, expression: &Node) -> Vec<Name> {
-    if let Err(problem) = problems(expression, work.now(rel), Place::Check) {
+    if let Err(problem) = problems_of(expression, work.now(rel), Some(&rel.name.name), Place::Check) {
         refuse(work, problem);
         return Vec::new();
     }

@@ -2,8 +2,9 @@
 
 use pg_query::protobuf::Constraint;
 
+use super::add_column::SYSTEM_COLUMNS;
 use super::add_constraint::{remember, require_free_name};
-use super::work::Work;
+use super::work::{ReferencedKey, Work};
 use crate::catalog::types::base_type;
 use crate::catalog::{self, Catalog, ConstraintKind, DataType, Generated, Persistence, RelationKind};
 use crate::plan::analyze::coercion::{Context, Conversion, convert};
@@ -109,11 +110,13 @@ fn letter(text: &str) -> char {
 fn check_rows<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, parent: Rel<'a>, spec: &Spec<'_>, own: &ConstraintKind) {
     if table.relation.kind != RelationKind::PartitionedTable {
         if spec.checked {
-            work.check_foreign_key(table, parent, spec.columns);
+            let key = ReferencedKey::of(own, spec.constraint.fk_with_period);
+            work.check_foreign_key(table, parent, spec.columns, key);
         }
         return;
     }
     for partition in &work.resolver.children(table.name) {
+        refuse_other_enforcement(work, *partition, own, spec);
         let equal = equal_key(*partition, own, spec);
         match equal {
             Some(existing) if existing.validated => adopt(work, parent),
@@ -123,6 +126,24 @@ fn check_rows<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, parent: Rel<'a>, spec
             }
             _ => check_rows(work, *partition, parent, spec, own),
         }
+    }
+}
+
+/// 42P17: from 18 on a partition's foreign key to the same columns is enforced as its parent's is.
+fn refuse_other_enforcement<'a>(work: &mut Work<'_, 'a>, partition: Rel<'a>, own: &ConstraintKind, spec: &Spec<'_>) {
+    let ConstraintKind::ForeignKey { references, referenced_columns, .. } = own else { return };
+    let other = partition.relation.constraints.iter().find(|existing| {
+        matches!(&existing.kind, ConstraintKind::ForeignKey { references: of, referenced_columns: columns, .. }
+            if of == references && columns == referenced_columns)
+            && existing.columns == spec.columns
+            && existing.enforced != spec.enforced
+    });
+    if let Some(other) = other {
+        let message = format!(
+            "constraint \"{}\" enforceability conflicts with constraint \"{}\" on relation \"{}\"",
+            spec.constraint.conname, other.name, partition.name.name
+        );
+        work.impact.refuse("42P17", message, "Enforce both of them, or none.");
     }
 }
 
@@ -141,7 +162,8 @@ fn check_leaves<'a>(
 ) {
     if spec.checked && existing.enforced {
         for leaf in work.resolver.leaves(partition) {
-            work.check_foreign_key(leaf, parent, spec.columns);
+            let key = ReferencedKey::of(&existing.kind, existing.period);
+            work.check_foreign_key(leaf, parent, spec.columns, key);
         }
     }
 }
@@ -219,8 +241,28 @@ fn refuse_kinds<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, parent: Rel<'a>, spe
     }
 }
 
+/// 42P10: what a delete sets to NULL or to its default is of the key.
+fn refuse_foreign_actions(work: &mut Work<'_, '_>, spec: &Spec<'_>) {
+    let set = strings(&spec.constraint.fk_del_set_cols);
+    if let Some(column) = set.into_iter().find(|column| !spec.columns.iter().any(|own| own == column)) {
+        let message = format!("column \"{column}\" referenced in ON DELETE SET action must be part of foreign key");
+        work.impact.refuse("42P10", message, "Name columns of the key only.");
+    }
+    let period = spec.constraint.fk_with_period;
+    let actions = [(&spec.constraint.fk_upd_action, "UPDATE"), (&spec.constraint.fk_del_action, "DELETE")];
+    for (_, event) in actions.into_iter().filter(|(action, _)| period && matches!(action.as_str(), "c" | "n" | "d")) {
+        let message = format!("unsupported ON {event} action for foreign key constraint using PERIOD");
+        work.impact.refuse("0A000", message, "Use NO ACTION.");
+    }
+}
+
 fn refuse_columns<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, parent: Rel<'a>, spec: &Spec<'_>, referenced: &[String]) {
+    refuse_foreign_actions(work, spec);
     for (table, columns) in [(root, spec.columns), (parent, referenced)] {
+        if columns.iter().any(|column| SYSTEM_COLUMNS.contains(&column.as_str())) {
+            let message = "system columns cannot be used in foreign keys";
+            return work.impact.refuse("0A000", message, "Use columns of your own.");
+        }
         let missing = columns.iter().find(|column| work.column(table, column).is_none());
         if let Some(column) = missing {
             let message = format!("column \"{column}\" referenced in foreign key constraint does not exist");
@@ -285,7 +327,7 @@ fn require_unique<'a>(work: &mut Work<'_, 'a>, parent: Rel<'a>, columns: &[Strin
 }
 
 /// Whether an operator compares the two: the same type, one family of types, or an implicit cast.
-fn comparable(own: &DataType, referenced: &DataType, catalog: &Catalog) -> bool {
+pub(super) fn comparable(own: &DataType, referenced: &DataType, catalog: &Catalog) -> bool {
     const FAMILIES: &[&[&str]] = &[
         &["int2", "int4", "int8"],
         &["float4", "float8"],

@@ -3,7 +3,7 @@
 use pg_query::protobuf::{RangeVar, TypeName};
 
 use super::work::Work;
-use crate::catalog::{ConstraintKind, RelationKind, TypeKind};
+use crate::catalog::{Constraint, ConstraintKind, RelationKind, TypeKind};
 use crate::plan::analyze::names::Qualified;
 use crate::plan::analyze::refusal::{missing_object, missing_relation};
 use crate::plan::analyze::resolve::{Lookup, Rel};
@@ -89,6 +89,14 @@ pub(super) fn merge<'a>(work: &mut Work<'_, 'a>, child: Rel<'a>, parent: Rel<'a>
             let message = format!("column \"{name}\" in child table must be marked NOT NULL");
             work.impact.refuse("42804", message, "Make the child's column NOT NULL first.");
         }
+        let not_null = |rel: Rel<'a>| {
+            let mut constraints = rel.relation.constraints.iter();
+            constraints
+                .find(|constraint| constraint.kind == ConstraintKind::NotNull && constraint.columns == [name.as_str()])
+        };
+        if let (Some(wanted), Some(own)) = (not_null(parent).filter(|_| inheritable), not_null(child)) {
+            refuse_weaker_not_null(work, child, wanted, own);
+        }
         if wanted.generated.is_some() != own.generated.is_some() {
             let message = format!("column \"{name}\" in child table must be a generated column as in the parent");
             work.impact.refuse("42804", message, "Define the column alike in both.");
@@ -130,6 +138,20 @@ pub(super) fn merge<'a>(work: &mut Work<'_, 'a>, child: Rel<'a>, parent: Rel<'a>
     }
 }
 
+/// A child's own not-null constraint does not promise less than the parent's.
+fn refuse_weaker_not_null<'a>(work: &mut Work<'_, 'a>, child: Rel<'a>, wanted: &Constraint, own: &Constraint) {
+    let table = &child.name.name;
+    if own.no_inherit {
+        let message =
+            format!("constraint \"{}\" conflicts with non-inherited constraint on child table \"{table}\"", own.name);
+        work.impact.refuse("42P17", message, "Alter the child's constraint to INHERIT first.");
+    } else if wanted.validated && !own.validated {
+        let message =
+            format!("constraint \"{}\" conflicts with NOT VALID constraint on child table \"{table}\"", own.name);
+        work.impact.refuse("42P17", message, "Validate the child's constraint first.");
+    }
+}
+
 pub(super) fn drop<'a>(work: &mut Work<'_, 'a>, child: Rel<'a>, parent: &RangeVar) {
     if child.relation.partition_bound.is_some() {
         work.impact.refuse("42809", "cannot change inheritance of a partition", "Use DETACH PARTITION.");
@@ -145,6 +167,9 @@ pub(super) fn drop<'a>(work: &mut Work<'_, 'a>, child: Rel<'a>, parent: &RangeVa
 /// The columns must be the type's, in name, type and order.
 pub(super) fn add_of<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, of: &TypeName) {
     let found = work.resolver.type_named(of);
+    if !table.relation.parents.is_empty() {
+        work.impact.refuse("42809", "typed tables cannot inherit", "Use NO INHERIT first.");
+    }
     let TypeLookup::User(name, user_type) = found else {
         if matches!(found, TypeLookup::Missing)
             && let Some(shown) = Qualified::from_type(of)

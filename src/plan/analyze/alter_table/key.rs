@@ -38,6 +38,9 @@ pub(super) fn add<'a>(
     if primary && !recurse && !work.resolver.children(root.name).is_empty() {
         only_root(work, root, columns);
     }
+    if primary {
+        refuse_pending_not_null(work, root, columns);
+    }
     let locks_partitions = if primary { require_not_null(work, root, columns, recurse) } else { false };
     if partitioned && recurse {
         let mode = if locks_partitions { work.mode } else { LockMode::Share };
@@ -150,10 +153,25 @@ fn refuse<'a>(
 /// 42704 for a type that the index cannot compare. Extensions bring classes that are not known here.
 fn refuse_unsorted_types<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, constraint: &Constraint, columns: &[String]) {
     let catalog = work.resolver.catalog;
+    let overlaps = columns.last().filter(|_| constraint.without_overlaps);
+    if let Some(column) = overlaps.and_then(|column| work.column(root, column)) {
+        let base = base_type(&column.data_type, catalog);
+        let plain = builtin(&base.name, catalog).is_some_and(|known| base.array || !matches!(known.kind, 'r' | 'm'));
+        if plain {
+            let message = format!("column \"{}\" in WITHOUT OVERLAPS is not a range or multirange type", column.name);
+            return work.impact.refuse("42804", message, "Use a column of a range type.");
+        }
+    }
     if catalog.extensions.keys().any(|extension| extension != "plpgsql") {
         return;
     }
-    let method = if constraint.access_method.is_empty() { "btree" } else { constraint.access_method.as_str() };
+    let method = if constraint.without_overlaps {
+        "gist"
+    } else if constraint.access_method.is_empty() {
+        "btree"
+    } else {
+        constraint.access_method.as_str()
+    };
     let excluded: Vec<String> = constraint.exclusions.iter().filter_map(excluded_column).collect();
     for column in columns.iter().chain(&excluded) {
         let Some(column) = work.column(root, column) else { continue };
@@ -247,17 +265,17 @@ pub(super) fn using_index<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, constraint
     remember(work, root, &constraint.conname, kind, &columns);
 }
 
-/// From 18 on a not-null constraint that is not valid keeps the primary key away.
+/// From 18 on a not-null constraint that is not valid, or not inherited, keeps the primary key away.
 fn refuse_pending_not_null<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, columns: &[String]) {
     let pending = work.now(root).constraints.iter().find(|existing| {
         existing.kind == ConstraintKind::NotNull
-            && !existing.validated
+            && (!existing.validated || existing.no_inherit)
             && existing.columns.iter().any(|column| columns.contains(column))
     });
     if let Some(pending) = pending {
         let message =
-            format!("incompatible NOT VALID constraint \"{}\" on relation \"{}\"", pending.name, root.name.name);
-        work.impact.refuse("55000", message, "Validate it with ALTER TABLE ... VALIDATE CONSTRAINT first.");
+            format!("cannot create primary key: not-null constraint \"{}\" is NOT VALID or NO INHERIT", pending.name);
+        work.impact.refuse("55000", message, "Validate it, or let it be inherited, with ALTER TABLE first.");
     }
 }
 
@@ -284,6 +302,9 @@ fn unusable(root: Rel<'_>, index: Rel<'_>, facts: &Index, constraint: &Constrain
     }
     if !facts.immediate && !constraint.deferrable {
         return Some(("42809", format!("\"{name}\" is a deferrable index")));
+    }
+    if facts.nulls_not_distinct && constraint.contype() == ConstrType::ConstrPrimary {
+        return Some(("42P16", "primary keys cannot use NULLS NOT DISTINCT indexes".to_owned()));
     }
     let odd = facts
         .keys

@@ -182,6 +182,9 @@ pub(super) fn add_constraint<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, constra
     }
     for member in members(work, root, recurse) {
         let bound = member == root || !constraint.is_no_inherit;
+        if bound && member != root {
+            refuse_weaker(work, member, name, constraint);
+        }
         if bound && work.column(member, name).is_some() && !constraint.skip_validation {
             require(work, member, name);
         }
@@ -213,6 +216,24 @@ fn refuse_second<'a>(
     }
     if !existing.validated && !constraint.skip_validation {
         let message = format!("incompatible NOT VALID constraint \"{}\" on relation \"{table}\"", existing.name);
+        work.impact.refuse("55000", message, "Validate it with ALTER TABLE ... VALIDATE CONSTRAINT first.");
+    }
+}
+
+/// A child's own constraint does not promise less.
+fn refuse_weaker<'a>(work: &mut Work<'_, 'a>, child: Rel<'a>, name: &str, constraint: &Constraint) {
+    let own =
+        child.relation.constraints.iter().find(|own| own.kind == ConstraintKind::NotNull && own.columns == [name]);
+    let Some(own) = own else { return };
+    if own.no_inherit {
+        let message = format!(
+            "cannot change NO INHERIT status of NOT NULL constraint \"{}\" on relation \"{}\"",
+            own.name, child.name.name
+        );
+        work.impact.refuse("55000", message, "Use ALTER TABLE ... ALTER CONSTRAINT ... INHERIT first.");
+    }
+    if !own.validated && !constraint.skip_validation {
+        let message = format!("incompatible NOT VALID constraint \"{}\" on relation \"{}\"", own.name, child.name.name);
         work.impact.refuse("55000", message, "Validate it with ALTER TABLE ... VALIDATE CONSTRAINT first.");
     }
 }

@@ -95,6 +95,11 @@ pub(super) fn replica_identity<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, iden
     let name = &identity.name;
     let found = work.resolver.indexes(table.name).into_iter().find(|found| found.name.name == *name);
     let Some(found) = found else {
+        let full = crate::catalog::Name::new(table.name.schema.clone(), name.clone());
+        if work.resolver.get(&full).is_some_and(|other| other.relation.kind.is_index()) {
+            let message = format!("\"{name}\" is not an index for table \"{}\"", table.name.name);
+            work.impact.refuse("42809", message, "Name an index of the table.");
+        }
         let message = format!("index \"{name}\" for table \"{}\" does not exist", table.name.name);
         work.impact.refuse("42704", message, "Name an index of the table.");
         return;

@@ -2,7 +2,8 @@
 //! `ATPostAlterTypeCleanup` in tablecmds.c): they are dropped and made anew, which costs nothing only where
 //! their entries and proofs stay valid.
 
-use super::work::Work;
+use super::foreign_key;
+use super::work::{ReferencedKey, Work};
 use crate::catalog::{Constraint, ConstraintKind, DataType, Index};
 use crate::plan::analyze::coercion::same_default_class;
 use crate::plan::analyze::dependents::Dependent;
@@ -46,6 +47,9 @@ pub(super) fn rebuild_indexes<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, colum
 
 /// Indexes, CHECKs and foreign keys on the column, in one table of the tree.
 pub(super) fn rebuild<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Change<'_>) {
+    if let Some(column) = work.change(table).columns.iter_mut().find(|column| column.name == change.column) {
+        column.data_type = change.to.clone();
+    }
     for (name, index) in indexes_on(work, table, change.column) {
         work.drop_index(table, name);
         // An attached index is made anew through its parent, which shares no storage.
@@ -67,8 +71,10 @@ pub(super) fn rebuild<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Chan
             ConstraintKind::ForeignKey { references, .. } => {
                 let Some(parent) = work.resolver.get(references) else { continue };
                 lock_other_side(work, parent, table);
+                refuse_incomparable(work, (table, &constraint.columns), parent, constraint);
                 if proof_is_lost(work, constraint, change) {
-                    work.check_foreign_key(table, parent, &constraint.columns);
+                    let key = ReferencedKey::of(&constraint.kind, constraint.period);
+                    work.check_foreign_key(table, parent, &constraint.columns, key);
                 }
             }
             _ => {}
@@ -85,9 +91,31 @@ fn referencing<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Change<'_>)
             continue;
         }
         lock_other_side(work, other.table, table);
+        refuse_incomparable(work, (other.table, &other.constraint.columns), table, other.constraint);
         if proof_is_lost(work, other.constraint, change) {
-            work.check_foreign_key(other.table, table, &other.constraint.columns);
+            let key = ReferencedKey::of(&other.constraint.kind, other.constraint.period);
+            work.check_foreign_key(other.table, table, &other.constraint.columns, key);
         }
+    }
+}
+
+/// 42804: the columns on both sides have to be comparable after the whole statement too.
+fn refuse_incomparable<'a>(
+    work: &mut Work<'_, 'a>,
+    (table, columns): (Rel<'a>, &[String]),
+    parent: Rel<'a>,
+    constraint: &Constraint,
+) {
+    let ConstraintKind::ForeignKey { referenced_columns, .. } = &constraint.kind else { return };
+    let catalog = work.resolver.catalog;
+    let fits = |(own, other): (&String, &String)| match (work.column(table, own), work.column(parent, other)) {
+        (Some(own), Some(other)) => foreign_key::comparable(&own.data_type, &other.data_type, catalog),
+        _ => true,
+    };
+    // A table that refers to itself may have the other column changed next.
+    if table != parent && !columns.iter().zip(referenced_columns).all(fits) {
+        let message = format!("foreign key constraint \"{}\" cannot be implemented", constraint.name);
+        work.impact.refuse("42804", message, "Give both columns types that compare, or drop the foreign key first.");
     }
 }
 

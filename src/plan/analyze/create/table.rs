@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    ColumnDef, ConstrType, CreateForeignTableStmt, CreateStmt, RangeVar, TableLikeClause, TypeName,
+    ColumnDef, ConstrType, CreateForeignTableStmt, CreateStmt, OnCommitAction, RangeVar, TableLikeClause, TypeName,
 };
 
 use super::{constraints, own, partition};
 use crate::catalog::{RelationKind, TypeKind, types};
-use crate::plan::analyze::expression::uncollatable;
+use crate::plan::analyze::expression::{uncollatable, unstorable};
 use crate::plan::analyze::lookup::{SERIAL, TypeLookup};
 use crate::plan::analyze::names::Qualified;
 use crate::plan::analyze::objects::is_system_column;
@@ -40,6 +40,14 @@ pub(in crate::plan::analyze) fn create_foreign_table(
 fn create(statement: &CreateStmt, resolver: &Resolver<'_>, foreign: bool) -> Impact {
     let mut impact = Impact::none();
     let Some(name) = &statement.relation else { return impact };
+    if statement.oncommit() > OnCommitAction::OncommitNoop && name.relpersistence != "t" {
+        let message = "ON COMMIT can only be used on temporary tables";
+        impact.refuse("42P16", message, "Leave ON COMMIT out, or make the table temporary.");
+    }
+    if statement.partspec.is_some() && name.relpersistence == "u" && resolver.major() >= 18 {
+        let message = "partitioned tables cannot be unlogged";
+        impact.refuse("0A000", message, "Make the partitions unlogged.");
+    }
     if claims_name(&mut impact, statement, name, resolver) == Claim::NothingToDo {
         return impact;
     }
@@ -170,6 +178,11 @@ fn conflict(impact: &mut Impact, column: &str) {
 
 fn column(impact: &mut Impact, column: &ColumnDef, resolver: &Resolver<'_>, columns: &mut Columns) {
     let data_type = column.type_name.as_ref().and_then(|name| types::resolve_type(name, resolver.catalog));
+    if let Some(problem) =
+        data_type.as_ref().and_then(|data_type| unstorable(&column.colname, data_type, resolver.catalog))
+    {
+        impact.refuse(problem.sqlstate, problem.message, problem.hint);
+    }
     let data_type = data_type.map(|data_type| data_type.sql);
     match columns.0.get(&column.colname) {
         Some((true, _)) => impact.refuse(

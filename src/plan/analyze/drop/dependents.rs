@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pg_query::NodeEnum;
 
 use super::object::Object;
-use crate::catalog::{Column, ConstraintKind, DataType, Name, RelationKind, TypeKind};
+use crate::catalog::{Column, ConstraintKind, DataType, Function, Name, RelationKind, TypeKind};
 use crate::plan::analyze::names::Qualified;
 use crate::plan::analyze::resolve::{Rel, Resolver, reads};
 use crate::plan::analyze::walk::{self, Parts};
@@ -67,6 +67,11 @@ pub(super) fn dependents(object: &Object, resolver: &Resolver<'_>) -> Dependents
 /// The name without its schema.
 fn bare(qualified: &str) -> &str {
     qualified.rsplit('.').next().unwrap_or(qualified)
+}
+
+/// The schema in front of the name.
+fn schema(qualified: &str) -> Option<&str> {
+    qualified.rsplit_once('.').map(|(schema, _)| schema)
 }
 
 fn by_relation<'a>(resolver: &Resolver<'a>, found: &mut Dependents, matches: impl Fn(Rel<'a>) -> bool) {
@@ -272,9 +277,12 @@ fn users_of_type(name: &Name, resolver: &Resolver<'_>, found: &mut Dependents) {
 fn of_type(name: &Name, resolver: &Resolver<'_>, found: &mut Dependents) {
     users_of_type(name, resolver, found);
     for (other, candidate) in &resolver.catalog.types {
-        if let TypeKind::Domain { base, .. } = &candidate.kind
-            && base.name == *name
-        {
+        let built_on = match &candidate.kind {
+            TypeKind::Domain { base, .. } => base.name == *name,
+            TypeKind::Range { subtype } => *subtype == name.name || *subtype == name.to_string(),
+            _ => false,
+        };
+        if built_on {
             found.push((Object::Type(other.clone()), Strength::Cascade));
         }
     }
@@ -332,6 +340,36 @@ fn cast_below(node: &NodeEnum, name: &Name) -> bool {
     }
 }
 
+/// Whether extended statistics call the function.
+fn calls(definition: &str, function: &Function, resolver: &Resolver<'_>) -> bool {
+    // Most of them do not even contain the name.
+    if !definition.contains(function.name.name.as_str()) {
+        return false;
+    }
+    let Ok(parsed) = crate::sql::parse(definition) else { return false };
+    let Some(NodeEnum::CreateStatsStmt(statistics)) = parsed.first().map(|statement| &statement.node) else {
+        return false;
+    };
+    let expressions = statistics.exprs.iter().filter_map(|node| match node.node.as_ref()? {
+        NodeEnum::StatsElem(element) => element.expr.as_deref()?.node.as_ref(),
+        _ => None,
+    });
+    expressions.into_iter().any(|expression| call_below(expression, function, resolver))
+}
+
+fn call_below(node: &NodeEnum, function: &Function, resolver: &Resolver<'_>) -> bool {
+    if let NodeEnum::FuncCall(call) = node
+        && let Some(name) = Qualified::from_nodes(&call.funcname)
+        && resolver.functions_named(name).into_iter().any(|named| std::ptr::eq(named, function))
+    {
+        return true;
+    }
+    match walk::parts(node) {
+        Parts::Expressions(parts) => parts.into_iter().any(|part| call_below(part, function, resolver)),
+        Parts::Unknown => false,
+    }
+}
+
 fn of_function(at: usize, resolver: &Resolver<'_>, found: &mut Dependents) {
     let Some(function) = resolver.catalog.functions.get(at) else { return };
     let name = &function.name;
@@ -364,6 +402,11 @@ fn of_function(at: usize, resolver: &Resolver<'_>, found: &mut Dependents) {
     for (other, candidate) in resolver.catalog.functions.iter().enumerate() {
         if other != at && candidate.functions.contains(name) {
             found.push((Object::Function(other), Strength::Cascade));
+        }
+    }
+    for (other, statistics) in &resolver.catalog.statistics {
+        if calls(&statistics.definition, function, resolver) {
+            found.push((Object::Statistics(other.clone()), Strength::Cascade));
         }
     }
     for (trigger, facts) in &resolver.catalog.event_triggers {
@@ -408,6 +451,13 @@ fn of_extension(extension: &str, resolver: &Resolver<'_>, found: &mut Dependents
         let servers: BTreeSet<&String> =
             catalog.relations.values().filter_map(|relation| Some(&relation.foreign.as_ref()?.server)).collect();
         found.extend(servers.into_iter().map(|server| (Object::Server(server.clone()), Strength::Cascade)));
+    }
+    // Operator classes are not in the catalog: those in the extension's schema may be its own.
+    if let Some(home) = catalog.extensions.get(extension) {
+        by_relation(resolver, found, |rel| {
+            let Some(index) = &rel.relation.index else { return false };
+            index.keys.iter().any(|key| schema(&key.operator_class) == Some(home.as_str()))
+        });
     }
     // An extension of a language is named like it.
     found.push((Object::Language(extension.to_owned()), Strength::Silent));

@@ -129,8 +129,17 @@ fn relation(
             wrong_kind(impact, &found.name.name, objects::relation_phrase(kind));
             Found::Nothing
         }
-        Lookup::System => Found::Nothing,
+        Lookup::System => {
+            if name.schema != "information_schema" {
+                let message = format!("permission denied: \"{}\" is a system catalog", name.name);
+                impact.refuse("42501", message, "Leave the server's own tables as they are.");
+            }
+            Found::Nothing
+        }
         Lookup::Missing => {
+            if resolver.composite(name).is_some() {
+                wrong_kind(impact, name.name, objects::relation_phrase(kind));
+            }
             if !statement.missing_ok {
                 missing_of_kind(impact, resolver, kind, name);
             }

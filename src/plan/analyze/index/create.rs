@@ -6,12 +6,12 @@ use pg_query::protobuf::{IndexStmt, SortByDir, SortByNulls};
 use super::matching::matches;
 use crate::catalog::builtin::{casts_from, default_operator_class, operator_class};
 use crate::catalog::types::base_type;
-use crate::catalog::{Name, RelationKind};
+use crate::catalog::{Generated, Name, RelationKind};
 use crate::plan::analyze::expression::{self, Place, type_of, uncollatable};
 use crate::plan::analyze::names::{Qualified, strings};
 use crate::plan::analyze::objects::is_system_column;
 use crate::plan::analyze::refusal::{
-    missing_object, missing_relation, relation_exists, require_tablespace, wrong_kind,
+    missing_object, missing_relation, refuse_composite, relation_exists, require_tablespace, wrong_kind,
 };
 use crate::plan::analyze::resolve::{Lookup, Rel};
 use crate::plan::analyze::since::{self, Feature};
@@ -38,6 +38,7 @@ pub(in crate::plan::analyze) fn create_index(statement: &IndexStmt, resolver: &R
         Lookup::Found(found) => found,
         Lookup::System => return impact,
         Lookup::Missing => {
+            refuse_composite(&mut impact, resolver, Qualified::from_range(name));
             missing_relation(&mut impact, Qualified::from_range(name));
             return impact;
         }
@@ -54,6 +55,11 @@ pub(in crate::plan::analyze) fn create_index(statement: &IndexStmt, resolver: &R
     let taken = !statement.idxname.is_empty()
         && resolver.get(&Name::new(table.name.schema.clone(), statement.idxname.clone())).is_some();
     check(&mut impact, statement, resolver, table);
+    // Partitions are locked before the name is looked at.
+    let below = table.relation.kind == RelationKind::PartitionedTable && name.inh;
+    for partition in below.then(|| resolver.descendants(table)).into_iter().flatten() {
+        impact.lock(partition.name.clone(), mode);
+    }
     if taken && statement.if_not_exists {
         return impact;
     }
@@ -62,9 +68,6 @@ pub(in crate::plan::analyze) fn create_index(statement: &IndexStmt, resolver: &R
     }
     if table.relation.kind == RelationKind::PartitionedTable {
         if name.inh {
-            for below in resolver.descendants(table) {
-                impact.lock(below.name.clone(), mode);
-            }
             build_below(&mut impact, statement, resolver, table);
         }
     } else {
@@ -89,7 +92,7 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
     let keys = expressions.map(|expression| (expression, Place::IndexKey));
     let predicate = statement.where_clause.as_deref().map(|condition| (condition, Place::IndexPredicate));
     for (expression, place) in keys.chain(predicate) {
-        if let Err(problem) = expression::check(expression, table.relation, place) {
+        if let Err(problem) = expression::check_of(expression, table.relation, Some(&table.name.name), place) {
             impact.refuse(problem.sqlstate, problem.message, problem.hint);
         }
         let found = evaluate(expression, resolver);
@@ -118,6 +121,7 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
             "Index a column of your own.",
         );
     }
+    refuse_virtual(impact, statement, table);
     refuse_predicate(impact, statement, resolver, table);
     refuse_method_limits(impact, statement);
     refuse_elements(impact, statement, resolver, table);
@@ -164,6 +168,23 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
             "Add the column to the index, or make the index unique on each partition only.",
         );
     }
+}
+
+/// 0A000: a virtual column is stored nowhere.
+fn refuse_virtual(impact: &mut Impact, statement: &IndexStmt, table: Rel<'_>) {
+    let expressions = elements(statement).filter_map(|element| element.expr.as_deref());
+    let expressions = expressions.chain(statement.where_clause.as_deref());
+    let within = expressions.flat_map(|expression| expression::columns(expression));
+    let named = elements(statement).map(|element| element.name.clone());
+    if named.chain(within).any(|column| is_virtual(table, &column)) {
+        let message = "indexes on virtual generated columns are not supported";
+        impact.refuse("0A000", message, "Index the expression of the column, or make it a stored one.");
+    }
+}
+
+/// Whether the column is a virtual generated one.
+pub(in crate::plan::analyze) fn is_virtual(table: Rel<'_>, column: &str) -> bool {
+    table.relation.column(column).is_some_and(|column| column.generated == Some(Generated::Virtual))
 }
 
 /// 42804 for a WHERE that is no condition.

@@ -19,6 +19,12 @@ pub(in crate::plan::analyze) fn reindex(statement: &ReindexStmt, resolver: &Reso
     if concurrently {
         impact.transaction = TransactionRule::Forbidden;
     }
+    let known = ["verbose", "concurrently", "tablespace"];
+    if let Some(option) = options::elements(&statement.params).find(|option| !known.contains(&option.defname.as_str()))
+    {
+        let message = format!("unrecognized REINDEX option \"{}\"", option.defname);
+        impact.refuse("42601", message, "Use VERBOSE, CONCURRENTLY or TABLESPACE.");
+    }
     if let Some(tablespace) = options::find(&statement.params, "tablespace").and_then(options::text) {
         require_tablespace(&mut impact, resolver, &tablespace);
     }

@@ -51,7 +51,7 @@ pub(super) fn head_wins(relation: &Relation, rows: i128) -> bool {
 
 /// Whether reading an index in full instead of the table is cheaper: every page of it at `random_page_cost`, and
 /// the pages of the table that are not all-visible.
-pub(super) fn index_only_wins(relation: &Relation, index: &Relation) -> bool {
+fn index_only_wins(relation: &Relation, index: &Relation) -> bool {
     let Statistics { rows, bytes, visible_pages, .. } = relation.stats;
     let pages = bytes / PAGE;
     if rows < 0 || pages == 0 {
@@ -63,6 +63,18 @@ pub(super) fn index_only_wins(relation: &Relation, index: &Relation) -> bool {
     let of_index = index_pages * RANDOM_PAGE_COST + rows * INDEX_ROW_COST + (pages - visible).max(0.0);
     // A tenth more for what the planner adds.
     pages * PAGE_COST > 1.1 * of_index
+}
+
+/// Whether the columns are read from the index rather than from the table.
+pub(in crate::plan::analyze) fn covers(table: Rel<'_>, candidate: Rel<'_>, columns: &BTreeSet<String>) -> bool {
+    let Some(index) = &candidate.relation.index else { return false };
+    let keys = index.keys.iter().filter_map(|key| key.column.as_ref());
+    let covered: BTreeSet<&String> = keys.chain(&index.include).collect();
+    index.method == "btree"
+        && index.valid
+        && index.predicate.is_none()
+        && columns.iter().all(|column| covered.contains(column))
+        && index_only_wins(table.relation, candidate.relation)
 }
 
 /// Whether the columns contain all of a valid unique index without a predicate: at most one row matches.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AExpr, AExprKind, BoolExprType, ColumnRef, Node};
+use pg_query::protobuf::{AExpr, AExprKind, BoolExprType, ColumnRef, Node, NullTestType};
 
 use super::from::{Level, Source};
 use super::literal::Literal;
@@ -25,6 +25,8 @@ pub(super) enum Fact {
     OneOf(Column, Vec<Literal>),
     /// The column compares so (`<`, `<=`, `>`, `>=`) with a constant.
     Compares(Column, String, Literal),
+    /// The column is NULL.
+    IsNull(Column),
     /// The condition is never true.
     Never,
     /// Nothing that rules use.
@@ -64,6 +66,10 @@ pub(super) fn facts(node: &NodeEnum, level: &Level<'_>, values: &dyn Fn(&ColumnR
             _ => vec![Fact::Other],
         },
         NodeEnum::AExpr(e) => comparison(e, level, values),
+        NodeEnum::NullTest(test) if test.nulltesttype() == NullTestType::IsNull => {
+            let tested = test.arg.as_ref().and_then(|arg| column(arg.node.as_ref()?, level));
+            vec![tested.map_or(Fact::Other, Fact::IsNull)]
+        }
         _ => vec![Fact::Other],
     }
 }
@@ -230,6 +236,9 @@ pub(super) fn allowed(conditions: &[Condition], member: usize, column: &str) -> 
         match &condition.fact {
             Fact::Equals((at, name), Some(literal)) if *at == member && name == column => {
                 return Some(Allowed::Values(vec![literal.clone()]));
+            }
+            Fact::IsNull((at, name)) if *at == member && name == column => {
+                return Some(Allowed::Values(vec![Literal::Null]));
             }
             Fact::OneOf((at, name), literals) if *at == member && name == column => {
                 return Some(Allowed::Values(literals.clone()));

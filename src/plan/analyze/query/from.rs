@@ -21,6 +21,8 @@ pub(super) struct Member<'a> {
     pub mode: LockMode,
     /// With its children (no ONLY).
     pub inherit: bool,
+    /// TABLESAMPLE.
+    pub sampled: bool,
 }
 
 /// The system column that says where a row lies: a condition on it needs no scan.
@@ -116,8 +118,13 @@ impl<'a> Reader<'_, 'a> {
                 }
             }
             NodeEnum::RangeTableSample(item) => {
+                let first = level.members.len();
                 if let Some(inner) = item.relation.as_ref().and_then(|inner| inner.node.as_ref()) {
                     self.item(inner, level, locked);
+                }
+                // A sample is taken of the pages, whatever indexes there are.
+                for member in level.members.iter_mut().skip(first) {
+                    member.sampled = true;
                 }
                 self.in_expressions(&item.args);
             }
@@ -238,7 +245,7 @@ impl<'a> Reader<'_, 'a> {
         let source = if found.relation.kind == RelationKind::View {
             self.expand_view(found, level, &locked.below(&alias), &column_names)
         } else {
-            level.members.push(Member { rel: found, mode, inherit: name.inh });
+            level.members.push(Member { rel: found, mode, inherit: name.inh, sampled: false });
             let at = level.members.len() - 1;
             if column_names.is_empty() { Source::Member(at) } else { renamed(found, at, &column_names) }
         };

@@ -15,7 +15,7 @@ pub(in crate::plan::analyze) fn excluded_by_checks(table: Rel<'_>, column: &str,
         return false;
     };
     let mut level = Level {
-        members: vec![Member { rel: table, mode: LockMode::AccessShare, inherit: false }],
+        members: vec![Member { rel: table, mode: LockMode::AccessShare, inherit: false, sampled: false }],
         names: vec![(table.name.name.clone(), Source::Member(0))],
         conditions: Vec::new(),
     };

@@ -75,7 +75,7 @@ impl<'a> Reader<'_, 'a> {
         }
         let replaced = replaced != Replaced::No;
         if target.relation.kind != RelationKind::View {
-            level.members.push(Member { rel: target, mode: LockMode::RowExclusive, inherit });
+            level.members.push(Member { rel: target, mode: LockMode::RowExclusive, inherit, sampled: false });
             let at = level.members.len() - 1;
             level.names.push((alias, Source::Member(at)));
             return (!replaced).then_some(target);

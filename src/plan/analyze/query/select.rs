@@ -7,7 +7,7 @@ use pg_query::protobuf::{
     CaseExpr, LimitOption, LockClauseStrength, Node, SelectStmt, SetOperation, SubLink, SubLinkType,
 };
 
-use super::access::{head_wins, index_only_wins, is_read_in_full, single_rows};
+use super::access::{covers, head_wins, is_read_in_full, single_rows};
 use super::conditions::{self, Fact, allowed};
 use super::from::{Level, Locked, Source};
 use super::literal::Literal;
@@ -61,9 +61,10 @@ impl<'a> Reader<'_, 'a> {
         self.in_optional(select.limit_offset.as_deref());
         self.in_optional(select.limit_count.as_deref());
         let nothing = is_zero(select.limit_count.as_deref());
-        let by_index = self.is_extreme_of_index(select, &level)
-            || self.is_head_of_index(select, &level)
-            || self.is_index_only(select, &level);
+        let by_index = !level.members.iter().any(|member| member.sampled)
+            && (self.is_extreme_of_index(select, &level)
+                || self.is_head_of_index(select, &level)
+                || self.is_index_only(select, &level));
         self.finish(&level, !nothing && !by_index);
     }
 
@@ -99,7 +100,7 @@ impl<'a> Reader<'_, 'a> {
                         "Leave out FOR UPDATE.",
                     );
                 }
-                if is_read_in_full(self.resolver, relation, at, &level.conditions, &single) {
+                if member.sampled || is_read_in_full(self.resolver, relation, at, &level.conditions, &single) {
                     effects::scan(&mut self.impact, relation);
                     if member.mode == LockMode::RowShare && !relation.relation.stats.empty {
                         let message = "Every row that matches is locked until the transaction ends.";
@@ -176,16 +177,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn has_covering_index(&self, heap: Rel<'a>, columns: &BTreeSet<String>) -> bool {
-        self.resolver.indexes(heap.name).iter().any(|candidate| {
-            let Some(index) = &candidate.relation.index else { return false };
-            let keys = index.keys.iter().filter_map(|key| key.column.as_ref());
-            let covered: BTreeSet<&String> = keys.chain(&index.include).collect();
-            index.method == "btree"
-                && index.valid
-                && index.predicate.is_none()
-                && columns.iter().all(|column| covered.contains(column))
-                && index_only_wins(heap.relation, candidate.relation)
-        })
+        self.resolver.indexes(heap.name).iter().any(|index| covers(heap, *index, columns))
     }
 
     /// Whether a btree index over all rows starts with the column.

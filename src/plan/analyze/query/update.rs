@@ -103,7 +103,14 @@ impl<'a> Reader<'_, 'a> {
             self.in_expression(condition);
         }
         self.finish(&level, true);
-        let Some(base) = base.filter(|_| self.depth >= Depth::Plan && !level.is_never()) else { return };
+        let Some(base) = base.filter(|_| self.depth >= Depth::Plan) else { return };
+        if level.is_never() {
+            // Without rows too the statement is one.
+            if self.depth >= Depth::Run {
+                self.fire(base, &change, false);
+            }
+            return;
+        }
         let inherit = name.is_none_or(|name| name.inh);
         let members = if inherit {
             surviving(self.resolver, base, &|column| conditions::allowed(&level.conditions, 0, column))

@@ -80,6 +80,14 @@ fn domain_constraints(impact: &mut Impact, statement: &CreateDomainStmt, base: O
                 not_null = true;
                 continue;
             }
+            ConstrType::ConstrUnique
+            | ConstrType::ConstrPrimary
+            | ConstrType::ConstrForeign
+            | ConstrType::ConstrExclusion => {
+                let message = "domains have CHECK and NOT NULL constraints only";
+                impact.refuse("42601", message, "Put the constraint on the tables.");
+                continue;
+            }
             _ => continue,
         };
         if let Some(expression) = constraint.raw_expr.as_deref()

@@ -18,6 +18,17 @@ pub(super) fn matching<'a>(overloads: &[&'a Function], arguments: usize) -> Vec<
     if exact.is_empty() { overloads.to_vec() } else { exact }
 }
 
+/// Whether a call with that many arguments can mean one of the overloads.
+pub(super) fn is_callable(overloads: &[&Function], arguments: usize) -> bool {
+    overloads.iter().any(|function| {
+        let declared = parameters(function);
+        // Defaults are in the definition only; what is returned through parameters is not given.
+        let varies = ["VARIADIC", "OUT "].into_iter().any(|word| function.arguments.contains(word));
+        let defaults = function.definition.is_empty() || function.definition.contains(" DEFAULT ");
+        declared == arguments || varies || (defaults && declared > arguments)
+    })
+}
+
 /// Number of parameters in a printed list: commas outside parentheses and quotes.
 fn parameters(function: &Function) -> usize {
     let text = function.arguments.trim();

@@ -59,6 +59,8 @@ pub struct Evaluation<'a> {
     pub functions: Vec<&'a Function>,
     /// A function that neither the server nor the catalog has, as the author wrote it.
     pub missing_function: Option<String>,
+    /// A relation that a constant names and that is not there, as the author wrote it.
+    pub missing_relation: Option<String>,
     /// Whether it certainly uses something that is not immutable.
     pub mutable: bool,
 }
@@ -94,6 +96,9 @@ impl<'a> Evaluation<'a> {
         }
         if self.missing_function.is_none() {
             self.missing_function = part.missing_function;
+        }
+        if self.missing_relation.is_none() {
+            self.missing_relation = part.missing_relation;
         }
     }
 
@@ -157,6 +162,13 @@ impl<'a> Evaluator<'_, 'a> {
             .as_ref()
             .and_then(|name| types::resolve_type(name, self.resolver.catalog))
             .is_some_and(|to| to.name == Name::new("pg_catalog", "bool") && !to.array);
+        let to_relation = cast
+            .type_name
+            .as_ref()
+            .is_some_and(|name| name.array_bounds.is_empty() && strings(&name.names).last() == Some(&"regclass"));
+        if to_relation && let Some(argument) = cast.arg.as_deref() {
+            result.missing_relation = result.missing_relation.or_else(|| self.missing(argument));
+        }
         if self.runs_user_function(cast) {
             result.volatile = true;
             result.fixed = Fixed::No;
@@ -203,7 +215,7 @@ impl<'a> Evaluator<'_, 'a> {
             .flatten();
         let user = self.resolver.functions_named(name);
         let mut result = Evaluation::fixed(Fixed::Constant);
-        if built_in.is_none() && user.is_empty() {
+        if built_in.is_none() && !inline::is_callable(&user, call.args.len()) {
             let is_type = types::parse_type(&name.sql(), catalog).is_some();
             result.volatile = true;
             result.missing_function = (!is_type).then(|| name.shown());
@@ -219,6 +231,7 @@ impl<'a> Evaluator<'_, 'a> {
                 result.fixed = Fixed::No;
             }
             if matches!(name.name, "nextval" | "setval" | "currval") {
+                result.missing_relation = call.args.first().and_then(|argument| self.missing(argument));
                 match call.args.first().and_then(|argument| self.sequence(argument)) {
                     Some(sequence) => result.sequences.extend(sequence),
                     // It may be any of them.
@@ -291,6 +304,25 @@ impl<'a> Evaluator<'_, 'a> {
         }
     }
 
+    /// What a constant names as a relation when there is none of that name; numbers are oids.
+    fn missing(&self, argument: &Node) -> Option<String> {
+        let NodeEnum::AConst(constant) = argument.node.as_ref()? else { return None };
+        let a_const::Val::Sval(text) = constant.val.as_ref()? else { return None };
+        let is_oid = text.sval.bytes().all(|byte| byte.is_ascii_digit()) || text.sval == "-";
+        let missing = !is_oid && matches!(self.lookup(&text.sval)?, Lookup::Missing);
+        missing.then(|| text.sval.clone())
+    }
+
+    fn lookup(&self, text: &str) -> Option<Lookup<'a>> {
+        let parsed = crate::sql::parse::tree(&format!("TABLE {text}")).ok()?;
+        let select = parsed.protobuf.stmts.into_iter().next()?.stmt?.node?;
+        let NodeEnum::SelectStmt(select) = select else { return None };
+        match select.from_clause.first()?.node.as_ref()? {
+            NodeEnum::RangeVar(name) => Some(self.resolver.lookup(name)),
+            _ => None,
+        }
+    }
+
     /// The sequence that a constant names: none when it is not in the catalog. `None`: not a constant.
     fn sequence(&self, argument: &Node) -> Option<Option<Name>> {
         let text = match argument.node.as_ref()? {
@@ -301,16 +333,10 @@ impl<'a> Evaluator<'_, 'a> {
             },
             _ => return None,
         };
-        let parsed = crate::sql::parse::tree(&format!("TABLE {text}")).ok()?;
-        let select = parsed.protobuf.stmts.into_iter().next()?.stmt?.node?;
-        let NodeEnum::SelectStmt(select) = select else { return None };
-        match select.from_clause.first()?.node.as_ref()? {
-            NodeEnum::RangeVar(name) => Some(match self.resolver.lookup(name) {
-                Lookup::Found(sequence) => Some(sequence.name.clone()),
-                Lookup::System | Lookup::Missing => None,
-            }),
-            _ => None,
-        }
+        Some(match self.lookup(text)? {
+            Lookup::Found(sequence) => Some(sequence.name.clone()),
+            Lookup::System | Lookup::Missing => None,
+        })
     }
 
     fn all_sequences(&self) -> impl Iterator<Item = Name> {

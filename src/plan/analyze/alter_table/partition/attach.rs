@@ -4,7 +4,7 @@
 use pg_query::protobuf::{PartitionBoundSpec, PartitionCmd};
 
 use super::super::inherit::merge;
-use super::super::work::Work;
+use super::super::work::{ReferencedKey, Work};
 use super::bound::{self, Bound, Key};
 use super::{default_partition, require_partitioned};
 use crate::catalog::{Column, Constraint, ConstraintKind, Index, Persistence, Relation, RelationKind};
@@ -156,14 +156,14 @@ fn refuse_kinds<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, partition: Rel<'a>)
         let message = format!("cannot attach a temporary relation as partition of permanent relation \"{parent}\"");
         work.impact.refuse("42809", message, "Make both permanent.");
     }
-    let extra = |column: &&Column| table.relation.column(&column.name).is_none();
-    if let Some(column) = relation.columns.iter().find(extra) {
+    let extra = |column: &Column| table.relation.column(&column.name).is_none();
+    let major = work.major();
+    let identity = |column: &Column| major >= 17 && column.identity.is_some();
+    let Some(column) = relation.columns.iter().find(|column| extra(column) || identity(column)) else { return };
+    if !identity(column) {
         let message = format!("table \"{child}\" contains column \"{}\" not found in parent \"{parent}\"", column.name);
         work.impact.refuse("42804", message, "The new partition may contain only the columns present in parent.");
-    }
-    if work.major() >= 17
-        && let Some(column) = relation.columns.iter().find(|column| column.identity.is_some())
-    {
+    } else {
         let message = format!("table \"{child}\" being attached contains an identity column \"{}\"", column.name);
         work.impact.refuse("55000", message, "The new partition may not contain an identity column.");
     }
@@ -227,7 +227,8 @@ fn foreign_keys<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, partition: Rel<'a>)
         }
         if wanted.enforced && !own.is_some_and(|own| own.validated) {
             for leaf in work.resolver.leaves(partition) {
-                work.check_foreign_key(leaf, parent, &wanted.columns);
+                let key = ReferencedKey::of(&wanted.kind, wanted.period);
+                work.check_foreign_key(leaf, parent, &wanted.columns, key);
             }
             let message = format!("{} waits for a check that grows with its size", partition.name);
             work.impact.hazard(HazardId::BlocksReads, Some(partition.name), message);
