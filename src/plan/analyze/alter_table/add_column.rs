@@ -120,6 +120,14 @@ pub(super) fn add_column<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, spec: &Spec
         work.impact.refuse("42701", message, "Choose another name.");
     }
     refuse_own_row(work, root, column);
+    let mut attributes = constraints(column);
+    if root.relation.partition_key.is_some()
+        && work.major() >= 18
+        && attributes.any(|constraint| constraint.contype() == ConstrType::ConstrNotnull && constraint.is_no_inherit)
+    {
+        let message = "not-null constraints on partitioned tables cannot be NO INHERIT";
+        work.impact.refuse("0A000", message, "Leave out NO INHERIT.");
+    }
     let parts = Parts::of(column);
     refuse_conflicts(work, root, column, &parts);
     let data_type = resolve(work, column);
@@ -133,6 +141,14 @@ pub(super) fn add_column<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, spec: &Spec
     if parts.identity.is_some() && !shares && tree.len() > 1 {
         let message = "cannot recursively add identity column to table that has child tables";
         work.impact.refuse("42P16", message, "Add the column without identity, or use a sequence as its default.");
+    }
+    let of_domain = data_type.as_ref().is_some_and(|of| {
+        let known = work.resolver.catalog.types.get(&of.name).filter(|_| !of.array);
+        known.is_some_and(|known| matches!(known.kind, TypeKind::Domain { .. }))
+    });
+    if of_domain && matches!(parts.generated, Some((_, Generated::Virtual))) {
+        let message = format!("virtual generated column \"{}\" cannot have a domain type", column.colname);
+        work.impact.refuse("0A000", message, "Use the domain's base type.");
     }
     let filling = filling(work, root, column, &parts, data_type.as_ref());
     for member in receiving(work, root, &column.colname) {

@@ -90,7 +90,7 @@ fn foreign_key<'a>(
     let Some(parent) = work.resolver.get(references).filter(|_| enforces) else { return };
     // Triggers on the referenced table come or go.
     let mode = if change.is_enforced { LockMode::ShareRowExclusive } else { LockMode::AccessExclusive };
-    for member in work.resolver.tree(parent) {
+    for member in work.resolver.partitions(parent) {
         work.lock_hidden(member, mode, "it is the referenced table of the constraint");
     }
     if change.is_enforced {

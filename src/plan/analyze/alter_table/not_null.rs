@@ -40,6 +40,13 @@ pub(super) fn set<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, name: &str, recurs
         return;
     }
     let partitioned = root.relation.partition_key.is_some();
+    let kept_apart = work.now(root).constraints.iter().find(|constraint| {
+        constraint.kind == ConstraintKind::NotNull && constraint.no_inherit && constraint.columns == [name]
+    });
+    if let Some(kept_apart) = kept_apart.filter(|_| recurse) {
+        let message = format!("cannot change NO INHERIT status of NOT NULL constraint \"{}\"", kept_apart.name);
+        work.impact.refuse("0A000", message, "Use ALTER TABLE ... ALTER CONSTRAINT ... INHERIT.");
+    }
     let done = is_proven_not_null(work.now(root), name);
     // A column that has it already ends the matter; up to 17 a plain child may still lack it.
     if done && (partitioned || work.major() >= 18) {

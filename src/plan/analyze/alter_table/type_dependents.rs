@@ -4,6 +4,8 @@
 
 use super::foreign_key;
 use super::work::{ReferencedKey, Work};
+use crate::catalog::builtin::default_operator_class;
+use crate::catalog::types::base_type;
 use crate::catalog::{Constraint, ConstraintKind, DataType, Index};
 use crate::plan::analyze::coercion::same_default_class;
 use crate::plan::analyze::dependents::Dependent;
@@ -52,6 +54,7 @@ pub(super) fn rebuild<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Chan
     }
     for (name, index) in indexes_on(work, table, change.column) {
         work.drop_index(table, name);
+        refuse_unindexable(work, index, change);
         // An attached index is made anew through its parent, which shares no storage.
         if !change.computed && (index.parent.is_some() || !keeps_entries(work, index, change)) {
             work.build_index(table);
@@ -70,7 +73,7 @@ pub(super) fn rebuild<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Chan
             }
             ConstraintKind::ForeignKey { references, .. } => {
                 let Some(parent) = work.resolver.get(references) else { continue };
-                lock_other_side(work, parent, table);
+                lock_other_side(work, parent, table, true);
                 refuse_incomparable(work, (table, &constraint.columns), parent, constraint);
                 if proof_is_lost(work, constraint, change) {
                     let key = ReferencedKey::of(&constraint.kind, constraint.period);
@@ -90,7 +93,7 @@ fn referencing<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Change<'_>)
         if !referenced_columns.iter().any(|column| column == change.column) {
             continue;
         }
-        lock_other_side(work, other.table, table);
+        lock_other_side(work, other.table, table, false);
         refuse_incomparable(work, (other.table, &other.constraint.columns), table, other.constraint);
         if proof_is_lost(work, other.constraint, change) {
             let key = ReferencedKey::of(&other.constraint.kind, other.constraint.period);
@@ -119,13 +122,16 @@ fn refuse_incomparable<'a>(
     }
 }
 
-fn lock_other_side<'a>(work: &mut Work<'_, 'a>, other: Rel<'a>, table: Rel<'a>) {
+fn lock_other_side<'a>(work: &mut Work<'_, 'a>, other: Rel<'a>, table: Rel<'a>, referenced: bool) {
     let why = format!("a foreign key between it and {} is made anew", table.name);
-    for member in work.resolver.tree(other) {
+    for member in work.resolver.partitions(other) {
         if member == table {
             continue;
         }
-        work.lock_hidden(member, LockMode::AccessExclusive, &why);
+        // Before 15 a partitioned table had no triggers to be dropped for the keys that refer to it.
+        let untouched = work.major() < 15 && referenced && member.relation.partition_key.is_some();
+        let mode = if untouched { LockMode::ShareRowExclusive } else { LockMode::AccessExclusive };
+        work.lock_hidden(member, mode, &why);
     }
 }
 
@@ -133,6 +139,22 @@ fn lock_other_side<'a>(work: &mut Work<'_, 'a>, other: Rel<'a>, table: Rel<'a>) 
 fn proof_is_lost(work: &Work<'_, '_>, constraint: &Constraint, change: &Change<'_>) -> bool {
     let same_operator = same_default_class("btree", &change.from, &change.to, work.resolver.catalog);
     constraint.validated && constraint.enforced && (change.computed || !same_operator)
+}
+
+/// The index has to take the new type as it took the old one.
+fn refuse_unindexable(work: &mut Work<'_, '_>, index: &Index, change: &Change<'_>) {
+    let of = base_type(&change.to, work.resolver.catalog);
+    let plain = of.name.schema == "pg_catalog" && !of.array;
+    // Extensions bring operator classes, which the catalog does not hold.
+    let only_built_in = work.resolver.catalog.extensions.keys().all(|extension| extension == "plpgsql");
+    let certain = matches!(index.method.as_str(), "btree" | "hash") || only_built_in;
+    let mut keys = index.keys.iter().filter(|key| key.column.as_deref() == Some(change.column));
+    let lost = keys.any(|key| key.default_class && key.expression.is_none());
+    if plain && certain && lost && default_operator_class(&index.method, &of.name.name, work.major()).is_none() {
+        let method = &index.method;
+        let message = format!("data type {} has no default operator class for access method \"{method}\"", of.sql);
+        work.impact.refuse("42704", message, "Drop the index first, or choose another type.");
+    }
 }
 
 /// `CheckIndexCompatible`: no expressions, the same operator classes, the same collations.

@@ -195,7 +195,7 @@ fn foreign_key(impact: &mut Impact, resolver: &Resolver<'_>, constraint: &Constr
     if !constraint.enforced || *from_parent {
         return;
     }
-    for member in resolver.tree(referenced) {
+    for member in resolver.partitions(referenced) {
         if member.relation.kind != RelationKind::PartitionedTable || resolver.major() >= 15 {
             impact.lock(member.name.clone(), LockMode::AccessExclusive);
         }

@@ -16,7 +16,7 @@ use crate::plan::analyze::refusal::{
 use crate::plan::analyze::resolve::{Lookup, Rel};
 use crate::plan::analyze::since::{self, Feature};
 use crate::plan::analyze::volatile::evaluate;
-use crate::plan::analyze::{Impact, Resolver, TransactionRule, effects};
+use crate::plan::analyze::{Impact, Resolver, TransactionRule, effects, routines};
 use crate::plan::lock::LockMode;
 use crate::plan::model::HazardId;
 
@@ -73,6 +73,7 @@ pub(in crate::plan::analyze) fn create_index(statement: &IndexStmt, resolver: &R
     } else {
         build(&mut impact, statement, table);
     }
+    run_functions(&mut impact, statement, resolver, table);
     if statement.concurrent {
         concurrent(&mut impact, statement, resolver, table);
     }
@@ -174,7 +175,7 @@ fn check<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>
 fn refuse_virtual(impact: &mut Impact, statement: &IndexStmt, table: Rel<'_>) {
     let expressions = elements(statement).filter_map(|element| element.expr.as_deref());
     let expressions = expressions.chain(statement.where_clause.as_deref());
-    let within = expressions.flat_map(|expression| expression::columns(expression));
+    let within = expressions.flat_map(expression::columns);
     let named = elements(statement).map(|element| element.name.clone());
     if named.chain(within).any(|column| is_virtual(table, &column)) {
         let message = "indexes on virtual generated columns are not supported";
@@ -335,6 +336,19 @@ fn build_below<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolv
             }
         } else {
             build(impact, statement, *child);
+        }
+    }
+}
+
+/// What the functions of the index do for each row.
+fn run_functions<'a>(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'a>, table: Rel<'a>) {
+    if resolver.leaves(table).iter().all(|leaf| leaf.relation.stats.empty) {
+        return;
+    }
+    let expressions = elements(statement).filter_map(|element| element.expr.as_deref());
+    for expression in expressions.chain(statement.where_clause.as_deref()) {
+        for function in evaluate(expression, resolver).function_names() {
+            impact.merge(routines::function_named(function, resolver));
         }
     }
 }
