@@ -674,6 +674,14 @@ pub const CASES: &[Case] = &[
         &["as-written"],
     ),
     case(
+        "both_ends_of_a_foreign_key_change_their_type",
+        "CREATE TABLE c (id char(9) PRIMARY KEY); CREATE TABLE d (c_id char(9) NOT NULL REFERENCES c (id), n int, PRIMARY KEY (c_id, n));
+         INSERT INTO c SELECT n FROM generate_series(1, 100) n; INSERT INTO d SELECT id, 1 FROM c",
+        "ALTER TABLE d ALTER COLUMN c_id TYPE varchar(12); ALTER TABLE c ALTER COLUMN id TYPE varchar(12)",
+        &["shadow-column"],
+    )
+    .lossy(),
+    case(
         "back_from_what_is_not_compared",
         "CREATE COLLATION c FROM \"C\"",
         "DROP COLLATION c",

@@ -14,7 +14,8 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
         if kept || with_column {
             continue;
         }
-        if skipped(ends, table, constraint) {
+        let stays = new.constraint(&constraint.name).is_some();
+        if skipped(ends, table, constraint, stays) {
             continue;
         }
         drop(table, constraint, script);
@@ -23,7 +24,7 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
     for constraint in new.constraints.iter().filter(|constraint| own(constraint)) {
         let known = old.constraint(&constraint.name).filter(|known| own(known) || detached);
         match known {
-            _ if skipped(ends, table, constraint) => {}
+            _ if skipped(ends, table, constraint, known.is_some()) => {}
             Some(known) if same(known, constraint) => {
                 commented(table, Some(known), constraint, script);
             }
@@ -46,7 +47,7 @@ fn left_by_parent(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Relation,
     });
     for constraint in inherited {
         let with_column = constraint.columns.iter().any(|column| new.column(column).is_none_or(|known| known.not_null));
-        if !with_column && !skipped(ends, table, constraint) {
+        if !with_column && !skipped(ends, table, constraint, false) {
             let name = quote::ident(&constraint.name);
             script.add(Phase::DropLeft, format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}"));
         }
@@ -82,9 +83,10 @@ fn needed(ends: &Ends<'_>, table: &Name, constraint: &Constraint) -> bool {
             && ends.skip.needed_relation(&index)
 }
 
-/// Whether something else removes it in time: itself, or one of its columns, which takes it along.
-fn skipped(ends: &Ends<'_>, table: &Name, constraint: &Constraint) -> bool {
-    if needed(ends, table, constraint) {
+/// Whether something else removes it in time: itself, or one of its columns, which takes it along. Its name is no
+/// question where it `stays`.
+fn skipped(ends: &Ends<'_>, table: &Name, constraint: &Constraint, stays: bool) -> bool {
+    if !stays && needed(ends, table, constraint) {
         return false;
     }
     ends.skip.constraint(table, &constraint.name)
