@@ -112,6 +112,10 @@ fn read_files(source: &SourceArgs, take: impl Fn(Vec<Statement>) -> Vec<Statemen
     for path in &source.files {
         let file = load(path)?;
         let parsed = sql::parse(&file.text).map_err(|error| explain(&file.name, &file.text, &error))?;
+        if let Some(at) = sql::undo_in_file(&file.text, &parsed) {
+            let shown = diagnostic::at(&file.name, &file.text, at, plan::UNDO_IN_FILE);
+            return Err(Failure::of(Reason::StatementUnsupported, shown));
+        }
         let parsed = take(parsed);
         input.owner.extend(std::iter::repeat_n(input.files.len(), parsed.len()));
         input.statements.extend(parsed);
@@ -194,6 +198,7 @@ mod tests {
             ("SELECT 1;\nCOPY t TO STDOUT", ":2:1"),
             ("SELECT 1;\n\\d t", ":2:1"),
             ("COPY t FROM STDIN;\n1\ta\n\\.\n", ":2:1"),
+            ("-- migrate:up\nSELECT 1;\n-- migrate:down\nSELECT 2", ":3:1"),
         ] {
             let failure = analysed(text).err().unwrap();
             assert_eq!(failure.reason, Some(Reason::StatementUnsupported), "{text}: {}", failure.message);

@@ -81,6 +81,10 @@ const TIMEOUTS: [&str; 6] = [
     "deadlock_timeout",
 ];
 
+/// What to do about a file that [`crate::sql::undo_in_file`] finds the undo in.
+pub const UNDO_IN_FILE: &str = "behind this mark the file undoes its own change; to SQL that is a comment, and all of \
+    the file would run: leave out what follows, `wesley rollback` has an undo of its own";
+
 /// What is to be planned, and remarks on what is not.
 pub(super) fn read<'a>(
     statements: &'a [Statement],

@@ -37,7 +37,7 @@ mod temporary;
 mod undo;
 
 pub use assertion::{Assertion, AssertionTime, InvalidAssertion, NAME as ASSERTION};
-pub use author::unwrapped;
+pub use author::{UNDO_IN_FILE, unwrapped};
 pub use depends::still_holds;
 pub use digest::{of_plan as digest_of, of_source as source_digest};
 pub use lock::LockMode;

@@ -3,11 +3,13 @@
 //! Pure: no IO, no Kubernetes, no driver. Everything that looks inside SQL text goes through [`parse`].
 
 pub mod compare;
+mod directions;
 pub mod expression;
 mod ffi;
 pub mod parse;
 pub mod quote;
 pub mod render;
 
+pub use directions::undo_in_file;
 pub use expression::mentioned_columns;
 pub use parse::{Span, Statement, SyntaxError, parse};

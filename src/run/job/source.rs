@@ -31,6 +31,11 @@ pub(super) fn read(folder: &Path) -> Result<Source, RunError> {
             let place = format!("{name}, line {}, column {}", error.line, error.column);
             RunError::new(Reason::SyntaxError, format!("{place}: {}", without_literal(&error.message)))
         })?;
+        if let Some(at) = sql::undo_in_file(text, &statements) {
+            let (line, column) = sql::parse::position(text, at);
+            let place = format!("{name}, line {line}, column {column}");
+            return Err(RunError::new(Reason::StatementUnsupported, format!("{place}: {}", plan::UNDO_IN_FILE)));
+        }
         let statements = if several { plan::unwrapped(statements) } else { statements };
         for statement in &statements {
             let (line, column) = sql::parse::position(text, statement.span.start);
@@ -164,6 +169,14 @@ mod tests {
             let error = read(folder(&[("a.sql", text)]).path()).err().unwrap();
             assert!(!error.message.contains("canary"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_file_that_undoes_itself_is_refused_at_its_mark() {
+        let text = "-- +goose Up\ncreate table a ();\n-- +goose Down\ndrop table a;";
+        let error = read(folder(&[("a.sql", text)]).path()).err().unwrap();
+        assert_eq!(error.reason, Reason::StatementUnsupported);
+        assert!(error.message.starts_with("a.sql, line 3, column 1: "), "{error}");
     }
 
     #[test]
