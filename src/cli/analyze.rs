@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use pg_query::protobuf::node::Node;
 use serde::Serialize;
 
 use super::{Failure, Format, SchemaArgs, SourceArgs, catalog, input, print, print_json};
+use crate::catalog::Catalog;
 use crate::catalog::apply::apply;
 use crate::plan::analyze::{Impact, Refusal, Target, TransactionRule, analyze};
 use crate::plan::{Blocks, Hazard, LockMode};
-use crate::sql::Span;
+use crate::sql::{Span, Statement};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,16 +43,14 @@ struct AnalyzedLock {
 
 pub(super) async fn run(source: &SourceArgs, schema: &SchemaArgs, format: Format) -> Result<(), Failure> {
     let input = input::read_for_analysis(source)?;
-    let mut catalog = catalog::read(schema).await?;
-    let mut analysis = Analysis { server_version: catalog.server.version, statements: Vec::new() };
-    for (index, statement) in input.statements.iter().enumerate() {
-        let impact = analyze(statement, &catalog);
-        if impact.refused.is_none() {
-            // What cannot be foretold leaves the catalog as it is; later statements are judged on that.
-            let _ = apply(&mut catalog, statement);
-        }
-        analysis.statements.push(analyzed(index, statement, impact));
-    }
+    let catalog = catalog::read(schema).await?;
+    let server_version = catalog.server.version;
+    let impacts = impacts(&input.statements, catalog);
+    let statements = input.statements.iter().zip(impacts).enumerate();
+    let analysis = Analysis {
+        server_version,
+        statements: statements.map(|(index, (statement, impact))| analyzed(index, statement, impact)).collect(),
+    };
     match format {
         Format::Json => print_json(&analysis),
         Format::Text | Format::Markdown => {
@@ -60,7 +60,30 @@ pub(super) async fn run(source: &SourceArgs, schema: &SchemaArgs, format: Format
     }
 }
 
-fn analyzed(index: usize, statement: &crate::sql::Statement, impact: Impact) -> AnalyzedStatement {
+/// What each statement would do after those before it.
+fn impacts(statements: &[Statement], mut catalog: Catalog) -> Vec<Impact> {
+    let mut unforeseen = false;
+    let mut all = Vec::new();
+    for statement in statements {
+        let mut impact = analyze(statement, &catalog);
+        if unforeseen && (impact.refused.is_some() || is_code(statement)) {
+            // Only the server knows what code before it has made.
+            impact = Impact::unanalyzable("It depends on what a statement before it made, which cannot be foretold.");
+        }
+        if impact.refused.is_none() {
+            unforeseen |= apply(&mut catalog, statement).is_err();
+        }
+        all.push(impact);
+    }
+    all
+}
+
+/// Whether it runs code, in which a name without a relation is no refusal.
+fn is_code(statement: &Statement) -> bool {
+    matches!(statement.node, Node::DoStmt(_) | Node::CallStmt(_))
+}
+
+fn analyzed(index: usize, statement: &Statement, impact: Impact) -> AnalyzedStatement {
     AnalyzedStatement {
         index,
         sql: statement.text.clone(),
@@ -112,4 +135,21 @@ fn text(analysis: &Analysis) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::HazardId;
+
+    #[test]
+    fn what_code_made_is_not_refused_as_missing() {
+        let text = "ALTER TABLE a ADD b int; DO $$ BEGIN EXECUTE 'create table t ()'; END $$; CREATE INDEX ON t (a);
+            DO $$ BEGIN UPDATE t SET a = 1; END $$";
+        let found = impacts(&crate::sql::parse(text).unwrap(), Catalog::default());
+        let unknown = |impact: &Impact| impact.hazards.iter().any(|hazard| hazard.id == HazardId::Unanalyzable);
+        assert_eq!(found[0].refused.as_ref().map(|refusal| refusal.sqlstate.as_str()), Some("42P01"));
+        assert!(found[1..].iter().all(|impact| impact.refused.is_none()));
+        assert_eq!(found.iter().map(unknown).collect::<Vec<_>>(), [false, false, true, true]);
+    }
 }

@@ -35,6 +35,7 @@ mod view;
 use pg_query::protobuf::{ObjectType, TransactionStmtKind, node};
 
 use self::edit::{Edit, Outcome, fail};
+pub(crate) use self::extension::unlisted_schema as unlisted_extension_schema;
 pub(crate) use self::privileges::{
     Privileges, initial as initial_privileges, of_owner as privileges_of_owner, word as privilege_word,
 };

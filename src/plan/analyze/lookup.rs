@@ -4,6 +4,7 @@ use pg_query::protobuf::TypeName;
 
 use super::names::Qualified;
 use super::resolve::{Lookup, Rel, Resolver};
+use crate::catalog::apply::unlisted_extension_schema;
 use crate::catalog::{Function, Name, UserType};
 
 /// Built-in types other than arrays and row types of the system catalogs; the same on 14 to 18
@@ -124,7 +125,8 @@ pub(super) const SERIAL: &[&str] = &["serial", "serial2", "serial4", "serial8", 
 /// What a type name stands for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum TypeLookup<'a> {
-    /// A built-in type, or one of the system's.
+    /// A built-in type, or one of the system's; any name, where it may be that of an extension whose types are not
+    /// known.
     System,
     /// A user-defined type.
     User(&'a Name, &'a UserType),
@@ -166,7 +168,10 @@ impl<'a> Resolver<'a> {
         match self.lookup_name(name.schema, name.name) {
             Lookup::Found(found) if !found.relation.kind.is_index() => TypeLookup::Row(found),
             Lookup::System => TypeLookup::System,
-            Lookup::Found(_) | Lookup::Missing => TypeLookup::Missing,
+            Lookup::Found(_) | Lookup::Missing => match unlisted_extension_schema(self.catalog) {
+                Some(schema) if name.schema.is_empty() || name.schema == schema => TypeLookup::System,
+                _ => TypeLookup::Missing,
+            },
         }
     }
 
@@ -193,5 +198,25 @@ impl<'a> Resolver<'a> {
     /// new type or relation of that name collides with.
     pub(super) fn type_exists(&self, name: &Name) -> bool {
         self.catalog.types.contains_key(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::Catalog;
+    use crate::plan::analyze::analyze;
+
+    #[test]
+    fn a_type_may_be_that_of_an_extension_only_in_its_schema() {
+        let mut catalog = Catalog::default();
+        let refused = |catalog: &Catalog, name: &str| {
+            let statements = crate::sql::parse(&format!("CREATE TABLE t (a {name})")).unwrap();
+            analyze(&statements[0], catalog).refused.map(|refusal| refusal.sqlstate)
+        };
+        assert_eq!(refused(&catalog, "vector(3)").as_deref(), Some("42704"));
+        catalog.extensions.insert("vector".to_owned(), "geo".to_owned());
+        assert_eq!(refused(&catalog, "vector(3)"), None);
+        assert_eq!(refused(&catalog, "geo.vector(3)"), None);
+        assert_eq!(refused(&catalog, "public.vector(3)").as_deref(), Some("42704"));
     }
 }

@@ -68,7 +68,7 @@ fn rows(extension: &str, major: i32) -> impl Iterator<Item = (&'static str, Vec<
 
 /// The schema of an extension in the catalog that PostgreSQL does not ship (PostGIS, pgvector): types that are
 /// not found are taken for its own.
-pub(super) fn unlisted_schema(catalog: &Catalog) -> Option<&str> {
+pub(crate) fn unlisted_schema(catalog: &Catalog) -> Option<&str> {
     let is_known = |extension: &str| {
         own_schema(extension).is_some()
             || rows(extension, catalog.server.major()).next().is_some()
