@@ -682,6 +682,13 @@ pub const CASES: &[Case] = &[
     )
     .lossy(),
     case(
+        "new_tables_that_point_to_each_other",
+        "CREATE TABLE base (id int PRIMARY KEY)",
+        "CREATE TABLE a (id int PRIMARY KEY REFERENCES base, b_id int); CREATE TABLE b (id int PRIMARY KEY, a_id int REFERENCES a);
+         ALTER TABLE a ADD FOREIGN KEY (b_id) REFERENCES b",
+        &[],
+    ),
+    case(
         "back_from_what_is_not_compared",
         "CREATE COLLATION c FROM \"C\"",
         "DROP COLLATION c",

@@ -66,7 +66,7 @@ fn drop(table: &Name, constraint: &Constraint, script: &mut Script) {
     script.add(phase, format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {}", quote::ident(&constraint.name)));
 }
 
-/// Constraints whose names are needed before something else removes their table.
+/// Constraints that have to go before something else removes their table.
 pub(super) fn release_names(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Relation, script: &mut Script) {
     let come =
         old.constraints.iter().filter(|constraint| own(constraint) && new.constraint(&constraint.name).is_none());
@@ -75,10 +75,13 @@ pub(super) fn release_names(ends: &Ends<'_>, table: &Name, old: &Relation, new: 
     }
 }
 
-/// Whether its name, or that of the index behind it, is needed.
+/// Whether its name, or that of the index behind it, is needed, or the table that it points to goes.
 fn needed(ends: &Ends<'_>, table: &Name, constraint: &Constraint) -> bool {
     let index = Name::new(&*table.schema, &*constraint.name);
-    ends.skip.needed_constraint(table, &constraint.name)
+    let holds_on = matches!(&constraint.kind, ConstraintKind::ForeignKey { references, .. }
+        if ends.from.relations.contains_key(references) && !ends.to.relations.contains_key(references));
+    holds_on
+        || ends.skip.needed_constraint(table, &constraint.name)
         || ends.from.relations.get(&index).is_some_and(|index| index.kind.is_index())
             && ends.skip.needed_relation(&index)
 }
