@@ -689,6 +689,13 @@ pub const CASES: &[Case] = &[
         &[],
     ),
     case(
+        "new_table_with_a_sequence_of_later",
+        "CREATE TABLE base (id int PRIMARY KEY)",
+        "CREATE TABLE a (id int PRIMARY KEY REFERENCES base, n int); CREATE SEQUENCE s;
+         ALTER TABLE a ALTER COLUMN n SET DEFAULT nextval('s'); ALTER SEQUENCE s OWNED BY a.n",
+        &[],
+    ),
+    case(
         "back_from_what_is_not_compared",
         "CREATE COLLATION c FROM \"C\"",
         "DROP COLLATION c",

@@ -173,7 +173,7 @@ pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip) -> 
     relation::creates(&ends, &mut script);
     for (name, old, new) in ends.changed() {
         if skip.relation(name) {
-            relation::release_functions(&ends, name, old, &mut script);
+            relation::release(&ends, name, old, &mut script);
             constraint::release_names(&ends, name, old, new, &mut script);
         } else {
             relation::change(&ends, name, old, new, &mut script);

@@ -2,7 +2,7 @@
 
 use super::{Ends, Phase, Script, acl, column, constraint, index, sequence, table, view};
 use crate::catalog::apply::{Privileges, initial_privileges};
-use crate::catalog::{Name, Relation, RelationKind, ReplicaIdentity};
+use crate::catalog::{Column, Name, Relation, RelationKind, ReplicaIdentity};
 use crate::sql::quote;
 
 /// Relations of `from` that `to` does not have.
@@ -228,8 +228,9 @@ pub(super) fn comment(kind: &str, what: &str, text: Option<&str>) -> String {
     format!("COMMENT ON {kind} {what} IS {text}")
 }
 
-/// Triggers that keep a function that goes, on a relation that something else removes later.
-pub(super) fn release_functions(ends: &Ends<'_>, name: &Name, old: &Relation, script: &mut Script) {
+/// Triggers that keep a function that goes, and defaults that keep a sequence, on a relation that something else
+/// removes later.
+pub(super) fn release(ends: &Ends<'_>, name: &Name, old: &Relation, script: &mut Script) {
     let known = |catalog: &crate::catalog::Catalog, function: &Name| {
         catalog.functions.iter().any(|known| known.name == *function)
     };
@@ -238,6 +239,13 @@ pub(super) fn release_functions(ends: &Ends<'_>, name: &Name, old: &Relation, sc
             script
                 .add(Phase::DropAttached, format!("DROP TRIGGER IF EXISTS {} ON {name}", quote::ident(&trigger.name)));
         }
+    }
+    let goes =
+        |relation: &Name| ends.from.relations.contains_key(relation) && !ends.to.relations.contains_key(relation);
+    let holds_on = |column: &&Column| column.references.iter().any(|reference| goes(&reference.relation));
+    for column in old.columns.iter().filter(|column| column.default.is_some()).filter(holds_on) {
+        let column = quote::ident(&column.name);
+        script.add(Phase::DropAttached, format!("ALTER TABLE {name} ALTER COLUMN {column} DROP DEFAULT"));
     }
 }
 
