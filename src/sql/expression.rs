@@ -9,7 +9,7 @@ use pg_query::protobuf::{JsonBehavior, JsonValueExpr, Node, ResTarget, SelectStm
 /// one expression.
 pub fn parse_expression(text: &str) -> Option<Node> {
     let parsed = crate::sql::parse::tree(&format!("SELECT ({text})")).ok()?;
-    let [statement] = <[_; 1]>::try_from(parsed.protobuf.stmts).ok()?;
+    let [statement] = <[_; 1]>::try_from(parsed.stmts).ok()?;
     let Kind::SelectStmt(mut select) = statement.stmt?.node? else { return None };
     let Kind::ResTarget(target) = select.target_list.pop()?.node? else { return None };
     // Nothing may be left over: the text could close the parenthesis itself.
@@ -44,7 +44,7 @@ pub fn with_columns(expression: &str, write: &dyn Fn(&str) -> String) -> Option<
     parse_expression(expression)?;
     let whole = format!("{BEFORE}{expression})");
     let parsed = crate::sql::parse::tree(&whole).ok()?;
-    let Kind::SelectStmt(select) = parsed.protobuf.stmts.into_iter().next()?.stmt?.node? else { return None };
+    let Kind::SelectStmt(select) = parsed.stmts.into_iter().next()?.stmt?.node? else { return None };
     let tokens = pg_query::scan(&whole).ok()?.tokens;
     let mut places: Vec<(usize, usize, String)> = Vec::new();
     let mut pending: Vec<&Node> = select.target_list.iter().collect();

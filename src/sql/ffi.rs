@@ -1,8 +1,12 @@
-//! The one call that `pg_query` does not wrap: its error drops the cursor position.
+//! The one call that `pg_query` wraps in a way that does not serve here: its error drops the cursor position, and its
+//! result walks every tree once more for lists that nobody here reads.
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
+
+use pg_query::protobuf::ParseResult;
+use prost::Message;
 
 #[repr(C)]
 struct PgQueryError {
@@ -32,17 +36,45 @@ unsafe extern "C" {
     fn pg_query_free_protobuf_parse_result(result: PgQueryProtobufParseResult);
 }
 
-/// 1-based position, in characters, of the syntax error in `text`; `None` when there is none or the parser
-/// gives no position.
-pub(super) fn error_position(text: &str) -> Option<usize> {
-    let input = CString::new(text).ok()?;
-    // SAFETY: `input` is a NUL-terminated string that outlives the call; the result is freed exactly once and
-    // not used afterwards; `error` is null or points into the result. The declarations mirror pg_query.h.
-    let position = unsafe {
+/// Why there is no tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoTree {
+    /// The grammar does not accept the text.
+    Syntax {
+        /// The parser's message.
+        message: String,
+        /// 1-based position in characters, where the parser gives one.
+        position: Option<usize>,
+    },
+    /// The tree has more than the hundred levels that its form outside of the parser holds.
+    TooDeep,
+    /// The text contains a NUL byte.
+    Nul,
+}
+
+/// The parse tree of a text.
+///
+/// # Errors
+/// [`NoTree`].
+pub(super) fn parse(text: &str) -> Result<ParseResult, NoTree> {
+    let input = CString::new(text).map_err(|_| NoTree::Nul)?;
+    // SAFETY: `input` is a NUL-terminated string that outlives the call; the result is freed exactly once and not used
+    // afterwards; `error` is null or points into the result, as do its message and the tree, which is `len` bytes
+    // long. The declarations mirror pg_query.h.
+    unsafe {
         let result = pg_query_parse_protobuf_opts(input.as_ptr(), 0);
-        let position = if result.error.is_null() { 0 } else { (*result.error).cursorpos };
+        let parsed = if let Some(error) = result.error.as_ref() {
+            Err(NoTree::Syntax {
+                message: CStr::from_ptr(error.message).to_string_lossy().into_owned(),
+                position: usize::try_from(error.cursorpos).ok().filter(|position| *position > 0),
+            })
+        } else if result.parse_tree.len == 0 {
+            Ok(ParseResult::default())
+        } else {
+            let tree = std::slice::from_raw_parts(result.parse_tree.data.cast::<u8>(), result.parse_tree.len);
+            ParseResult::decode(tree).map_err(|_| NoTree::TooDeep)
+        };
         pg_query_free_protobuf_parse_result(result);
-        position
-    };
-    usize::try_from(position).ok().filter(|position| *position > 0)
+        parsed
+    }
 }

@@ -3,6 +3,8 @@
 use pg_query::protobuf::node::Node;
 use serde::{Deserialize, Serialize};
 
+use super::ffi::{self, NoTree};
+
 /// Half-open byte range in the text that was parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Span {
@@ -44,9 +46,9 @@ const STACK: (usize, usize) = (4 << 20, 16 << 20);
 /// The parse tree of a text.
 ///
 /// # Errors
-/// Those of `pg_query`: text that does not parse, trees that are too deep.
-pub(crate) fn tree(text: &str) -> pg_query::Result<pg_query::ParseResult> {
-    stacker::maybe_grow(STACK.0, STACK.1, || pg_query::parse(text, 0))
+/// [`NoTree`].
+pub(crate) fn tree(text: &str) -> Result<pg_query::protobuf::ParseResult, NoTree> {
+    stacker::maybe_grow(STACK.0, STACK.1, || ffi::parse(text))
 }
 
 /// Splits and parses `text` with PostgreSQL's grammar.
@@ -54,9 +56,8 @@ pub(crate) fn tree(text: &str) -> pg_query::Result<pg_query::ParseResult> {
 /// # Errors
 /// [`SyntaxError`] with the position when the text does not parse; nothing is returned in part.
 pub fn parse(text: &str) -> Result<Vec<Statement>, SyntaxError> {
-    let parsed = tree(text).map_err(|error| syntax_error(text, &error))?;
+    let parsed = tree(text).map_err(|error| syntax_error(text, error))?;
     let statements = parsed
-        .protobuf
         .stmts
         .into_iter()
         .filter_map(|raw| {
@@ -82,17 +83,15 @@ pub fn position(text: &str, offset: usize) -> (usize, usize) {
     (line, column)
 }
 
-fn syntax_error(text: &str, error: &pg_query::Error) -> SyntaxError {
-    let message = match error {
-        pg_query::Error::Parse(message) => message.clone(),
-        // The tree is handed over in a form that holds a hundred levels.
-        pg_query::Error::Decode(_) => {
-            "the statement is nested too deeply, break it up (a chain of operators counts a level each)".to_owned()
+fn syntax_error(text: &str, error: NoTree) -> SyntaxError {
+    let (message, position_in_characters) = match error {
+        NoTree::Syntax { message, position } => (message, position.unwrap_or(1)),
+        NoTree::TooDeep => {
+            ("the statement is nested too deeply, break it up (a chain of operators counts a level each)".to_owned(), 1)
         }
-        pg_query::Error::Conversion(_) => "the text contains a NUL byte".to_owned(),
-        other => other.to_string(),
+        NoTree::Nul => ("the text contains a NUL byte".to_owned(), 1),
     };
-    let character = super::ffi::error_position(text).unwrap_or(1).saturating_sub(1);
+    let character = position_in_characters.saturating_sub(1);
     let offset = text.char_indices().nth(character).map_or(text.len(), |(byte, _)| byte);
     let (line, column) = position(text, offset);
     SyntaxError { message, line, column, offset }

@@ -55,7 +55,7 @@ pub(super) fn simple_body(function: &Function) -> Option<Node> {
         return None;
     }
     let parsed = crate::sql::parse::tree(&function.definition).ok()?;
-    let statement = parsed.protobuf.stmts.into_iter().next()?.stmt?.node?;
+    let statement = parsed.stmts.into_iter().next()?.stmt?.node?;
     let NodeEnum::CreateFunctionStmt(create) = statement else { return None };
     const HARMLESS: &[&str] = &["language", "as", "volatility", "strict", "parallel", "cost", "leakproof"];
     if !options(&create).all(|option| HARMLESS.contains(&option.defname.as_str())) {
@@ -66,7 +66,7 @@ pub(super) fn simple_body(function: &Function) -> Option<Node> {
         None => {
             let text = options(&create).find(|option| option.defname == "as").and_then(text_of)?;
             let parsed = crate::sql::parse::tree(text).ok()?;
-            let [only] = <[_; 1]>::try_from(parsed.protobuf.stmts).ok()?;
+            let [only] = <[_; 1]>::try_from(parsed.stmts).ok()?;
             body_expression(only.stmt?.node?)
         }
     }

@@ -315,7 +315,7 @@ impl<'a> Evaluator<'_, 'a> {
 
     fn lookup(&self, text: &str) -> Option<Lookup<'a>> {
         let parsed = crate::sql::parse::tree(&format!("TABLE {text}")).ok()?;
-        let select = parsed.protobuf.stmts.into_iter().next()?.stmt?.node?;
+        let select = parsed.stmts.into_iter().next()?.stmt?.node?;
         let NodeEnum::SelectStmt(select) = select else { return None };
         match select.from_clause.first()?.node.as_ref()? {
             NodeEnum::RangeVar(name) => Some(self.resolver.lookup(name)),

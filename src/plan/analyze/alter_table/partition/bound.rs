@@ -51,7 +51,7 @@ impl Key {
     pub fn of(table: &Relation, catalog: &Catalog) -> Option<Self> {
         let key = table.partition_key.as_ref()?;
         let text = format!("CREATE TABLE t (c int) PARTITION BY {}", key.definition);
-        let statement = crate::sql::parse::tree(&text).ok()?.protobuf.stmts.into_iter().next()?.stmt?.node?;
+        let statement = crate::sql::parse::tree(&text).ok()?.stmts.into_iter().next()?.stmt?.node?;
         let NodeEnum::CreateStmt(create) = statement else { return None };
         let spec: PartitionSpec = create.partspec?;
         let reader = Reader::stored(table, catalog);
@@ -74,7 +74,7 @@ impl Key {
 /// Parses a bound as `pg_get_expr(relpartbound)` prints it.
 pub(super) fn parse(text: &str) -> Option<PartitionBoundSpec> {
     let text = format!("ALTER TABLE t ATTACH PARTITION p {text}");
-    let statement = crate::sql::parse::tree(&text).ok()?.protobuf.stmts.into_iter().next()?.stmt?.node?;
+    let statement = crate::sql::parse::tree(&text).ok()?.stmts.into_iter().next()?.stmt?.node?;
     let NodeEnum::AlterTableStmt(alter) = statement else { return None };
     let NodeEnum::AlterTableCmd(command) = alter.cmds.into_iter().next()?.node? else { return None };
     let NodeEnum::PartitionCmd(partition) = command.def?.node? else { return None };
