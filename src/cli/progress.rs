@@ -36,25 +36,25 @@ pub fn observer(format: Output) -> impl Fn(&Progress) + Send + Sync {
 #[derive(Default)]
 struct Pace {
     step: Option<String>,
-    /// Milliseconds and rows when the step was first seen running: what is done before a run resumes took no time of it.
+    /// Milliseconds and rows of the step's first figure: what is done before a run resumes took no time of it.
     from: (i64, i64),
 }
 
 impl Pace {
     /// About how long the step still takes, once rows and a second have passed; else nothing.
     fn left(&mut self, progress: &Progress) -> String {
+        // What is told before the step has counted its rows is no figure of theirs.
+        let Some(total) = progress.rows_total else { return String::new() };
         if self.step != progress.step || progress.rows_done < self.from.1 {
             *self = Self { step: progress.step.clone(), from: (progress.elapsed_milliseconds, progress.rows_done) };
         }
         let (time, rows) = (progress.elapsed_milliseconds - self.from.0, progress.rows_done - self.from.1);
-        match progress.rows_total {
-            Some(total) if progress.state == ProgressState::Running && time >= PAUSE && rows > 0 => {
-                // The total is an estimate of the server's, so it may be passed.
-                let left = i128::from(total - progress.rows_done).max(0) * i128::from(time) / i128::from(rows);
-                format!("  about {} left", clock(i64::try_from(left).unwrap_or(i64::MAX)).trim_start())
-            }
-            _ => String::new(),
+        if progress.state != ProgressState::Running || time < PAUSE || rows <= 0 {
+            return String::new();
         }
+        // The total is an estimate of the server's, so it may be passed.
+        let left = i128::from(total - progress.rows_done).max(0) * i128::from(time) / i128::from(rows);
+        format!("  about {} left", clock(i64::try_from(left).unwrap_or(i64::MAX)).trim_start())
     }
 }
 
@@ -128,8 +128,11 @@ mod tests {
     #[test]
     fn the_time_left_goes_by_the_rows_of_this_run() {
         let mut pace = Pace::default();
+        let uncounted = |milliseconds| Progress { rows_total: None, ..at(milliseconds, 0, ProgressState::Running) };
+        assert_eq!(pace.left(&uncounted(4_000)), "");
         assert_eq!(pace.left(&at(5_000, 40, ProgressState::Running)), "", "forty were done by an earlier run");
         assert_eq!(pace.left(&at(5_400, 42, ProgressState::Running)), "", "too early to say");
+        assert_eq!(pace.left(&uncounted(6_000)), "", "a wait in between");
         assert_eq!(pace.left(&at(25_000, 60, ProgressState::Running)), "  about 0:40 left");
         assert_eq!(pace.left(&at(65_000, 101, ProgressState::Running)), "  about 0:00 left");
         assert_eq!(pace.left(&at(66_000, 101, ProgressState::Done)), "");

@@ -32,6 +32,12 @@ pub enum InvalidUrl {
     /// libpq would go on with a socket of its own build; there is no such default here.
     #[error("the database URL names no host: give postgres://user@host:port/database")]
     Host,
+    /// A character of the password ended it, so that the rest of it is read as host or database.
+    #[error(
+        "the database URL has more than one @: percent-encode the characters @ : / # ? % of user and password (@ is %40, \
+         # is %23)"
+    )]
+    Unescaped,
     /// Unknown `sslmode`.
     #[error("sslmode must be one of disable, allow, prefer, require, verify-ca, verify-full")]
     Mode,
@@ -86,7 +92,14 @@ impl Settings {
             return Err(InvalidUrl::Scheme);
         }
         let (rest, options) = take_tls_options(url);
-        let mut config = Config::from_str(&rest).map_err(|error| InvalidUrl::Unreadable(describe(&error)))?;
+        let mut config = match Config::from_str(&rest) {
+            // The driver may name a piece of the password as an option.
+            Err(_) if is_url(&rest) && rest.matches('@').count() > 1 => return Err(InvalidUrl::Unescaped),
+            read => read.map_err(|error| InvalidUrl::Unreadable(describe(&error)))?,
+        };
+        if is_unescaped(&rest, &config) {
+            return Err(InvalidUrl::Unescaped);
+        }
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(InvalidUrl::Host);
         }
@@ -212,7 +225,7 @@ impl Settings {
                 let kind = if tls { ConnectErrorKind::Tls } else { ConnectErrorKind::Unreachable };
                 // The driver's word for a server without TLS.
                 let advice = if cause.contains("server does not support TLS") {
-                    "; add sslmode=disable to the URL if that is meant"
+                    "; if that is meant, add sslmode=disable to the URL, or set spec.tls.mode: disable in the Database"
                 } else {
                     ""
                 };
@@ -251,6 +264,17 @@ fn is_other_scheme(text: &str) -> bool {
     !matches!(text, "postgres" | "postgresql") && !text.contains(|c: char| c == '=' || c.is_whitespace())
 }
 
+fn is_url(text: &str) -> bool {
+    text.starts_with("postgres://") || text.starts_with("postgresql://")
+}
+
+/// Whether host or database seem to hold the end of a password: neither may have an `@` as it is.
+fn is_unescaped(text: &str, config: &Config) -> bool {
+    let base = text.split_once('?').map_or(text, |(base, _)| base);
+    is_url(text) && base.matches('@').count() > 1
+        || config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@')))
+}
+
 fn is_local(config: &Config) -> bool {
     let hosts = config.get_hosts();
     hosts.iter().all(|host| match host {
@@ -287,8 +311,7 @@ impl TlsOptions {
 /// Splits off the options that the driver would refuse to read.
 fn take_tls_options(url: &str) -> (String, TlsOptions) {
     let mut options = TlsOptions::default();
-    let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
-    if is_url {
+    if is_url(url) {
         let Some((base, query)) = url.split_once('?') else {
             return (url.to_owned(), options);
         };
@@ -395,11 +418,16 @@ mod tests {
             ("dbname=x", "names no host"),
             ("mysql://u:canary@h/db", "postgres://"),
             ("jdbc:postgresql://h/db", "postgres://"),
+            ("postgres://u:a@canary#1@127.0.0.1:5432/x", "percent-encode"),
+            ("postgres://u:a@canary/1@127.0.0.1:5432/x", "percent-encode"),
+            ("postgres://u:a@b?canary=1@127.0.0.1:5432/x", "percent-encode"),
+            ("host=canary@h user=u", "percent-encode"),
         ] {
             let error = Settings::from_url(url).err().unwrap().to_string();
             assert!(error.contains(part) && !error.contains("canary"), "{url}: {error}");
         }
         assert!(Settings::from_url("host=db user=u password='a://b'").is_ok());
+        assert!(Settings::from_url("postgres://u:a%40b%23@h/x?application_name=a@b").is_ok());
     }
 
     #[test]

@@ -126,9 +126,7 @@ async fn take(context: &mut Context<'_>, request: Request) -> Result<Taken, Faul
             require_source(&name, &recorded, &request)?;
             Ok(Taken::Finished(Box::new(recorded.plan)))
         }
-        (Some(recorded), Request::Start(plan))
-            if recorded.state == RunState::RolledBack || untouched && recorded.state != RunState::Done =>
-        {
+        (Some(recorded), Request::Start(plan)) if recorded.state == RunState::RolledBack || untouched => {
             start(context, *plan).await
         }
         (Some(recorded), request) => {

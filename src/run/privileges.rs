@@ -65,9 +65,10 @@ async fn of_tables(client: &Client, needs: &Needs) -> Result<Vec<String>, Fault>
         needs.tables.iter().map(|(name, need)| (name.as_str(), <&str>::from(need))).unzip();
     let rows = client
         .query(
-            "SELECT w.privilege, c.oid::regclass::text, quote_ident(pg_get_userbyid(c.relowner)), quote_ident(current_user)
+            "SELECT w.privilege, c.oid::regclass::text, quote_ident(pg_get_userbyid(c.relowner)), quote_ident(current_user),
+                    o.rolsuper
              FROM unnest($1::text[], $2::text[]) AS w(name, privilege) JOIN pg_class c ON c.oid = to_regclass(w.name)
-             JOIN pg_namespace n ON n.oid = c.relnamespace
+             JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
              WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
                AND NOT CASE w.privilege WHEN 'OWN' THEN pg_has_role(c.relowner, 'MEMBER')
                        WHEN 'DROP' THEN pg_has_role(c.relowner, 'MEMBER') OR pg_has_role(n.nspowner, 'MEMBER')
@@ -82,7 +83,13 @@ async fn of_tables(client: &Client, needs: &Needs) -> Result<Vec<String>, Fault>
             let (privilege, table): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             let (owner, user): (String, String) = (row.try_get(2)?, row.try_get(3)?);
             Ok(if privilege == "OWN" || privilege == "DROP" {
-                format!("{user} is not the owner of {table}: GRANT {owner} TO {user}")
+                // Who is a member of a superuser can become it.
+                let way = if row.try_get(4)? {
+                    format!("run as its owner {owner}")
+                } else {
+                    format!("GRANT {owner} TO {user}")
+                };
+                format!("{user} is not the owner of {table}: {way}")
             } else {
                 format!(
                     "{user} may not {} {table}: GRANT {privilege} ON {table} TO {user}",

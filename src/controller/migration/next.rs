@@ -103,7 +103,8 @@ fn observe(draft: &mut Draft<'_>) -> Option<Situation> {
 
 fn succeeded(draft: &Draft<'_>) -> Situation {
     let steps = draft.status.execution.as_ref().map_or(0, |execution| execution.steps_total);
-    Situation::new(Kind::Succeeded, Reason::Succeeded, format!("all {steps} steps are done"))
+    let message = if steps == 1 { "the only step is done".to_owned() } else { format!("all {steps} steps are done") };
+    Situation::new(Kind::Succeeded, Reason::Succeeded, message)
 }
 
 /// Whether the SQL is known and is not that of the plan.

@@ -12,7 +12,7 @@ use super::created::Created;
 use super::ddl::{self, Skip};
 use super::draft::{Back, UndoSource, Work};
 use super::expand::{Expander, single};
-use super::model::{Action, Backfill, Empty, Irreversible, LossyUndo, Policy, Undo, UndoAction, UndoSteps};
+use super::model::{Action, Backfill, Empty, HazardId, Irreversible, LossyUndo, Policy, Undo, UndoAction, UndoSteps};
 use crate::catalog::{Catalog, Name, apply::apply};
 use crate::sql::{Statement, quote};
 
@@ -66,6 +66,9 @@ pub(super) fn of_statements(done: &Done<'_>) -> Undo {
     }
     if done.unforeseeable {
         return irreversible("what it changes cannot be known before it runs");
+    }
+    if done.impact.hazards.iter().any(|hazard| hazard.id == HazardId::Unanalyzable) {
+        return irreversible("what it does cannot be known");
     }
     if let Some(reversed) = rename::reversed(done) {
         return match reversed {

@@ -80,6 +80,16 @@ fn widens(from: &DataType, to: &DataType) -> bool {
     }
 }
 
+/// Whether every value of the one type converts to the other. Of `bpchar` the blanks at the end go, so that nothing gets
+/// longer (`rtrim1`, `bpchar`, `varchar` of varchar.c).
+fn fits(from: &DataType, to: &DataType) -> bool {
+    let plain = |data_type: &DataType| data_type.name.schema == "pg_catalog" && !data_type.array;
+    let longer = to.modifier < 0 || (from.modifier >= 0 && to.modifier >= from.modifier);
+    let padded = plain(from) && plain(to) && from.name.name == "bpchar";
+    widens(from, to)
+        || padded && (to.name.name == "text" || matches!(to.name.name.as_str(), "varchar" | "bpchar") && longer)
+}
+
 /// A type that is not known: the worst.
 fn unknown_target<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, recurse: bool) {
     for member in members(work, root, recurse) {
@@ -199,7 +209,7 @@ fn plain_computes(work: &mut Work<'_, '_>, column: &Column, to: &DataType) -> bo
     match convert(&column.data_type, to, Context::Assignment, work.resolver.catalog) {
         Conversion::Kept(_) => false,
         Conversion::Computed => {
-            if !widens(&column.data_type, to) {
+            if !fits(&column.data_type, to) {
                 may_fail(work, column, to);
             }
             true
@@ -333,4 +343,30 @@ fn collations(work: &Work<'_, '_>, column: &Column, new: &ColumnDef, to: &DataTy
         .and_then(|clause| strings(&clause.collname).last().copied())
         .map_or_else(|| of_type(to), bare);
     (before, after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Name;
+
+    fn of(name: &str, length: i32) -> DataType {
+        let modifier = if length < 0 { -1 } else { length + 4 };
+        DataType { name: Name::new("pg_catalog", name), sql: name.to_owned(), array: false, modifier }
+    }
+
+    #[test]
+    fn padded_text_fits_where_there_is_as_much_room() {
+        for (to, length, wanted) in [
+            ("text", -1, true),
+            ("varchar", -1, true),
+            ("varchar", 2, true),
+            ("varchar", 1, false),
+            ("bpchar", 3, true),
+            ("name", -1, false),
+        ] {
+            assert_eq!(fits(&of("bpchar", 2), &of(to, length)), wanted, "{to}({length})");
+        }
+        assert!(!widens(&of("bpchar", 2), &of("text", -1)), "it compares otherwise");
+    }
 }
