@@ -215,6 +215,30 @@ async fn planned(database: &Database, sql: &str) -> wesley::plan::Plan {
     wesley::plan::plan(&wesley::sql::parse(sql).unwrap(), &catalog, &wesley::plan::Policy::default()).unwrap()
 }
 
+/// What was small when it was planned is changed directly: not when it is large by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_grew_after_the_plan_is_not_changed_directly() {
+    let setup =
+        "CREATE TABLE t (id int PRIMARY KEY, pad text); INSERT INTO t SELECT g, 'x' FROM generate_series(1, 100) g";
+    let database = Database::create("grown", majors()[0], setup).await;
+    let mut plan = planned(&database, "ALTER TABLE t ADD COLUMN u uuid NOT NULL DEFAULT gen_random_uuid()").await;
+    let grow = "INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(101, 40000) g";
+    database.client.batch_execute(grow).await.unwrap();
+    let error = database.apply("grown", &plan).await.ending.unwrap_err();
+    assert_eq!(error.reason, Reason::CatalogChanged);
+    assert!(error.message.contains("public.t has grown to"), "{}", error.message);
+
+    // A plan in which that is seen only when the step comes.
+    plan.catalog_fingerprint.clear();
+    let error = database.apply("grown", &plan).await.ending.unwrap_err();
+    assert_eq!((error.reason, error.exit()), (Reason::TableGrown, wesley::exit::Exit::StepFailed));
+    assert!(!database.picture().await.contains("t.u "));
+    database.client.batch_execute("DELETE FROM t WHERE id > 100").await.unwrap();
+    database.client.batch_execute("VACUUM FULL t").await.unwrap();
+    assert_eq!(database.apply("grown", &plan).await.ending, Ok(Ending::Done));
+    database.drop().await;
+}
+
 /// Between the plan and the lock there is a question that somebody answers later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_that_changed_after_the_plan_is_not_touched() {

@@ -23,6 +23,8 @@ mod equivalent;
 mod estimate;
 mod expand;
 pub mod explain;
+mod fired;
+mod in_place;
 mod left_alone;
 pub mod lock;
 pub mod model;
@@ -40,6 +42,7 @@ pub use assertion::{Assertion, AssertionTime, InvalidAssertion, NAME as ASSERTIO
 pub use author::{UNDO_IN_FILE, unwrapped};
 pub use depends::still_holds;
 pub use digest::{of_plan as digest_of, of_source as source_digest};
+pub use in_place::outgrown;
 pub use lock::LockMode;
 pub use model::*;
 pub use planner::{PlanError, plan, plan_with_checks};

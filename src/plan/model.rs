@@ -174,6 +174,21 @@ pub struct Transaction {
     /// waiting for the lock is bounded, not the statement.
     #[serde(default)]
     pub long: bool,
+    /// Tables that it reads or writes in full under its lock because they were small when the plan was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub small: Option<SmallTables>,
+}
+
+/// Tables that the plan goes through in place. When one has grown over the limit since, the step is not what was
+/// planned any more, and does not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SmallTables {
+    /// Schema and name, quoted where they need it.
+    pub tables: Vec<String>,
+    /// Bytes, with indexes and TOAST, that each may have now: twice the policy's limit, so that a table just below it does
+    /// not stop its plan by a few rows.
+    pub bytes_max: i64,
 }
 
 /// See [`Action::Concurrent`].

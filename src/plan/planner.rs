@@ -15,7 +15,7 @@ use super::model::{Blocks, Plan, Policy, RollbackClass, Stage, Step, Summary, Ta
 use super::patterns::{as_written, shadow_column};
 use super::postpone::Later;
 use super::steps::{Builder, Placed};
-use super::{allow, contention, depends, digest, left_alone, postpone, temporary};
+use super::{allow, contention, depends, digest, in_place, left_alone, postpone, temporary};
 use crate::catalog::{Catalog, apply::apply};
 use crate::sql::Statement;
 
@@ -82,6 +82,9 @@ pub fn plan_with_checks(
     notes.append(&mut builder.notes);
     notes.extend(allow::small_tables(&builder.steps, &builder.catalog, policy));
     notes.extend(contention::notes(&builder.steps, catalog));
+    for step in &mut builder.steps {
+        in_place::mark(step, catalog, policy);
+    }
     let summary = summary(statements.len(), &builder.steps);
     let mut plan = Plan {
         digest: String::new(),

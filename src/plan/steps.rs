@@ -12,8 +12,8 @@ use super::estimate::{self, Kind, estimate};
 use super::expand::{heavy, single};
 use super::lock::LockMode;
 use super::model::{Action, Backfill, Blocks, Check, Empty, Hazard, Origin, Policy, Stage, Step, StepLock, Undo};
-use super::patterns::as_written;
-use super::{price, undo};
+use super::patterns::{as_written, data};
+use super::{fired, price, undo};
 use crate::catalog::{Catalog, Name};
 use crate::sql::quote;
 
@@ -51,6 +51,8 @@ struct Group {
 /// Makes the steps of a plan one after another.
 pub(super) struct Builder<'a> {
     policy: &'a Policy,
+    /// The catalog before the plan.
+    start: Catalog,
     /// The catalog behind the steps so far.
     pub catalog: Catalog,
     server: crate::catalog::Server,
@@ -69,6 +71,7 @@ impl<'a> Builder<'a> {
     pub fn new(catalog: &Catalog, policy: &'a Policy) -> Self {
         Self {
             policy,
+            start: catalog.clone(),
             catalog: catalog.clone(),
             server: catalog.server.clone(),
             created: Created::default(),
@@ -163,6 +166,7 @@ impl<'a> Builder<'a> {
             impact: &run.impact,
             unforeseeable: run.unforeseeable,
             created: &created,
+            policy: self.policy,
             source: &first.draft.undo,
         };
         let undo = undo::of_statements(&done);
@@ -257,6 +261,16 @@ impl<'a> Builder<'a> {
             let impact = analyze(&update, &self.catalog);
             impact.locks.iter().map(|(target, mode)| lock(target, *mode)).collect()
         });
+        let mut undo = undo::of_backfill(&backfill, &self.created);
+        // Where the author wrote an UPDATE, triggers fire in every form.
+        let triggers = if placed.pattern == data::NAME { Vec::new() } else { fired::triggers(&backfill, &self.start) };
+        if !triggers.is_empty() {
+            undo = fired::undo(undo, &backfill, &triggers);
+            let hazard = fired::hazard(&backfill, &triggers);
+            if !self.hazards.contains(&hazard) {
+                self.hazards.push(hazard);
+            }
+        }
         let step = Step {
             id: self.id(placed.draft.slug),
             stage: placed.draft.stage,
@@ -269,7 +283,7 @@ impl<'a> Builder<'a> {
             waits_for_transactions: Vec::new(),
             estimate: estimate(Kind::Backfill, [&table].into_iter(), &self.catalog, &Created::default()),
             postcondition: action::recorded(),
-            undo: undo::of_backfill(&backfill, &self.created),
+            undo,
             action: Action::Backfill(backfill),
         };
         self.steps.push(step);

@@ -122,6 +122,8 @@ pub enum Reason {
     StatementFailed,
     /// A statement that must be short was not, several times.
     StatementTimeout,
+    /// A table that a step goes through in place, because it was small, is large now.
+    TableGrown,
     /// Rows violate the constraint or unique index that a step adds.
     ConstraintViolated,
     /// One row cannot be changed by the backfill.
@@ -185,6 +187,7 @@ impl Reason {
             Self::CheckFailed
             | Self::StatementFailed
             | Self::StatementTimeout
+            | Self::TableGrown
             | Self::ConstraintViolated
             | Self::PoisonRow
             | Self::DiskFull => Exit::StepFailed,

@@ -25,7 +25,7 @@ use super::rollback;
 use super::session::Session;
 use super::transaction;
 use crate::catalog::introspect::{IntrospectError, introspect, moment};
-use crate::plan::{Action, Plan, Stage, still_holds};
+use crate::plan::{Action, Plan, Stage, outgrown, still_holds};
 
 /// What to execute.
 #[derive(Clone, Debug)]
@@ -234,6 +234,17 @@ async fn require_same_catalog(context: &Context<'_>, plan: &Plan) -> Result<(), 
         return Ok(());
     }
     let catalog = introspect(context.session.client()).await.map_err(unreadable)?;
+    if let Some((table, bytes)) = outgrown(plan, &catalog) {
+        return Err(RunError::new(
+            Reason::CatalogChanged,
+            format!(
+                "{table} has grown to {} MiB since the plan was made, which changes it directly because it was small. Nothing \
+                 was touched; plan again (`wesley apply`: run it again)",
+                bytes >> 20
+            ),
+        )
+        .into());
+    }
     if still_holds(plan, &catalog) {
         return Ok(());
     }

@@ -2,13 +2,13 @@
 //! fact.
 
 use super::context::{Context, Unit};
-use super::error::{Fault, RunError};
+use super::error::{Fault, Reason, RunError};
 use super::failpoint::{Boundary, hit};
 use super::ledger::steps;
 use super::locks;
 use super::queue;
 use super::retry::Attempts;
-use crate::plan::Transaction;
+use crate::plan::{SmallTables, Transaction};
 
 /// Runs it until it is recorded as done.
 pub(super) async fn run(context: &mut Context<'_>, unit: &Unit<'_>, transaction: &Transaction) -> Result<(), RunError> {
@@ -56,6 +56,9 @@ async fn inside(
     session.statement(client.batch_execute("BEGIN")).await?;
     hit(Boundary::TransactionBegun);
     locks::take(context, unit, attempts).await?;
+    if let Some(small) = &transaction.small {
+        require_small(context, small).await?;
+    }
     let limit = if transaction.long { 0 } else { attempts.short_statement().as_millis() };
     let settings = format!(
         "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {limit}; \
@@ -76,4 +79,23 @@ async fn inside(
     session.statement(client.batch_execute("COMMIT")).await?;
     hit(Boundary::AfterCommit);
     Ok(())
+}
+
+/// The locks of the step are held: what is measured stays.
+async fn require_small(context: &Context<'_>, small: &SmallTables) -> Result<(), Fault> {
+    const GROWN: &str = "select name, bytes from (select name, pg_catalog.pg_total_relation_size(pg_catalog.to_regclass(name)) \
+                         as bytes from pg_catalog.unnest($1::text[]) name) t where bytes > $2 order by bytes desc limit 1";
+    let session = &context.session;
+    let grown = session.statement(session.client().query_opt(GROWN, &[&small.tables, &small.bytes_max])).await?;
+    let Some(row) = grown else { return Ok(()) };
+    let (table, bytes): (String, i64) = (row.get(0), row.get(1));
+    Err(RunError::new(
+        Reason::TableGrown,
+        format!(
+            "{table} has grown to {} MiB since the plan was made, which changes it directly because it was small: the others \
+             would wait too long. Roll back and apply again, which plans it for a large table",
+            bytes >> 20
+        ),
+    )
+    .into())
 }

@@ -64,11 +64,15 @@ pub fn recorded() -> Postcondition {
 }
 
 pub fn transaction(statements: &[&str]) -> Action {
-    Action::Transaction(Transaction { statements: statements.iter().map(|s| (*s).into()).collect(), long: false })
+    Action::Transaction(Transaction {
+        statements: statements.iter().map(|s| (*s).into()).collect(),
+        long: false,
+        small: None,
+    })
 }
 
 pub fn long(statement: &str) -> Action {
-    Action::Transaction(Transaction { statements: vec![statement.into()], long: true })
+    Action::Transaction(Transaction { statements: vec![statement.into()], long: true, small: None })
 }
 
 pub fn concurrent(statement: &str) -> Action {

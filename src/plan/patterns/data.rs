@@ -15,6 +15,9 @@ use crate::plan::expand::{Context, size};
 use crate::plan::model::{Assignment, Backfill};
 use crate::sql::render::{self, Mentions};
 
+/// Name of the pattern.
+pub(in crate::plan) const NAME: &str = "data";
+
 pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
     let NodeEnum::UpdateStmt(update) = &context.statement.node else {
         return None;

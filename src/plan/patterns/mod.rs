@@ -6,7 +6,7 @@ pub(super) mod as_written;
 mod attach_partition;
 mod check;
 mod column_type;
-mod data;
+pub(super) mod data;
 mod drop;
 mod enum_value;
 mod foreign_key;
@@ -53,5 +53,5 @@ pub(super) const ALL: &[Pattern] = &[
     Pattern { name: "refresh", plan: materialized_view::refresh },
     Pattern { name: "rename", plan: rename::plan },
     Pattern { name: shadow_column::NAME, plan: shadow_column::plan },
-    Pattern { name: "data", plan: data::plan },
+    Pattern { name: data::NAME, plan: data::plan },
 ];

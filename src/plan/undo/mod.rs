@@ -30,6 +30,8 @@ pub(super) struct Done<'a> {
     pub unforeseeable: bool,
     /// What the plan had made before the step.
     pub created: &'a Created,
+    /// The way back is made within the same limits.
+    pub policy: &'a Policy,
     /// Where the undo comes from.
     pub source: &'a UndoSource,
 }
@@ -145,8 +147,7 @@ fn actions(done: &Done<'_>, way: &[Back]) -> Option<Vec<UndoAction>> {
     let mut catalog = done.after.clone();
     // Everything else of the plan is undone by then or stays: nothing is private any more.
     let created = Created::default();
-    let policy = Policy::default();
-    let expander = Expander { policy: &policy, created: &created, own_session: false };
+    let expander = Expander { policy: done.policy, created: &created, own_session: false };
     let mut actions: Vec<UndoAction> = Vec::new();
     for part in way {
         let before = catalog.clone();
