@@ -129,8 +129,23 @@ pub fn finished(draft: &mut Draft<'_>) -> Situation {
     situation(draft)
 }
 
-/// The situation of a Migration that was undone.
+/// The situation of a Migration that was undone, with what did not come back.
 pub fn situation(draft: &Draft<'_>) -> Situation {
+    let undone = undone(draft);
+    let lossy = draft.status.rollback.as_ref().filter(|record| record.class == RollbackClass::Lossy);
+    match lossy {
+        Some(record) => {
+            let message = format!(
+                "{}. What was done of this does not come back: {}; applying again does it again",
+                undone.message, record.reason
+            );
+            Situation { message, ..undone }
+        }
+        None => undone,
+    }
+}
+
+fn undone(draft: &Draft<'_>) -> Situation {
     let record = draft.status.rollback.as_ref();
     match record.and_then(|record| record.requested_by) {
         Some(RollbackOrigin::Policy) => {
