@@ -149,7 +149,9 @@ async fn what_is_irreversible_is_not_rolled_back() {
     let outcome = database.apply_with("f", &way, &closed, &()).await;
     let state = outcome.rollback.unwrap();
     assert_eq!((state.class, state.reason.as_str(), state.steps), (RollbackClass::Lossy, "what was in it", 1));
-    assert_eq!(database.rollback("f").await.ending, Ok(Ending::RolledBack));
+    let back = database.rollback("f").await;
+    assert_eq!(back.ending, Ok(Ending::RolledBack));
+    assert!(back.summary().message.is_some_and(|told| told.contains("what was in it")), "what is lost is told");
 
     let outcome = database.apply("f", &way).await;
     assert_eq!(outcome.rollback.unwrap().class, RollbackClass::ForwardOnly);

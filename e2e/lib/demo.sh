@@ -51,7 +51,8 @@ backfill_progress() {
 	plan=$(plan_name)
 	[[ -n $plan ]] || return 0
 	kube get migrationplan --namespace "$NS" "$plan" -o json 2>/dev/null | python3 -c '
-import json, sys
+import json, os, sys
+pace = sys.argv[1]
 plan = json.load(sys.stdin)
 status = plan.get("status") or {}
 for step in status.get("steps") or []:
@@ -61,11 +62,16 @@ for step in status.get("steps") or []:
         if total:
             text += f" {done:,}/{total:,} rows ({min(100 * done // total, 100)} %)"
             elapsed = step.get("elapsedMilliseconds") or 0
-            if done and elapsed:
-                text += f", about {max(total - done, 0) * elapsed // done // 1000} s left"
+            # Rows of a runner before this one took none of its time.
+            first = json.load(open(pace)) if os.path.exists(pace) else None
+            if not first or first[0] != step["id"] or elapsed < first[3]:
+                first = [step["id"], done, elapsed, elapsed]
+            json.dump(first[:3] + [elapsed], open(pace, "w"))
+            if done > first[1] and elapsed - first[2] > 2000:
+                text += f", about {max(total - done, 0) * (elapsed - first[2]) // (done - first[1]) // 1000} s left"
         print(text)
         break
-'
+' "$WORK/pace"
 }
 
 # The plan as people read it.

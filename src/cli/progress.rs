@@ -104,6 +104,10 @@ fn ended(progress: &Progress, summary: &Summary) -> String {
     if let Some(step) = &summary.resumed_at {
         text.push_str(&format!(", resumed at {step}"));
     }
+    // An error is printed by itself.
+    if let Some(message) = summary.message.as_ref().filter(|_| progress.state != ProgressState::Failed) {
+        text.push_str(&format!("\n          {message}"));
+    }
     text
 }
 

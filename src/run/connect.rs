@@ -225,7 +225,7 @@ impl Settings {
                 let kind = if tls { ConnectErrorKind::Tls } else { ConnectErrorKind::Unreachable };
                 // The driver's word for a server without TLS.
                 let advice = if cause.contains("server does not support TLS") {
-                    "; if that is meant, add sslmode=disable to the URL, or set spec.tls.mode: disable in the Database"
+                    "; if that is meant, add sslmode=disable to the URL, or set spec.tls.mode: Disable in the Database"
                 } else {
                     ""
                 };

@@ -6,7 +6,7 @@ use super::context::{Tally, milliseconds};
 use super::error::{Reason, RunError};
 use super::progress::{Observer, Progress, ProgressState, Summary};
 use crate::exit::Exit;
-use crate::plan::{Plan, Stage};
+use crate::plan::{Plan, RollbackClass, Stage};
 use crate::report::{Report, RollbackState, RunAction};
 
 /// How a run ended well.
@@ -146,8 +146,18 @@ impl RunOutcome {
             resumed_at: self.resumed_at.clone(),
             batches_redone: self.batches_redone,
             duration_milliseconds: milliseconds(self.duration),
-            message: self.ending.as_ref().err().map(|error| error.message.clone()),
+            message: match &self.ending {
+                Err(error) => Some(error.message.clone()),
+                Ok(Ending::RolledBack) => self.what_stays(),
+                Ok(_) => None,
+            },
         }
+    }
+
+    /// What a rollback that lost something did not bring back.
+    fn what_stays(&self) -> Option<String> {
+        let state = self.rollback.as_ref().filter(|state| state.class == RollbackClass::Lossy)?;
+        Some(format!("undone, but for this: {}; applying it again does that again", state.reason))
     }
 
     /// Id of the step that the run failed at.

@@ -5,6 +5,7 @@ use crate::api::migration::DeletionPolicy;
 use crate::api::migration_status::{ExecutionState, RollbackOrigin};
 use crate::controller::names;
 use crate::plan::RollbackClass;
+use crate::run::job::run_name;
 
 use super::decide::{Action, Draft, Kind, Situation};
 use super::{rollback, settle};
@@ -21,12 +22,17 @@ pub fn situation(draft: &mut Draft<'_>) -> Situation {
     }
     let undo = draft.spec().deletion_policy == DeletionPolicy::Rollback && draft.has_begun();
     if !undo || draft.observed.namespace_ending {
+        let message = if draft.has_begun() {
+            let meta = &draft.observed.migration.metadata;
+            let [namespace, name, uid] =
+                [&meta.namespace, &meta.name, &meta.uid].map(|part| part.as_deref().unwrap_or_default());
+            let run = run_name(namespace, name, uid);
+            format!("it may go; what it did in the database stays there, `wesley rollback --name {run}` undoes it")
+        } else {
+            "nothing is left to do before it may go".to_owned()
+        };
         draft.act(Action::RemoveFinalizer);
-        return Situation::new(
-            Kind::Working(Reason::Pending),
-            Reason::Deleting,
-            "nothing is left to do before it may go",
-        );
+        return Situation::new(Kind::Working(Reason::Pending), Reason::Deleting, message);
     }
     let escape = "set spec.deletionPolicy: Retain to let the Migration go without";
     if draft.observed.database.is_none() {

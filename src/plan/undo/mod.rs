@@ -59,7 +59,9 @@ impl Skip for Created {
 
 /// The undo of statements.
 pub(super) fn of_statements(done: &Done<'_>) -> Undo {
+    let unknown = done.impact.hazards.iter().any(|hazard| hazard.id == HazardId::Unanalyzable);
     match done.source {
+        UndoSource::Nothing | UndoSource::Catalog if unknown => return irreversible("what it does cannot be known"),
         UndoSource::Nothing => return Undo::Nothing(Empty {}),
         UndoSource::Statements(statements) => return finish(done, statements.clone(), Vec::new(), Vec::new()),
         UndoSource::Way(way, lost) => return by_way(done, way, lost.clone()),
@@ -68,9 +70,6 @@ pub(super) fn of_statements(done: &Done<'_>) -> Undo {
     }
     if done.unforeseeable {
         return irreversible("what it changes cannot be known before it runs");
-    }
-    if done.impact.hazards.iter().any(|hazard| hazard.id == HazardId::Unanalyzable) {
-        return irreversible("what it does cannot be known");
     }
     if let Some(reversed) = rename::reversed(done) {
         return match reversed {

@@ -54,11 +54,16 @@ pub struct Task {
     pub options: Options,
 }
 
+/// Name of a Migration's run in the ledger: the same for all its Jobs, another for its namesake made later.
+pub fn run_name(namespace: &str, migration: &str, uid: &str) -> String {
+    let uid: String = uid.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+    format!("{namespace}.{migration}.{uid}")
+}
+
 impl Task {
-    /// Name of the run in the ledger: the same for all Jobs of a Migration, another for its namesake made later.
+    /// [`run_name`] of the Migration.
     pub fn run_name(&self) -> String {
-        let uid: String = self.uid.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
-        format!("{}.{}.{uid}", self.namespace, self.migration)
+        run_name(&self.namespace, &self.migration, &self.uid)
     }
 }
 

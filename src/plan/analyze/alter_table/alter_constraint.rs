@@ -3,7 +3,7 @@
 use pg_query::protobuf::AtAlterConstraint;
 
 use super::not_null;
-use super::work::{ReferencedKey, Work};
+use super::work::Work;
 use crate::catalog::{Constraint, ConstraintKind};
 use crate::plan::analyze::resolve::Rel;
 use crate::plan::lock::LockMode;
@@ -95,8 +95,7 @@ fn foreign_key<'a>(
     }
     if change.is_enforced {
         for leaf in work.resolver.leaves(root) {
-            let key = ReferencedKey::of(&constraint.kind, constraint.period);
-            work.check_foreign_key(leaf, parent, &constraint.columns, key);
+            work.check_foreign_key(leaf, parent, &constraint.columns, constraint.period);
         }
     }
 }

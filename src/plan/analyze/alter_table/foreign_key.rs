@@ -4,7 +4,7 @@ use pg_query::protobuf::Constraint;
 
 use super::add_column::SYSTEM_COLUMNS;
 use super::add_constraint::{remember, require_free_name};
-use super::work::{ReferencedKey, Work};
+use super::work::Work;
 use crate::catalog::types::base_type;
 use crate::catalog::{self, Catalog, ConstraintKind, DataType, Generated, Persistence, RelationKind};
 use crate::plan::analyze::coercion::{Context, Conversion, convert};
@@ -110,8 +110,7 @@ fn letter(text: &str) -> char {
 fn check_rows<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, parent: Rel<'a>, spec: &Spec<'_>, own: &ConstraintKind) {
     if table.relation.kind != RelationKind::PartitionedTable {
         if spec.checked {
-            let key = ReferencedKey::of(own, spec.constraint.fk_with_period);
-            work.check_foreign_key(table, parent, spec.columns, key);
+            work.check_foreign_key(table, parent, spec.columns, spec.constraint.fk_with_period);
         }
         return;
     }
@@ -162,8 +161,7 @@ fn check_leaves<'a>(
 ) {
     if spec.checked && existing.enforced {
         for leaf in work.resolver.leaves(partition) {
-            let key = ReferencedKey::of(&existing.kind, existing.period);
-            work.check_foreign_key(leaf, parent, spec.columns, key);
+            work.check_foreign_key(leaf, parent, spec.columns, existing.period);
         }
     }
 }

@@ -243,7 +243,7 @@ pub(super) fn using_index<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, constraint
         return;
     };
     let Some(facts) = &index.relation.index else { return };
-    if let Some((sqlstate, message)) = unusable(root, index, facts, constraint) {
+    if let Some((sqlstate, message)) = unusable(work.major(), root, index, facts, constraint) {
         work.impact.refuse(sqlstate, message, "Build a plain unique index for the constraint.");
     }
     if root.relation.partition_key.is_some() {
@@ -280,7 +280,13 @@ fn refuse_pending_not_null<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, columns: 
 }
 
 /// Why an index cannot stand behind a constraint (`transformIndexConstraint` in parse_utilcmd.c).
-fn unusable(root: Rel<'_>, index: Rel<'_>, facts: &Index, constraint: &Constraint) -> Option<(&'static str, String)> {
+fn unusable(
+    major: i32,
+    root: Rel<'_>,
+    index: Rel<'_>,
+    facts: &Index,
+    constraint: &Constraint,
+) -> Option<(&'static str, String)> {
     let name = &index.name.name;
     if facts.constraint.is_some() {
         return Some(("55000", format!("index \"{name}\" is already associated with a constraint")));
@@ -303,7 +309,8 @@ fn unusable(root: Rel<'_>, index: Rel<'_>, facts: &Index, constraint: &Constrain
     if !facts.immediate && !constraint.deferrable {
         return Some(("42809", format!("\"{name}\" is a deferrable index")));
     }
-    if facts.nulls_not_distinct && constraint.contype() == ConstrType::ConstrPrimary {
+    // The server looks since 16 (`index_check_primary_key`).
+    if facts.nulls_not_distinct && major >= 16 && constraint.contype() == ConstrType::ConstrPrimary {
         return Some(("42P16", "primary keys cannot use NULLS NOT DISTINCT indexes".to_owned()));
     }
     let odd = facts

@@ -3,7 +3,7 @@
 //! their entries and proofs stay valid.
 
 use super::foreign_key;
-use super::work::{ReferencedKey, Work};
+use super::work::Work;
 use crate::catalog::builtin::default_operator_class;
 use crate::catalog::types::base_type;
 use crate::catalog::{Constraint, ConstraintKind, DataType, Index};
@@ -76,8 +76,7 @@ pub(super) fn rebuild<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Chan
                 lock_other_side(work, parent, table, true);
                 refuse_incomparable(work, (table, &constraint.columns), parent, constraint);
                 if proof_is_lost(work, constraint, change) {
-                    let key = ReferencedKey::of(&constraint.kind, constraint.period);
-                    work.check_foreign_key(table, parent, &constraint.columns, key);
+                    work.check_foreign_key(table, parent, &constraint.columns, constraint.period);
                 }
             }
             _ => {}
@@ -96,8 +95,7 @@ fn referencing<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Change<'_>)
         lock_other_side(work, other.table, table, false);
         refuse_incomparable(work, (other.table, &other.constraint.columns), table, other.constraint);
         if proof_is_lost(work, other.constraint, change) {
-            let key = ReferencedKey::of(&other.constraint.kind, other.constraint.period);
-            work.check_foreign_key(other.table, table, &other.constraint.columns, key);
+            work.check_foreign_key(other.table, table, &other.constraint.columns, other.constraint.period);
         }
     }
 }

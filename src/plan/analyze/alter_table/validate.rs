@@ -1,6 +1,6 @@
 //! VALIDATE CONSTRAINT.
 
-use super::work::{ReferencedKey, Work};
+use super::work::Work;
 use crate::catalog::{Constraint, ConstraintKind, RelationKind};
 use crate::plan::analyze::resolve::Rel;
 use crate::plan::lock::LockMode;
@@ -45,8 +45,7 @@ fn foreign_key<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, parent: Rel<'a>, con
         for member in work.resolver.descendants(parent) {
             work.lock_with(member, LockMode::AccessShare);
         }
-        let key = ReferencedKey::of(&constraint.kind, constraint.period);
-        work.check_foreign_key(table, parent, &constraint.columns, key);
+        work.check_foreign_key(table, parent, &constraint.columns, constraint.period);
         return;
     }
     for partition in &work.resolver.children(table.name) {

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use pg_query::protobuf::Node;
 
 use super::add_column::SYSTEM_COLUMNS;
-use crate::catalog::{Column, ConstraintKind, Name, Relation, RelationKind};
+use crate::catalog::{Column, Name, Relation, RelationKind};
 use crate::plan::analyze::resolve::{Rel, Resolver};
 use crate::plan::analyze::volatile::{Evaluation, evaluate};
-use crate::plan::analyze::{Impact, dependents, query, refusal, routines};
+use crate::plan::analyze::{Impact, dependents, refusal, routines};
 use crate::plan::lock::LockMode;
 use crate::plan::model::HazardId;
 
@@ -44,29 +44,8 @@ struct ForeignKeyCheck<'a> {
     child: Rel<'a>,
     parent: Rel<'a>,
     columns: Vec<String>,
-    referenced: Vec<String>,
     /// Over ranges: each row is looked up by itself.
     period: bool,
-}
-
-/// What a foreign key refers to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ReferencedKey<'n> {
-    /// Columns, in the order of the referencing ones.
-    pub columns: &'n [String],
-    /// PERIOD.
-    pub period: bool,
-}
-
-impl<'n> ReferencedKey<'n> {
-    /// Of a foreign key; of nothing else is there one.
-    pub fn of(kind: &'n ConstraintKind, period: bool) -> Self {
-        let columns = match kind {
-            ConstraintKind::ForeignKey { referenced_columns, .. } => referenced_columns.as_slice(),
-            _ => &[],
-        };
-        Self { columns, period }
-    }
 }
 
 /// The work of one statement.
@@ -187,10 +166,8 @@ impl<'r, 'a> Work<'r, 'a> {
     }
 
     /// The rows of `child` are checked against `parent` in the end.
-    pub fn check_foreign_key(&mut self, child: Rel<'a>, parent: Rel<'a>, columns: &[String], key: ReferencedKey<'_>) {
-        let ReferencedKey { columns: referenced, period } = key;
-        let (columns, referenced) = (columns.to_vec(), referenced.to_vec());
-        self.checks.push(ForeignKeyCheck { child, parent, columns, referenced, period });
+    pub fn check_foreign_key(&mut self, child: Rel<'a>, parent: Rel<'a>, columns: &[String], period: bool) {
+        self.checks.push(ForeignKeyCheck { child, parent, columns: columns.to_vec(), period });
     }
 
     /// Evaluates an expression; refuses functions that are not there.
@@ -319,17 +296,14 @@ impl<'r, 'a> Work<'r, 'a> {
         if child.relation.stats.empty || child.relation.kind == RelationKind::PartitionedTable {
             return;
         }
-        if check.period || !self.reads_index_only(child, &check.columns) {
-            self.scan(child);
-        }
+        // Where indexes cover the columns the server may read these alone; that depends on its statistics.
+        self.scan(child);
         let all_null = self.tables.get(child.name).is_some_and(|work| {
             !check.columns.is_empty() && check.columns.iter().any(|column| work.all_null.contains(column))
         });
         if !all_null && !check.period {
             for parent in parents.into_iter().filter(|parent| parent.relation.kind.has_heap()) {
-                if !self.reads_index_only(parent, &check.referenced) {
-                    self.scan(parent);
-                }
+                self.scan(parent);
             }
         }
         if self.mode.blocks_writes() {
@@ -339,16 +313,6 @@ impl<'r, 'a> Work<'r, 'a> {
                 let message = format!("writes of {} wait for a check that grows with its size", table.name);
                 self.impact.hazard(HazardId::BlocksWrites, Some(table.name), message);
             }
-        }
-    }
-
-    /// Whether the join reads an index on the columns instead of the table.
-    fn reads_index_only(&self, table: Rel<'a>, columns: &[String]) -> bool {
-        let rewritten = self.tables.get(table.name).is_some_and(|work| work.rewrite);
-        !rewritten && !columns.is_empty() && {
-            let columns: BTreeSet<String> = columns.iter().cloned().collect();
-            let indexes = self.indexes(table);
-            indexes.into_iter().any(|index| query::covers(table, index, &columns))
         }
     }
 

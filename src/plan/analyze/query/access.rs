@@ -66,7 +66,7 @@ fn index_only_wins(relation: &Relation, index: &Relation) -> bool {
 }
 
 /// Whether the columns are read from the index rather than from the table.
-pub(in crate::plan::analyze) fn covers(table: Rel<'_>, candidate: Rel<'_>, columns: &BTreeSet<String>) -> bool {
+pub(super) fn covers(table: Rel<'_>, candidate: Rel<'_>, columns: &BTreeSet<String>) -> bool {
     let Some(index) = &candidate.relation.index else { return false };
     let keys = index.keys.iter().filter_map(|key| key.column.as_ref());
     let covered: BTreeSet<&String> = keys.chain(&index.include).collect();

@@ -25,7 +25,6 @@ mod update;
 use pg_query::NodeEnum;
 use pg_query::protobuf::Node;
 
-pub(super) use access::covers;
 pub(super) use conditions::columns_of;
 pub(super) use from::definition as view_query;
 pub(super) use functions::call;

@@ -4,7 +4,7 @@
 use pg_query::protobuf::{PartitionBoundSpec, PartitionCmd};
 
 use super::super::inherit::merge;
-use super::super::work::{ReferencedKey, Work};
+use super::super::work::Work;
 use super::bound::{self, Bound, Key};
 use super::{default_partition, require_partitioned};
 use crate::catalog::{Column, Constraint, ConstraintKind, Index, Persistence, Relation, RelationKind};
@@ -227,8 +227,7 @@ fn foreign_keys<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, partition: Rel<'a>)
         }
         if wanted.enforced && !own.is_some_and(|own| own.validated) {
             for leaf in work.resolver.leaves(partition) {
-                let key = ReferencedKey::of(&wanted.kind, wanted.period);
-                work.check_foreign_key(leaf, parent, &wanted.columns, key);
+                work.check_foreign_key(leaf, parent, &wanted.columns, wanted.period);
             }
             let message = format!("{} waits for a check that grows with its size", partition.name);
             work.impact.hazard(HazardId::BlocksReads, Some(partition.name), message);

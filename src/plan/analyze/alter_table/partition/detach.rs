@@ -3,7 +3,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableCmd, AlterTableType, PartitionCmd};
 
-use super::super::work::{ReferencedKey, Work};
+use super::super::work::Work;
 use super::{default_partition, require_partitioned};
 use crate::catalog::RelationKind;
 use crate::plan::analyze::names::Qualified;
@@ -102,8 +102,7 @@ fn foreign_keys<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, partition: Rel<'a>,
             work.lock_with(below, LockMode::AccessShare);
         }
         for leaf in work.resolver.leaves(child) {
-            let key = ReferencedKey::of(&foreign.constraint.kind, foreign.constraint.period);
-            work.check_foreign_key(leaf, partition, &foreign.constraint.columns, key);
+            work.check_foreign_key(leaf, partition, &foreign.constraint.columns, foreign.constraint.period);
         }
         let message = format!("the statement fails if a row of {} refers to the partition", child.name);
         work.impact.hazard(HazardId::MayFail, Some(child.name), message);
