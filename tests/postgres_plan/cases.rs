@@ -698,11 +698,18 @@ pub const CASES: &[Case] = &[
     case(
         "back_from_a_function_that_cannot_be_read",
         "CREATE TABLE t (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql
-         AS $$ BEGIN EXECUTE 'INSERT INTO t VALUES (1)'; END $$",
+         AS $$ BEGIN EXECUTE 'INSERT INTO ' || 't VALUES (1)'; END $$",
         "SELECT f()",
         &["as-written"],
     )
     .irreversible(),
+    case(
+        "back_from_a_function_that_writes",
+        "CREATE TABLE t (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO t VALUES (1); END $$",
+        "SELECT f()",
+        &["as-written"],
+    )
+    .lossy(),
     case(
         "back_from_what_is_not_compared",
         "CREATE COLLATION c FROM \"C\"",

@@ -5,7 +5,8 @@ use pg_query::protobuf::{Node, RangeVar};
 
 use super::Done;
 use crate::catalog::Name;
-use crate::plan::analyze::{Lookup, Resolver};
+use crate::plan::analyze::{Lookup, Resolver, Target};
+use crate::plan::lock::LockMode;
 use crate::sql::Statement;
 
 /// Adds what is lost. Rows of tables that the plan made go with their table.
@@ -24,6 +25,15 @@ pub(super) fn lost(done: &Done<'_>, statement: &Statement, lost: &mut Vec<String
             for relation in &truncate.relations {
                 if let Some(NodeEnum::RangeVar(range)) = &relation.node {
                     about(done, Some(range), "the rows of", lost);
+                }
+            }
+        }
+        NodeEnum::SelectStmt(_) => {
+            for (target, mode) in &done.impact.locks {
+                let Target::Relation(name) = target else { continue };
+                let table = done.before.relations.get(name).is_some_and(|relation| relation.kind.is_table());
+                if table && *mode >= LockMode::RowExclusive && !done.created.relation(name) {
+                    lost.push(format!("what functions of the query changed in {name}"));
                 }
             }
         }
