@@ -62,7 +62,7 @@ pub struct Summary {
     pub batches_redone: i64,
     /// Of the whole run.
     pub duration_milliseconds: i64,
-    /// For people, where it did not end well.
+    /// For people: why it did not end well, or what a rollback did not bring back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
