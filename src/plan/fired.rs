@@ -4,6 +4,7 @@ use pg_query::NodeEnum;
 
 use super::expand::single;
 use super::model::{Backfill, Empty, Hazard, HazardId, LossyUndo, Undo};
+use crate::catalog::expression::strings;
 use crate::catalog::{Catalog, Name, Trigger};
 use crate::sql::quote;
 
@@ -21,15 +22,8 @@ fn of_columns(trigger: &Trigger, backfill: &Backfill) -> bool {
     let Some(NodeEnum::CreateTrigStmt(create)) = single(&trigger.definition).map(|statement| statement.node) else {
         return true;
     };
-    let listed: Vec<&str> = create
-        .columns
-        .iter()
-        .filter_map(|column| match &column.node {
-            Some(NodeEnum::String(name)) => Some(name.sval.as_str()),
-            _ => None,
-        })
-        .collect();
-    listed.is_empty() || backfill.assignments.iter().any(|assignment| listed.contains(&assignment.column.as_str()))
+    let listed = strings(&create.columns);
+    listed.is_empty() || backfill.assignments.iter().any(|assignment| listed.contains(&assignment.column))
 }
 
 /// What that puts at risk.
