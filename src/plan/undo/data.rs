@@ -4,8 +4,8 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar};
 
 use super::Done;
-use crate::catalog::Name;
-use crate::plan::analyze::{Lookup, Resolver, Target};
+use crate::catalog::{Name, apply::apply};
+use crate::plan::analyze::{Lookup, Resolver, Target, analyze};
 use crate::plan::lock::LockMode;
 use crate::sql::Statement;
 
@@ -28,8 +28,23 @@ pub(super) fn lost(done: &Done<'_>, statement: &Statement, lost: &mut Vec<String
                 }
             }
         }
-        NodeEnum::SelectStmt(_) => {
-            for (target, mode) in &done.impact.locks {
+        NodeEnum::AlterSeqStmt(alter) if restarts(&alter.options) => {
+            about(done, alter.sequence.as_ref(), "the position of", lost);
+        }
+        _ => {}
+    }
+}
+
+/// Adds what functions of the step's queries change, each analysed where it stands among the statements.
+pub(super) fn lost_by_queries(done: &Done<'_>, lost: &mut Vec<String>) {
+    let is_query = |statement: &Statement| matches!(statement.node, NodeEnum::SelectStmt(_));
+    if !done.statements.iter().any(is_query) {
+        return;
+    }
+    let mut catalog = done.before.clone();
+    for statement in done.statements {
+        if is_query(statement) {
+            for (target, mode) in &analyze(statement, &catalog).locks {
                 let Target::Relation(name) = target else { continue };
                 let table = done.before.relations.get(name).is_some_and(|relation| relation.kind.is_table());
                 if table && *mode >= LockMode::RowExclusive && !done.created.relation(name) {
@@ -37,10 +52,7 @@ pub(super) fn lost(done: &Done<'_>, statement: &Statement, lost: &mut Vec<String
                 }
             }
         }
-        NodeEnum::AlterSeqStmt(alter) if restarts(&alter.options) => {
-            about(done, alter.sequence.as_ref(), "the position of", lost);
-        }
-        _ => {}
+        let _ = apply(&mut catalog, statement);
     }
 }
 

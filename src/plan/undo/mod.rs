@@ -3,6 +3,8 @@
 mod data;
 mod rename;
 
+use std::collections::BTreeSet;
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableType, Node, ObjectType};
 
@@ -81,15 +83,12 @@ pub(super) fn of_statements(done: &Done<'_>) -> Undo {
     let (mut lost, mut gaps) = (script.lost.clone(), script.gaps.clone());
     let statements = script.statements();
     for statement in done.statements {
-        let known = lost.len();
         data::lost(done, statement, &mut lost);
-        for at in (known..lost.len()).rev() {
-            if lost[..at].contains(&lost[at]) {
-                lost.remove(at);
-            }
-        }
         gaps.extend(outside(&statement.node));
     }
+    data::lost_by_queries(done, &mut lost);
+    let mut said = BTreeSet::new();
+    lost.retain(|what| said.insert(what.clone()));
     gaps.extend(done.statements.iter().filter_map(|statement| without_inverse(&statement.node, done.before)));
     if done.statements.iter().any(|statement| retypes(&statement.node)) {
         for name in done.impact.rewrites.iter().filter(|_| !statements.is_empty()) {
