@@ -87,8 +87,9 @@ demo_failed() {
 
 # --- the application --------------------------------------------------------------------------------
 
+# load_start PROGRAM URL FILE RATE
 load_start() {
-	"$1" "$2" "$3" 4 >"$3.summary" 2>"$3.errors" &
+	"$1" "$2" "$3" 4 "$4" >"$3.summary" 2>"$3.errors" &
 	LOAD_PID=$!
 }
 

@@ -92,6 +92,8 @@ pub enum Reason {
     RetriesExhausted,
     /// The run ended without saying how.
     RunLost,
+    /// The run was told to stop, and did before it could say how far it came.
+    RunStopped,
     /// The Job took longer than it may.
     DeadlineExceeded,
     /// The runner was killed for using more memory than it may.

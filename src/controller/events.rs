@@ -5,7 +5,8 @@ use kube::runtime::events::{Event, EventType};
 
 use super::conditions::{find, is_true, shorten};
 use super::context::Context;
-use crate::api::{ConditionType, Migration, MigrationStatus, Phase};
+use crate::api::{ConditionType, Migration, MigrationStatus, Phase, Reason};
+use crate::run::Reason as RunReason;
 
 /// A transition worth an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +32,10 @@ pub fn transitions(before: &MigrationStatus, after: &MigrationStatus) -> Vec<Tra
             && find(&after.conditions, ConditionType::Ready).is_some_and(|ready| ready.reason == reason)
     };
     if let Some(run) = ended.filter(|run| run.exit_code != Some(0) && !told(&run.reason)) {
+        // Who asked it to stop knows.
+        let as_asked = run.reason == Reason::RunStopped.word() || run.reason == <&str>::from(RunReason::Interrupted);
         found.push(Transition {
-            warning: true,
+            warning: !as_asked,
             action: run.action.to_string(),
             reason: run.reason.clone(),
             note: format!("Job {}: {}", run.job, run.message),

@@ -37,7 +37,7 @@ async fn plan_job_is_killed() {
         let retrying = scene.until("m", "planning again", |m| runs(m) == 2).await;
         shows(&retrying, "Reconciling", "True", "Planning", &[]);
         let told = retrying.status.unwrap().last_run.unwrap();
-        assert_eq!((told.reason.as_str(), told.exit_code), ("RunLost", Some(137)));
+        assert_eq!((told.reason.as_str(), told.exit_code), ("RunLost", fault::exit_code_of_killed()));
         assert_eq!(scene.database.picture().await, before);
         held.release().await;
         resumed(scene, "m").await;
@@ -145,7 +145,7 @@ async fn server_crashes_in_the_middle() {
                    ALTER TABLE orders ADD COLUMN public_id uuid NOT NULL DEFAULT gen_random_uuid();";
         scene.migrate("m", sql, PATIENT).await;
         scene.database.until_runner_waits().await;
-        fault::kill(&scene.namespace, "pg-0");
+        fault::crash_server(&scene.namespace, "pg-0");
         drop(held);
         let done = scene.phase("m", Phase::Succeeded).await;
         shows(&done, "Ready", "True", "Succeeded", &[]);

@@ -7,9 +7,32 @@ use super::env;
 /// Context of the embedded cluster, the only one whose parts can be broken.
 const EMBEDDED: &str = "wesley-embedded";
 
+fn is_embedded() -> bool {
+    env("WESLEY_TEST_CONTEXT") == EMBEDDED
+}
+
+/// The exit code that is known of a runner after [`kill`]: none of a pod that was deleted.
+pub fn exit_code_of_killed() -> Option<i32> {
+    is_embedded().then_some(137)
+}
+
+/// The PostgreSQL of a pod crashes, and its container starts again on the same data.
+pub fn crash_server(namespace: &str, pod: &str) {
+    if is_embedded() {
+        return run(&["kill", namespace, pod]);
+    }
+    // A deleted pod would take the data along. The command ends with the container that it runs in.
+    let stop = ["exec", "--namespace", namespace, pod, "--", "pg_ctl", "stop", "--mode=immediate", "--no-wait"];
+    let output = Command::new(env("WESLEY_KUBECTL")).args(stop).output().unwrap();
+    let killed = output.status.code() == Some(137);
+    if !killed {
+        expect_success("pg_ctl stop", &output);
+    }
+}
+
 /// SIGKILL to every container of a pod. Where that is out of reach, the pod is deleted without a grace period.
 pub fn kill(namespace: &str, pod: &str) {
-    if env("WESLEY_TEST_CONTEXT") == EMBEDDED {
+    if is_embedded() {
         run(&["kill", namespace, pod]);
     } else {
         kubectl(&["delete", "pod", "--namespace", namespace, pod, "--grace-period=0", "--force"]);

@@ -58,6 +58,8 @@ pub fn next(draft: &mut Draft<'_>, origin: RollbackOrigin) -> Situation {
         // Nothing was executed: there is nothing to undo, and nothing will be done.
         settle::begin(draft, ExecutionState::RolledBack);
         draft.status.started_time = None;
+        // What the plan would have lost, nothing has lost.
+        draft.status.rollback = None;
         mark(draft, origin);
         return finished(draft);
     };

@@ -444,7 +444,7 @@ fn describe(run: &RunRecord, end: &End) -> (String, String) {
             Reason::ReportUnreadable,
             format!("what the runner of {what} said cannot be read: its version differs from the operator's"),
         ),
-        None if run.stopping.is_some() => (Reason::RunLost, format!("{what} was stopped")),
+        None if run.stopping.is_some() => (Reason::RunStopped, format!("{what} was stopped; the next one resumes")),
         None => match end.exit_code {
             Some(code) => {
                 (Reason::RunLost, format!("the runner of {what} ended with exit code {code} and said nothing"))

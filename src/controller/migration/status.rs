@@ -80,7 +80,7 @@ fn progress(draft: &Draft<'_>, conditions: &mut Conditions<'_>) {
     let Some(execution) = execution.filter(|execution| execution.state != ExecutionState::RolledBack) else {
         let undone = draft.state() == Some(ExecutionState::RolledBack);
         let (reason, message) = if undone {
-            (Reason::RolledBack, "everything was undone")
+            (Reason::RolledBack, "the steps were undone")
         } else {
             (Reason::NotStarted, "no step was executed")
         };
@@ -167,9 +167,12 @@ fn rollback_ready(draft: &Draft<'_>, status: &MigrationStatus, conditions: &mut 
 fn step(draft: &Draft<'_>) -> Option<String> {
     let plan = draft.status.plan.as_ref()?;
     let recorded = draft.status.execution.as_ref().map_or(0, |execution| execution.steps_done);
-    let running = draft.status.run.is_some() && draft.state() == Some(ExecutionState::Started);
-    let live = draft.plan_facts().filter(|_| running).map_or(0, |plan| plan.steps_done);
-    Some(format!("{}/{}", recorded.max(live), plan.steps))
+    // What a run has not reported at its end is known from its progress, and from what was shown of that.
+    let unreported = draft.state() == Some(ExecutionState::Started);
+    let live = draft.plan_facts().filter(|_| unreported).map_or(0, |plan| plan.steps_done);
+    let shown = draft.observed.status().step.filter(|_| unreported && !draft.has_other_plan());
+    let shown = shown.and_then(|step| step.split('/').next()?.parse().ok()).unwrap_or(0);
+    Some(format!("{}/{}", recorded.max(live).max(shown), plan.steps))
 }
 
 fn window(draft: &Draft<'_>, situation: &Situation) -> Option<WindowRecord> {

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 use super::{Task, object as objects};
 use crate::api::migration_plan::{MigrationPlan, StepState, StepStatus};
+use crate::exit::Exit;
+use crate::run::Reason;
 use crate::run::progress::{Observer, Progress, ProgressState};
 use crate::run::watch::name_blockers;
 
@@ -121,12 +123,15 @@ fn take(steps: &mut [StepStatus], progress: &Progress, began: &mut (String, i64)
         }
     }
     let step = &mut steps[at];
-    let state = match progress.state {
-        ProgressState::Running => StepState::Running,
-        ProgressState::Waiting => StepState::Waiting,
-        ProgressState::Done => StepState::Done,
-        ProgressState::Failed => StepState::Failed,
-        ProgressState::Undone => StepState::Undone,
+    let state = match (progress.state, &progress.summary) {
+        (ProgressState::Running, _) => StepState::Running,
+        (ProgressState::Waiting, _) => StepState::Waiting,
+        (ProgressState::Done, _) => StepState::Done,
+        // Only the end of the run tells whether it is for good.
+        (ProgressState::Failed, None) => step.state,
+        (ProgressState::Failed, Some(summary)) if goes_on(summary.result) => StepState::Pending,
+        (ProgressState::Failed, Some(_)) => StepState::Failed,
+        (ProgressState::Undone, _) => StepState::Undone,
     };
     let changed = step.state != state;
     step.state = state;
@@ -137,11 +142,16 @@ fn take(steps: &mut [StepStatus], progress: &Progress, began: &mut (String, i64)
     step.message = match state {
         StepState::Waiting if !progress.blockers.is_empty() => Some(name_blockers(&progress.blockers)),
         StepState::Waiting | StepState::Running => progress.detail.clone(),
-        StepState::Failed => said.or_else(|| step.message.take()),
+        StepState::Failed | StepState::Pending => said.or_else(|| step.message.take()),
         _ => None,
     }
     .map(|text| crate::run::outcome::clip_text(&text));
     changed
+}
+
+/// Whether a run that ended so is followed by another without anybody's doing.
+fn goes_on(result: Reason) -> bool {
+    matches!(result.exit(), Exit::Busy | Exit::Interrupted)
 }
 
 async fn send(api: &Api<MigrationPlan>, name: &str, steps: &[StepStatus]) {
@@ -154,6 +164,7 @@ async fn send(api: &Api<MigrationPlan>, name: &str, steps: &[StepStatus]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::progress::Summary;
 
     fn progress(step: &str, state: ProgressState, rows_done: i64, elapsed: i64) -> Progress {
         Progress {
@@ -180,5 +191,28 @@ mod tests {
             [StepState::Done, StepState::Running, StepState::Pending]
         );
         assert_eq!((steps[1].rows_done, steps[1].elapsed_milliseconds), (50, 600));
+    }
+
+    #[test]
+    fn a_step_has_failed_only_when_nothing_tries_it_again() {
+        for (result, state) in [(Reason::Interrupted, StepState::Pending), (Reason::StatementFailed, StepState::Failed)]
+        {
+            let mut steps: Vec<StepStatus> = ["a", "b"].map(pending).into();
+            let mut began = (String::new(), 0);
+            take(&mut steps, &progress("a", ProgressState::Running, 0, 100), &mut began);
+            take(&mut steps, &progress("a", ProgressState::Failed, 0, 200), &mut began);
+            assert_eq!(steps[0].state, StepState::Running);
+            let summary = Summary {
+                result,
+                steps: 0,
+                resumed_at: None,
+                batches_redone: 0,
+                duration_milliseconds: 200,
+                message: Some("why".into()),
+            };
+            let end = Progress { summary: Some(summary), ..progress("a", ProgressState::Failed, 0, 200) };
+            assert!(take(&mut steps, &end, &mut began));
+            assert_eq!((steps[0].state, steps[0].message.as_deref()), (state, Some("why")));
+        }
     }
 }

@@ -236,9 +236,16 @@ fn no_way_back_is_said() {
 fn suspend_stops_and_resumes() {
     let mut world = World::new();
     world.turn().planned("orders-a");
+    world.observed.plan.as_mut().unwrap().steps_done = 3;
     world.edit(|spec| spec.suspend = true);
     assert!(matches!(world.done.last(), Some(Action::StopJob(_))));
     world.gone();
+    assert_eq!(world.status().last_run.as_ref().unwrap().reason, "RunStopped");
+    assert_eq!(world.status().step.as_deref(), Some("3/7"), "what the stopped run told stays");
+    let plan = world.observed.plan.take();
+    world.turn();
+    assert_eq!(world.status().step.as_deref(), Some("3/7"), "without the MigrationPlan as well");
+    world.observed.plan = plan;
     assert_eq!((world.phase(), world.ready().0), (Phase::Suspended, "Suspended"));
     assert!(world.condition(ConditionType::Reconciling).is_none());
     world.edit(|spec| spec.suspend = false);
