@@ -42,7 +42,7 @@ impl Run {
             let _ = apply(&mut after, &statement);
             self.probe = Some(probe(&statement.node, catalog, &after));
         }
-        self.unforeseeable |= apply(catalog, &statement).is_err();
+        self.unforeseeable |= apply(catalog, &statement).is_err() || impact.code_changes_schema;
         self.alone |= matches!(statement.node, NodeEnum::AlterEnumStmt(_));
         join(&mut self.impact, impact);
         self.statements.push(statement);

@@ -696,6 +696,47 @@ pub const CASES: &[Case] = &[
         &[],
     ),
     case(
+        "new_view_replaced_to_read_what_is_newer",
+        "CREATE TABLE base (id int PRIMARY KEY)",
+        "CREATE TABLE a (id int PRIMARY KEY REFERENCES base, n int); CREATE VIEW v AS SELECT id FROM a; ALTER TABLE base ADD x int;
+         CREATE TABLE c (id int); CREATE OR REPLACE VIEW v AS SELECT a.id FROM a, c; COMMENT ON VIEW v IS 'w'; ALTER TABLE base ADD y int;
+         CREATE OR REPLACE VIEW v AS SELECT a.id, base.y FROM a JOIN base USING (id)",
+        &[],
+    ),
+    case(
+        "back_to_a_type_without_a_cast",
+        "CREATE TABLE t (id int, j jsonb NOT NULL)",
+        "ALTER TABLE t ALTER COLUMN j TYPE bytea USING convert_to(j::text, 'utf-8')",
+        &["as-written"],
+    )
+    .lossy(),
+    case(
+        "back_from_rows_with_their_keys",
+        "CREATE TYPE e AS ENUM ('p', 'q'); CREATE TABLE t (id int PRIMARY KEY, x text DEFAULT 'd', n serial);
+         CREATE TABLE u (a varchar(5) NOT NULL, b e NOT NULL, c uuid PRIMARY KEY, UNIQUE (a, b)); CREATE TABLE \"W\" (\"K\" numeric(5, 2) PRIMARY KEY);
+         INSERT INTO t VALUES (1); INSERT INTO u SELECT 'a', 'p', gen_random_uuid(); INSERT INTO \"W\" VALUES (1.24)",
+        "INSERT INTO t (x, id) VALUES (now()::text, -2), (DEFAULT, '3'); INSERT INTO u VALUES ('a'::text, 'q', gen_random_uuid()), (E'\\\\', 'p'::e, gen_random_uuid());
+         INSERT INTO \"W\" VALUES (1.234), (7); ALTER TABLE t RENAME COLUMN x TO y; INSERT INTO t (id, y) VALUES (4, 'z')",
+        &["as-written"],
+    )
+    .own_data(),
+    case(
+        "back_from_rows_that_bring_others",
+        "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE log (id int);
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (NEW.id); RETURN NEW; END $$;
+         CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
+        "INSERT INTO t VALUES (1)",
+        &["as-written"],
+    )
+    .lossy(),
+    case(
+        "back_from_rows_that_others_refer_to",
+        "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (t_id int REFERENCES t); INSERT INTO u VALUES (NULL)",
+        "INSERT INTO t VALUES (1); UPDATE u SET t_id = 1",
+        &["as-written"],
+    )
+    .lossy(),
+    case(
         "back_from_a_function_that_cannot_be_read",
         "CREATE TABLE t (id int); CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql
          AS $$ BEGIN EXECUTE 'INSERT INTO ' || 't VALUES (1)'; END $$",
@@ -710,6 +751,14 @@ pub const CASES: &[Case] = &[
         &["as-written"],
     )
     .lossy(),
+    case(
+        "back_from_a_function_that_changes_the_schema",
+        "CREATE TABLE t (id int)",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN IF true THEN EXECUTE 'ALTER TABLE t ADD COLUMN x int'; END IF; END $$;
+         SELECT f(); DROP FUNCTION f()",
+        &["as-written"],
+    )
+    .irreversible(),
     case(
         "back_from_what_is_not_compared",
         "CREATE COLLATION c FROM \"C\"",

@@ -78,6 +78,8 @@ pub struct Impact {
     pub hazards: Vec<Hazard>,
     /// Set when the catalog tells that the server will refuse the statement.
     pub refused: Option<Refusal>,
+    /// Whether functions or triggers that it runs change the schema.
+    pub code_changes_schema: bool,
 }
 
 impl Impact {
@@ -91,6 +93,7 @@ impl Impact {
             waits_for_transactions: BTreeSet::new(),
             hazards: Vec::new(),
             refused: None,
+            code_changes_schema: false,
         }
     }
 
@@ -161,6 +164,7 @@ impl Impact {
         if self.refused.is_none() {
             self.refused = other.refused;
         }
+        self.code_changes_schema |= other.code_changes_schema;
         self.transaction = match (self.transaction, other.transaction) {
             (TransactionRule::Allowed, TransactionRule::Allowed) => TransactionRule::Allowed,
             (TransactionRule::Forbidden, _) | (_, TransactionRule::Forbidden) => TransactionRule::Forbidden,

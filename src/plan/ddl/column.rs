@@ -2,6 +2,7 @@
 
 use super::{Ends, Phase, Script, relation, sequence};
 use crate::catalog::{Catalog, Column, ConstraintKind, DataType, Generated, Identity, Name, Relation, TypeKind};
+use crate::plan::analyze::{CastContext, Conversion, convert};
 use crate::sql::quote;
 
 pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Relation, script: &mut Script) {
@@ -141,9 +142,9 @@ fn change(ends: &Ends<'_>, table: &Name, new: &Relation, old: &Column, column: &
         let using = if old.data_type == column.data_type {
             String::new()
         } else {
-            // There is no cast between enum types but by way of text.
-            let named = |data_type: &DataType| ends.from.types.contains_key(&data_type.name);
-            let via = if named(&old.data_type) && named(&column.data_type) { "::text" } else { "" };
+            // What has no cast, as between enum types, goes by way of text.
+            let cast = convert(&old.data_type, &column.data_type, CastContext::Explicit, ends.from);
+            let via = if cast == Conversion::Impossible { "::text" } else { "" };
             format!(" USING {}{via}::{}", quote::ident(&column.name), column.data_type.sql)
         };
         if old.default.is_some() && old.generated.is_none() {

@@ -228,8 +228,8 @@ pub(super) fn comment(kind: &str, what: &str, text: Option<&str>) -> String {
     format!("COMMENT ON {kind} {what} IS {text}")
 }
 
-/// Triggers that keep a function that goes, and defaults that keep a sequence, on a relation that something else
-/// removes later.
+/// What may keep objects that go, on a relation that something else removes later: triggers a function, defaults a
+/// sequence, a replaced view what only its newer query reads.
 pub(super) fn release(ends: &Ends<'_>, name: &Name, old: &Relation, script: &mut Script) {
     let known = |catalog: &crate::catalog::Catalog, function: &Name| {
         catalog.functions.iter().any(|known| known.name == *function)
@@ -239,6 +239,10 @@ pub(super) fn release(ends: &Ends<'_>, name: &Name, old: &Relation, script: &mut
             script
                 .add(Phase::DropAttached, format!("DROP TRIGGER IF EXISTS {} ON {name}", quote::ident(&trigger.name)));
         }
+    }
+    let query = |relation: &Relation| relation.view.as_ref().map(|view| view.definition.clone());
+    if ends.to.relations.get(name).is_some_and(|new| query(new) != query(old)) {
+        view::drop(name, old, script);
     }
     let goes =
         |relation: &Name| ends.from.relations.contains_key(relation) && !ends.to.relations.contains_key(relation);

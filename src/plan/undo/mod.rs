@@ -1,6 +1,7 @@
 //! How a step is undone: from the catalog before it and after it, never by reversing text.
 
 mod data;
+mod insert;
 mod rename;
 
 use std::collections::BTreeSet;
@@ -81,9 +82,13 @@ pub(super) fn of_statements(done: &Done<'_>) -> Undo {
     }
     let script = ddl::between_without(done.after, done.before, done.created);
     let (mut lost, mut gaps) = (script.lost.clone(), script.gaps.clone());
-    let statements = script.statements();
+    let mut statements = script.statements();
     for statement in done.statements {
-        data::lost(done, statement, &mut lost);
+        match insert::deletion(done, statement) {
+            // The last rows go first, and all of them before the schema changes.
+            Some(deletion) => statements.insert(0, deletion),
+            None => data::lost(done, statement, &mut lost),
+        }
         gaps.extend(outside(&statement.node));
     }
     data::lost_by_queries(done, &mut lost);

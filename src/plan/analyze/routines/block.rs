@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AlterEnumStmt, ObjectType, RenameStmt, VariableSetStmt};
+use pg_query::protobuf::{AlterEnumStmt, ObjectType, RangeVar, RenameStmt, VariableSetStmt};
 
 use super::labels;
 use crate::catalog::apply::apply;
@@ -31,6 +31,8 @@ pub(super) struct Block<'r, 'a> {
     foreseen: bool,
     /// Tables that exist only around the code: transition tables of a trigger.
     tables: Vec<String>,
+    /// Whether one of the statements changes more of the schema than the session sees.
+    changes_schema: bool,
     impact: Impact,
 }
 
@@ -45,6 +47,7 @@ impl<'r, 'a> Block<'r, 'a> {
             new_labels: Vec::new(),
             foreseen: true,
             tables: Vec::new(),
+            changes_schema: false,
             impact: Impact::none(),
         }
     }
@@ -58,6 +61,11 @@ impl<'r, 'a> Block<'r, 'a> {
     /// What all statements do together.
     pub fn finish(self) -> Impact {
         self.impact
+    }
+
+    /// [`Self::finish`] for statements that only the server runs: nothing simulates what they make of the schema.
+    pub fn finish_function(self) -> Impact {
+        Impact { code_changes_schema: self.impact.code_changes_schema || self.changes_schema, ..self.impact }
     }
 
     /// Says that something cannot be read.
@@ -190,7 +198,42 @@ impl<'r, 'a> Block<'r, 'a> {
             NodeEnum::AlterEnumStmt(alter) => self.remember_label(alter),
             _ => {}
         }
+        self.changes_schema |= self.outlasts_session(&node);
         self.pending.push(node);
+    }
+
+    /// Whether what the statement does to the schema is there for others, and stays.
+    fn outlasts_session(&self, node: &NodeEnum) -> bool {
+        let shared = |range: Option<&RangeVar>| range.is_some_and(|range| range.relpersistence != "t");
+        // What was not there before is of the session, or made by a statement that says so itself.
+        let known = |found: Lookup<'_>| !matches!(found, Lookup::Missing);
+        let on = |range: Option<&RangeVar>| range.is_some_and(|range| known(self.outer.lookup(range)));
+        match node {
+            NodeEnum::VariableSetStmt(_)
+            | NodeEnum::ConstraintsSetStmt(_)
+            | NodeEnum::RefreshMatViewStmt(_)
+            | NodeEnum::ReindexStmt(_)
+            | NodeEnum::ClusterStmt(_)
+            | NodeEnum::VacuumStmt(_)
+            | NodeEnum::ListenStmt(_)
+            | NodeEnum::UnlistenStmt(_)
+            | NodeEnum::PrepareStmt(_)
+            | NodeEnum::ExecuteStmt(_)
+            | NodeEnum::DeallocateStmt(_)
+            | NodeEnum::DiscardStmt(_) => false,
+            NodeEnum::CreateStmt(create) => shared(create.relation.as_ref()),
+            NodeEnum::CreateTableAsStmt(create) => shared(create.into.as_ref().and_then(|into| into.rel.as_ref())),
+            NodeEnum::IndexStmt(index) => on(index.relation.as_ref()),
+            NodeEnum::AlterTableStmt(alter) => on(alter.relation.as_ref()),
+            NodeEnum::DropStmt(drop) if drop.remove_type() == ObjectType::ObjectTable => {
+                drop.objects.iter().any(|object| match &object.node {
+                    Some(NodeEnum::List(parts)) => Qualified::from_nodes(&parts.items)
+                        .is_none_or(|name| known(self.outer.lookup_name(name.schema, name.name))),
+                    _ => true,
+                })
+            }
+            _ => true,
+        }
     }
 
     fn remember_rename(&mut self, rename: &RenameStmt) {

@@ -113,7 +113,7 @@ fn run(function: &Function, tables: &[String], resolver: &Resolver<'_>) -> Impac
         "c" if function.extension.is_some() && !runs_queries(&function.name.name) => {}
         language => block.unreadable(&format!("a function in the language {language} cannot be read")),
     }
-    let mut impact = block.finish();
+    let mut impact = block.finish_function();
     if function.kind == 'p' && impact.transaction == TransactionRule::Unknown {
         impact.transaction = TransactionRule::Unknown;
     }

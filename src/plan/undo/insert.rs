@@ -1,0 +1,171 @@
+//! Rows that the author gives with their keys: the way back deletes just these.
+//!
+//! Only where nothing else comes and goes with them: no trigger or rule sees them come or go, nothing refers to the
+//! table, and each row says its whole key in constants.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AConst, InsertStmt, Node, OverridingKind, SelectStmt, a_const};
+
+use super::Done;
+use crate::catalog::types::resolve_type;
+use crate::catalog::{Catalog, Column, Constraint, ConstraintKind, DataType, Name, Relation, RelationKind, TypeKind};
+use crate::plan::analyze::{Lookup, Resolver, Target, analyze};
+use crate::plan::lock::LockMode;
+use crate::sql::{Statement, quote};
+
+/// The statement that deletes what the `INSERT` put there; `None` where that cannot be told.
+pub(super) fn deletion(done: &Done<'_>, statement: &Statement) -> Option<String> {
+    let NodeEnum::InsertStmt(insert) = &statement.node else { return None };
+    let rows = rows(insert)?;
+    let Lookup::Found(found) = Resolver::new(done.before).lookup(insert.relation.as_ref()?) else { return None };
+    let name = found.name;
+    let (before, after) = (found.relation, done.after.relations.get(name)?);
+    if done.created.relation(name) || !nothing_else(done.before, name, before) || !nothing_else(done.after, name, after)
+    {
+        return None;
+    }
+    let impact = analyze(statement, done.before);
+    // A sequence that has gone on is not turned back by any undo.
+    let other = |target: &Target| match target {
+        Target::Any => true,
+        Target::Relation(relation) => {
+            relation != name
+                && done.before.relations.get(relation).is_none_or(|found| found.kind != RelationKind::Sequence)
+        }
+    };
+    let writes_elsewhere = impact.locks.iter().any(|(target, mode)| *mode >= LockMode::RowExclusive && other(target));
+    if impact.refused.is_some() || writes_elsewhere {
+        return None;
+    }
+    let given = given(insert, before)?;
+    let same = |column: &Column| {
+        after.column(&column.name).is_some_and(|other| other.data_type == column.data_type)
+            && literal_type(&column.data_type, done)
+    };
+    before.constraints.iter().filter(|constraint| after.constraints.contains(constraint)).find_map(|key| {
+        let key: Option<Vec<(usize, &Column)>> = key_columns(key, before)?
+            .into_iter()
+            .map(|column| Some((given.iter().position(|name| *name == column.name)?, column)))
+            .collect();
+        let key = key.filter(|key| key.iter().all(|(_, column)| same(column)))?;
+        let value = |row: &[Node], at: usize, column: &Column| constant(row.get(at)?, &column.data_type, done.before);
+        let values = |row: &&[Node]| key.iter().map(|(at, column)| value(row, *at, column)).collect::<Option<Vec<_>>>();
+        let rows: Option<Vec<String>> = rows.iter().map(|row| Some(listed(&values(row)?))).collect();
+        let columns: Vec<String> = key.iter().map(|(_, column)| quote::ident(&column.name)).collect();
+        Some(format!("DELETE FROM ONLY {name} WHERE {} IN ({})", listed(&columns), rows?.join(", ")))
+    })
+}
+
+fn listed(parts: &[String]) -> String {
+    if let [only] = parts { only.clone() } else { format!("({})", parts.join(", ")) }
+}
+
+/// The rows of `VALUES`, where there is nothing but them.
+fn rows(insert: &InsertStmt) -> Option<Vec<&[Node]>> {
+    let NodeEnum::SelectStmt(select) = insert.select_stmt.as_ref()?.node.as_ref()? else { return None };
+    let SelectStmt { values_lists, sort_clause, limit_count, limit_offset, with_clause, .. } = &**select;
+    let plain = sort_clause.is_empty() && limit_count.is_none() && limit_offset.is_none() && with_clause.is_none();
+    if !plain
+        || values_lists.is_empty()
+        || insert.with_clause.is_some()
+        || insert.on_conflict_clause.is_some()
+        || insert.r#override() == OverridingKind::OverridingUserValue
+    {
+        return None;
+    }
+    values_lists
+        .iter()
+        .map(|node| match &node.node {
+            Some(NodeEnum::List(list)) => Some(list.items.as_slice()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Whether a row comes and goes alone: nothing fires, refers to it, or hides it.
+fn nothing_else(catalog: &Catalog, name: &Name, relation: &Relation) -> bool {
+    let fires = relation.triggers.iter().any(|trigger| trigger.on_insert || trigger.on_delete);
+    let server = &catalog.server;
+    let hidden =
+        relation.row_security && !server.superuser && (relation.force_row_security || relation.owner != server.user);
+    relation.kind == RelationKind::Table
+        && relation.parents.is_empty()
+        && relation.rules.is_empty()
+        && !fires
+        && !hidden
+        && Resolver::new(catalog).referencing(name).is_empty()
+}
+
+/// The columns that the values are for, in their order.
+fn given<'a>(insert: &'a InsertStmt, table: &'a Relation) -> Option<Vec<&'a str>> {
+    if insert.cols.is_empty() {
+        return Some(table.columns.iter().map(|column| column.name.as_str()).collect());
+    }
+    insert
+        .cols
+        .iter()
+        .map(|node| match &node.node {
+            Some(NodeEnum::ResTarget(target)) if target.indirection.is_empty() => Some(target.name.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The columns of a key that no two rows share.
+fn key_columns<'a>(key: &Constraint, table: &'a Relation) -> Option<Vec<&'a Column>> {
+    if !matches!(key.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique) || key.period {
+        return None;
+    }
+    key.columns.iter().map(|name| table.column(name).filter(|column| column.not_null)).collect()
+}
+
+/// Whether a literal of the type always means the same value: no time zone, `'now'` or setting decides it.
+fn literal_type(data_type: &DataType, done: &Done<'_>) -> bool {
+    let known = done.before.types.get(&data_type.name);
+    let is_enum = || {
+        known.is_some_and(|known| matches!(known.kind, TypeKind::Enum { .. }))
+            && known == done.after.types.get(&data_type.name)
+    };
+    !data_type.array && (family(data_type).is_some() || is_enum())
+}
+
+/// Types between which a constant keeps its value.
+fn family(data_type: &DataType) -> Option<u8> {
+    if data_type.name.schema != "pg_catalog" {
+        return None;
+    }
+    match data_type.name.name.as_str() {
+        "int2" | "int4" | "int8" => Some(0),
+        "text" | "varchar" => Some(1),
+        "numeric" => Some(2),
+        "bpchar" => Some(3),
+        "uuid" => Some(4),
+        "bool" => Some(5),
+        _ => None,
+    }
+}
+
+/// The constant as the column takes it.
+fn constant(node: &Node, column: &DataType, catalog: &Catalog) -> Option<String> {
+    let value = match node.node.as_ref()? {
+        NodeEnum::AConst(value) => value,
+        NodeEnum::TypeCast(cast) => {
+            let to = resolve_type(cast.type_name.as_ref()?, catalog)?;
+            let alike = to == *column || (to.modifier == -1 && family(&to).is_some() && family(&to) == family(column));
+            let NodeEnum::AConst(value) = cast.arg.as_ref()?.node.as_ref().filter(|_| alike)? else { return None };
+            value
+        }
+        _ => return None,
+    };
+    Some(format!("CAST({} AS {})", text(value)?, column.sql))
+}
+
+fn text(value: &AConst) -> Option<String> {
+    Some(match value.val.as_ref().filter(|_| !value.isnull)? {
+        a_const::Val::Ival(number) => number.ival.to_string(),
+        a_const::Val::Fval(number) => number.fval.clone(),
+        a_const::Val::Boolval(truth) => truth.boolval.to_string(),
+        a_const::Val::Sval(string) => quote::literal(&string.sval),
+        a_const::Val::Bsval(_) => return None,
+    })
+}
