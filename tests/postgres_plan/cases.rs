@@ -696,6 +696,13 @@ pub const CASES: &[Case] = &[
         &[],
     ),
     case(
+        "new_check_under_the_name_of_the_old",
+        "CREATE TABLE m (id int PRIMARY KEY, a int, b int, CONSTRAINT k CHECK (num_nonnulls(a, b) = 1)); INSERT INTO m VALUES (1, 1, NULL)",
+        "CREATE TABLE n (id int PRIMARY KEY); ALTER TABLE m ADD COLUMN n_id int UNIQUE REFERENCES n;
+         ALTER TABLE m DROP CONSTRAINT k, ADD CONSTRAINT k CHECK (num_nonnulls(a, b, n_id) = 1)",
+        &[],
+    ),
+    case(
         "new_view_replaced_to_read_what_is_newer",
         "CREATE TABLE base (id int PRIMARY KEY)",
         "CREATE TABLE a (id int PRIMARY KEY REFERENCES base, n int); CREATE VIEW v AS SELECT id FROM a; ALTER TABLE base ADD x int;

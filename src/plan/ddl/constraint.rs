@@ -8,14 +8,17 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
     // A partition keeps what it had of its parent when it is detached.
     let detached = old.partition_bound.is_some() && new.partition_bound.is_none();
     for constraint in old.constraints.iter().filter(|constraint| own(constraint) || detached) {
-        let kept = new.constraint(&constraint.name).is_some_and(|other| same(constraint, other));
-        // A column that goes takes its constraints along.
-        let with_column = constraint.columns.iter().any(|column| new.column(column).is_none());
-        if kept || with_column {
-            continue;
-        }
-        let stays = new.constraint(&constraint.name).is_some();
-        if skipped(ends, table, constraint, stays) {
+        let removed_in_time = match new.constraint(&constraint.name) {
+            Some(other) if same(constraint, other) => true,
+            // One of the same name comes back: this one has to make room for it.
+            Some(other) if own(other) => skipped(ends, table, other, true),
+            other => {
+                // A column that goes takes its constraints along.
+                constraint.columns.iter().any(|column| new.column(column).is_none())
+                    || skipped(ends, table, constraint, other.is_some())
+            }
+        };
+        if removed_in_time {
             continue;
         }
         drop(table, constraint, script);
