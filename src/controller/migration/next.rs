@@ -269,6 +269,13 @@ fn held_as_it_is(draft: &Draft<'_>) -> Situation {
         || (Reason::RunLost.word().to_owned(), String::new(), None),
         |hold| (hold.reason.clone(), hold.message.clone(), hold.until.as_ref().map(|until| until.0)),
     );
+    let message = match until {
+        Some(until) => format!(
+            "{}. Tried again at {until}, or at once when the annotation wesley.dev/retry changes",
+            message.trim_end_matches('.')
+        ),
+        None => message,
+    };
     Situation { kind: Kind::Stalled, reason, message, wake: until }
 }
 
