@@ -267,8 +267,7 @@ async fn ends_before_the_run_have_a_result_too() {
     for (sql, code, result) in [
         ("ALTER TABEL t ADD c int", 10, "SyntaxError"),
         ("ALTER TABLE nowhere ADD c int", 10, "StatementRefused"),
-        ("-- later", 10, "SourceUnreadable"),
-        ("BEGIN; COMMIT", 10, "SourceUnreadable"),
+        (" \n", 10, "SourceUnreadable"),
         ("SELECT 1; COMMIT; SELECT 2", 10, "StatementUnsupported"),
     ] {
         let ended = run("early", sql);
@@ -281,6 +280,12 @@ async fn ends_before_the_run_have_a_result_too() {
         assert_eq!(ended.breach(), "", "{sql}");
     }
     assert!(status(&database.client, None).await.unwrap().is_empty());
+
+    // Histories have files of remarks alone: a plan of nothing.
+    for (name, sql) in [("remark", "-- later"), ("wrapped", "BEGIN; COMMIT")] {
+        let ended = run(name, sql);
+        assert_eq!((ended.code, ended.last()["result"].as_str()), (Some(0), Some("Done")), "{sql}: {}", ended.stderr);
+    }
 
     // The first step is done, the second is not.
     let failing = "ALTER TABLE t ADD COLUMN a int; SELECT 1 / (id - 1) FROM t";

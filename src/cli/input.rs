@@ -77,13 +77,13 @@ fn misplaced(statement: &Statement) -> Option<&'static str> {
     }
 }
 
-/// Like [`read`], to be planned as one list: each of several files may wrap itself in a transaction. A list of
-/// nothing is a mistake: the wrong file, or one that was not saved.
+/// Like [`read`], to be planned as one list: each of several files may wrap itself in a transaction. Text of comments
+/// alone is a plan of nothing, as some histories have it; blank text is a mistake: the wrong file, or one that was
+/// not saved.
 pub(super) fn read_for_plan(source: &SourceArgs) -> Result<Input, Failure> {
     let several = source.files.len() > 1;
     let input = read_files(source, |statements| if several { plan::unwrapped(statements) } else { statements })?;
-    let wrapped_nothing = input.statements.len() == 2 && plan::unwrapped(input.statements.clone()).is_empty();
-    if input.statements.is_empty() || wrapped_nothing {
+    if input.files.iter().all(|file| file.text.trim().is_empty()) {
         let names: Vec<&str> = input.files.iter().map(|file| file.name.as_str()).collect();
         return Err(Failure::of(Reason::SourceUnreadable, format!("{}: no SQL statement in it", names.join(", "))));
     }

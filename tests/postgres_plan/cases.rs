@@ -767,6 +767,16 @@ pub const CASES: &[Case] = &[
     )
     .irreversible(),
     case(
+        "back_to_an_enum_that_a_predicate_names",
+        "CREATE TYPE cv AS ENUM ('a', 'b'); CREATE TABLE t (id int PRIMARY KEY, v cv NOT NULL DEFAULT 'a', n int);
+         CREATE INDEX i ON t (n) WHERE v = 'a'",
+        "ALTER TYPE cv RENAME TO old_cv; CREATE TYPE cv AS ENUM ('a', 'b', 'c'); ALTER TABLE t ALTER v DROP DEFAULT; DROP INDEX i;
+         ALTER TABLE t ALTER v TYPE cv USING v::text::cv; ALTER TABLE t ALTER v SET DEFAULT 'a';
+         CREATE INDEX i ON t (n) WHERE v = 'a'; DROP TYPE old_cv",
+        &["change-type"],
+    )
+    .lossy(),
+    case(
         "back_from_what_is_not_compared",
         "CREATE COLLATION c FROM \"C\"",
         "DROP COLLATION c",

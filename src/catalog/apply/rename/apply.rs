@@ -7,6 +7,7 @@ use super::super::{constraint, index, names};
 use super::{names_in, small, texts};
 use crate::catalog::expression::Renaming;
 use crate::catalog::{ConstraintKind, Name, Relation};
+use crate::sql::quote;
 
 /// Renames in every relation, type, function and small object that mentions what is renamed.
 pub(in super::super) fn apply(edit: &mut Edit<'_>, renaming: &Renaming) -> Outcome {
@@ -48,10 +49,11 @@ pub(in super::super) fn apply(edit: &mut Edit<'_>, renaming: &Renaming) -> Outco
 /// The relations that may have to change, in the order of their names.
 fn candidates<'a>(edit: &'a Edit<'_>, renaming: &Renaming) -> BTreeMap<&'a Name, &'a Relation> {
     let Renaming { relation, column, function, data_type, label, schema } = renaming;
-    if label.is_some() || schema.is_some() {
+    // Casts in expressions name types that no column has.
+    if label.is_some() || schema.is_some() || data_type.is_some() {
         return edit.relations.iter().collect();
     }
-    let old = [relation, function, data_type].into_iter().flatten().map(|(old, _)| old);
+    let old = [relation, function].into_iter().flatten().map(|(old, _)| old);
     old.chain(column.iter().map(|(table, _, _)| table))
         .flat_map(|name| edit.relations.referring_to(name).chain(edit.relations.get_key_value(name)))
         .collect()
@@ -60,15 +62,16 @@ fn candidates<'a>(edit: &'a Edit<'_>, renaming: &Renaming) -> BTreeMap<&'a Name,
 /// Whether something in the relation may have to change. Reads only: in a large catalog nearly nothing does.
 fn may_mention(relation: &Relation, renaming: &Renaming) -> bool {
     if let Some((_, old, _)) = &renaming.label {
-        return mentions_text(relation, old);
+        let quoted = format!("'{}'", old.replace('\'', "''"));
+        return mentions_text(relation, &quoted);
     }
-    names_in::mentioned(relation, renaming)
+    let in_cast = renaming.data_type.as_ref().is_some_and(|(old, _)| mentions_text(relation, &quote::ident(&old.name)));
+    in_cast || names_in::mentioned(relation, renaming)
 }
 
 /// Whether the text stands in one of the relation's definitions.
 fn mentions_text(relation: &Relation, wanted: &str) -> bool {
-    let quoted = format!("'{}'", wanted.replace('\'', "''"));
-    let has = |text: &str| text.contains(&quoted);
+    let has = |text: &str| text.contains(wanted);
     let optional = |text: &Option<String>| text.as_deref().is_some_and(has);
     relation.columns.iter().any(|own| optional(&own.default))
         || relation.constraints.iter().any(|own| has(&own.definition))
