@@ -773,7 +773,7 @@ pub const CASES: &[Case] = &[
         "ALTER TYPE cv RENAME TO old_cv; CREATE TYPE cv AS ENUM ('a', 'b', 'c'); ALTER TABLE t ALTER v DROP DEFAULT; DROP INDEX i;
          ALTER TABLE t ALTER v TYPE cv USING v::text::cv; ALTER TABLE t ALTER v SET DEFAULT 'a';
          CREATE INDEX i ON t (n) WHERE v = 'a'; DROP TYPE old_cv",
-        &["change-type"],
+        &["drop-index"],
     )
     .lossy(),
     case(
