@@ -282,7 +282,7 @@ fn held_as_it_is(draft: &Draft<'_>) -> Situation {
 /// Whether the plan may be executed: status, reason and message of the condition `Approved`.
 pub fn approved(draft: &Draft<'_>) -> (ConditionStatus, Reason, String) {
     let Some(plan) = &draft.status.plan else {
-        return (ConditionStatus::Unknown, Reason::NotPlanned, String::new());
+        return (ConditionStatus::Unknown, Reason::NotPlanned, "there is no plan yet".to_owned());
     };
     let decided = draft.plan_facts().and_then(|plan| plan.approval.clone());
     let by = decided.as_ref().and_then(|approval| approval.by.clone());
