@@ -201,12 +201,6 @@ impl Draft<'_> {
         })
     }
 
-    /// Whether this decision is for another plan than the status before it.
-    pub fn has_other_plan(&self) -> bool {
-        let digest = |status: &MigrationStatus| status.plan.as_ref().map(|plan| plan.digest.clone());
-        digest(&self.status) != digest(&self.observed.status())
-    }
-
     /// Forgets plan and execution: the next thing is to plan.
     pub fn start_over(&mut self) {
         self.status.plan = None;

@@ -36,7 +36,7 @@ pub fn compose(draft: &Draft<'_>, situation: &Situation) -> MigrationStatus {
     status.phase = Some(phase(&status.conditions));
     status.gates = gate_list::gates(draft, situation, &status.conditions);
     status.observed_generation = Some(generation);
-    status.step = step(draft);
+    status.step = step(draft, &before);
     status.window = window(draft, situation);
     status
 }
@@ -164,13 +164,14 @@ fn rollback_ready(draft: &Draft<'_>, status: &MigrationStatus, conditions: &mut 
     }
 }
 
-fn step(draft: &Draft<'_>) -> Option<String> {
+fn step(draft: &Draft<'_>, before: &MigrationStatus) -> Option<String> {
     let plan = draft.status.plan.as_ref()?;
     let recorded = draft.status.execution.as_ref().map_or(0, |execution| execution.steps_done);
     // What a run has not reported at its end is known from its progress, and from what was shown of that.
     let unreported = draft.state() == Some(ExecutionState::Started);
     let live = draft.plan_facts().filter(|_| unreported).map_or(0, |plan| plan.steps_done);
-    let shown = draft.observed.status().step.filter(|_| unreported && !draft.has_other_plan());
+    let same_plan = before.plan.as_ref().is_some_and(|known| known.digest == plan.digest);
+    let shown = before.step.as_ref().filter(|_| unreported && same_plan);
     let shown = shown.and_then(|step| step.split('/').next()?.parse().ok()).unwrap_or(0);
     Some(format!("{}/{}", recorded.max(live).max(shown), plan.steps))
 }
