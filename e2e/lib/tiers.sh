@@ -57,6 +57,7 @@ tier_postgres() {
 	need_rust
 	for name in $(test_targets postgres); do targets+=(--test "$name"); done
 	((${#targets[@]})) || die "there is no tests/postgres*.rs"
+	command -v openssl >/dev/null || need_apt openssl
 	"$E2E_DIR/postgres/start" >/dev/null
 	# shellcheck disable=SC1091
 	. "$PG_HOME/env"

@@ -4,6 +4,7 @@
 
 pub mod application;
 pub mod binary;
+pub mod certificates;
 pub mod patterns;
 pub mod plans;
 pub mod proxy;
