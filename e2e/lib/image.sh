@@ -149,21 +149,24 @@ image_postgres_root() {
 
 IMAGE_TARGET=x86_64-unknown-linux-gnu
 
-# image_wesley_binary: builds the product, linked statically; prints the binary's path. The build folder is in
-# the cache, so that it is warm for every clone.
+# image_wesley_binary [SOURCES] [BUILD FOLDER]: builds the product, linked statically; prints the binary's path. The build
+# folder is in the cache, so that it is warm for every clone. No path of this machine gets into the binary: the same
+# sources give the same bytes wherever they are built (e2e/reproducible).
 image_wesley_binary() {
-	local profile=${WESLEY_IMAGE_PROFILE:-} folder
+	local sources=${1:-$REPO_DIR} build=${2:-$CACHE_DIR/target-image} profile=${WESLEY_IMAGE_PROFILE:-} folder flags
 	if [[ -z $profile ]]; then
 		profile=release
-		if grep -q '^\[profile\.image\]' "$REPO_DIR/Cargo.toml"; then profile=image; fi
+		if grep -q '^\[profile\.image\]' "$sources/Cargo.toml"; then profile=image; fi
 	fi
 	folder=$profile
 	[[ $profile != dev ]] || folder=debug
 	need_rust
-	RUSTFLAGS="-C target-feature=+crt-static" progress "building wesley, statically (profile $profile)" cargo build --locked \
-		--manifest-path "$REPO_DIR/Cargo.toml" --target "$IMAGE_TARGET" --profile "$profile" --bin wesley \
-		--target-dir "$CACHE_DIR/target-image"
-	echo "$CACHE_DIR/target-image/$IMAGE_TARGET/$folder/wesley"
+	local home=${CARGO_HOME:-$HOME/.cargo}
+	flags="-C target-feature=+crt-static --remap-path-prefix=$sources=/wesley --remap-path-prefix=$build=/build"
+	CFLAGS="-ffile-prefix-map=$build=/build -ffile-prefix-map=$home=/cargo" RUSTFLAGS="$flags --remap-path-prefix=$home=/cargo" \
+		progress "building wesley, statically (profile $profile)" cargo build --locked --manifest-path "$sources/Cargo.toml" \
+		--target "$IMAGE_TARGET" --profile "$profile" --bin wesley --target-dir "$build"
+	echo "$build/$IMAGE_TARGET/$folder/wesley"
 }
 
 # image_wesley_context BINARY FOLDER: a build context that buildah, docker and podman take.

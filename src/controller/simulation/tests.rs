@@ -1,5 +1,6 @@
 //! Every single fault, and pairs of them: the same end.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -139,5 +140,22 @@ fn a_run_can_be_repeated() {
         let (one, other) = (run(&scenario, &[]), run(&scenario, &[]));
         assert_eq!(one.wrong, Vec::<String>::new(), "{}", scenario.name);
         assert_eq!((&one.end, one.writes), (&other.end, other.writes), "{}", scenario.name);
+    }
+}
+
+/// What one Migration costs the API server from its first sight to its end, the start of the operator included. What the
+/// operator watches it reads from its caches: a request more here is one more for each of thousands.
+#[test]
+fn a_migration_costs_the_api_server_few_requests() {
+    let scenarios = scenarios();
+    let plain = scenarios.iter().find(|scenario| scenario.name == "plan and execute").unwrap();
+    let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+    let trace = run(plain, &[]).trace;
+    for point in &trace {
+        *counted.entry(point.what.split(' ').next().unwrap_or_default()).or_default() += 1;
+    }
+    for (verb, most) in [("GET", 19), ("LIST", 12), ("POST", 8), ("PATCH", 17), ("PUT", 0), ("DELETE", 0)] {
+        let made = counted.get(verb).copied().unwrap_or_default();
+        assert!(made <= most, "{made} times {verb}: {trace:#?}");
     }
 }
