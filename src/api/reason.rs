@@ -61,6 +61,8 @@ pub enum Reason {
     WindowFull,
     /// Another Migration of the same database is being executed or comes first.
     DatabaseBusy,
+    /// Other Migrations of the same database are planned first.
+    PlanningQueued,
     /// The Job's pod cannot start.
     PodNotStarting,
     /// The Job cannot be created.

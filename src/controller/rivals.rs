@@ -22,6 +22,8 @@ pub struct Claims(Mutex<HashMap<(String, String), RunRecord>>);
 pub struct Rivalry {
     /// The Migration that works on the database, or comes first.
     pub rival: Option<String>,
+    /// Migrations that are planned on the database, and those that come first to be.
+    pub ahead_in_planning: usize,
     /// Migrations in the window, and those that come first into it.
     pub ahead_in_window: usize,
 }
@@ -119,7 +121,17 @@ fn rivalry(
         });
         inside.count() + before.count()
     });
-    Rivalry { rival, ahead_in_window }
+    let ahead_in_planning = others
+        .iter()
+        .filter(|(other, run)| {
+            same_database(other)
+                && match run {
+                    Some(run) => run.action == RunAction::Plan,
+                    None => waits_for_planning(other) && seniority(other) < seniority(migration),
+                }
+        })
+        .count();
+    Rivalry { rival, ahead_in_planning, ahead_in_window }
 }
 
 /// The run of a Migration: the store's, unless a claim is newer.
@@ -139,12 +151,21 @@ pub fn is_exclusive(run: &RunRecord) -> bool {
 
 /// Whether a Migration waits for its turn on its database.
 pub fn waits_for_database(migration: &Migration) -> bool {
+    waits_because(migration, Reason::DatabaseBusy)
+}
+
+/// Whether a Migration waits until others have been planned.
+pub fn waits_for_planning(migration: &Migration) -> bool {
+    waits_because(migration, Reason::PlanningQueued)
+}
+
+fn waits_because(migration: &Migration, reason: Reason) -> bool {
     let status = migration.status.as_ref();
     migration.metadata.deletion_timestamp.is_none()
         && !migration.spec.suspend
         && status.is_some_and(|status| {
             super::conditions::find(&status.conditions, crate::api::ConditionType::Ready)
-                .is_some_and(|ready| ready.reason == Reason::DatabaseBusy.word())
+                .is_some_and(|ready| ready.reason == reason.word())
         })
 }
 
@@ -197,6 +218,35 @@ mod tests {
         let mut suspended = named(busy(), "old", 10);
         suspended.spec.suspend = true;
         assert_eq!(claims.look(&mine, &[suspended], None).rival, None);
+    }
+
+    #[test]
+    fn those_that_are_planned_and_then_the_older_ones() {
+        let claims = Claims::default();
+        let fresh = || {
+            let mut world = World::new();
+            world.approval_required();
+            world
+        };
+        let planned_now = || {
+            let mut world = fresh();
+            world.turn();
+            world
+        };
+        let queued = || {
+            let mut world = fresh();
+            world.observed.ahead_in_planning = 9;
+            world.turn();
+            world
+        };
+        let mine = named(fresh(), "mine", 20);
+        let mut others =
+            vec![named(planned_now(), "young", 40), named(queued(), "old", 10), named(queued(), "new", 30)];
+        assert_eq!(claims.look(&mine, &others, None).ahead_in_planning, 2, "young and old");
+        for other in &mut others {
+            other.spec.database_ref = LocalRef { name: "other".to_owned() };
+        }
+        assert_eq!(claims.look(&mine, &others, None).ahead_in_planning, 0);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
 use super::context::{Context, Guarded};
-use super::rivals::is_exclusive;
+use super::rivals::{is_exclusive, waits_for_planning};
 use crate::api::{Database, Migration, Phase, ValidationWindow};
 
 /// A run that ended longer ago has woken everybody already.
@@ -28,7 +28,9 @@ pub fn migration_changed(context: &Context, migration: &Migration) {
     if migration.metadata.deletion_timestamp.is_some() || has_just_ended(migration, context.clock.now()) {
         let waiting = |other: &Migration| {
             other.metadata.namespace == migration.metadata.namespace
-                && (matches!(phase(other), Some(Phase::Blocked | Phase::AwaitingWindow)) || needs(other, migration))
+                && (matches!(phase(other), Some(Phase::Blocked | Phase::AwaitingWindow))
+                    || waits_for_planning(other)
+                    || needs(other, migration))
         };
         send(context, waiting);
     } else if migration.status.as_ref().and_then(|status| status.observed_generation) != migration.metadata.generation {

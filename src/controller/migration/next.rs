@@ -18,6 +18,13 @@ use super::{dependencies, inputs, rollback};
 /// How often a Migration that waits for something without events looks again.
 pub const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
+/// How many Migrations of one Database are planned at a time: a hundred that are applied at once shall not be a hundred
+/// connections.
+const PLANNED_AT_ONCE: usize = 2;
+
+/// How often one that waits to be planned looks again; the end of another's planning wakes it.
+const LOOK_AT_QUEUE: SignedDuration = SignedDuration::from_secs(30);
+
 /// What comes next.
 pub fn next(draft: &mut Draft<'_>) -> Situation {
     if let Some(undone) = undone(draft) {
@@ -238,9 +245,20 @@ fn needs_plan(draft: &Draft<'_>) -> bool {
     draft.plan_facts().is_none() || inputs.is_some_and(|inputs| inputs != plan.inputs)
 }
 
+/// Others are planned on the database first.
+fn queued(draft: &Draft<'_>) -> Situation {
+    let (ahead, name) = (draft.observed.ahead_in_planning, &draft.spec().database_ref.name);
+    let message =
+        format!("{ahead} Migrations come first to be planned on the Database {name}; {PLANNED_AT_ONCE} at a time are");
+    Situation::new(Kind::Working(Reason::Planning), Reason::PlanningQueued, message).until(draft.after(LOOK_AT_QUEUE))
+}
+
 fn plan(draft: &mut Draft<'_>) -> Situation {
     if let Some(held) = held(draft, Reason::Planning) {
         return held;
+    }
+    if draft.observed.ahead_in_planning >= PLANNED_AT_ONCE {
+        return queued(draft);
     }
     draft.status.plan = None;
     draft.status.execution = None;

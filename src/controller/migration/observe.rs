@@ -77,6 +77,7 @@ pub async fn observe(context: &Context, migration: Migration, now: Timestamp) ->
         made,
         job,
         rival: None,
+        ahead_in_planning: 0,
     })
 }
 

@@ -33,6 +33,8 @@ pub struct Observed {
     pub window: WindowState,
     /// The Migration that is executed on the same database, or that comes before this one.
     pub rival: Option<String>,
+    /// Migrations that are planned on the same database, or come first to be.
+    pub ahead_in_planning: usize,
     /// Ended Jobs of this Migration whose results are recorded, but which do not expire yet.
     pub leftover_jobs: Vec<String>,
     /// MigrationPlans of this Migration beyond the number that is kept, without the present one.

@@ -14,9 +14,11 @@ use super::decide::{Decision, decide};
 use super::observe::observe;
 use super::observed::{Observed, WindowState};
 use crate::api::Migration;
+use crate::api::migration_status::RunRecord;
 use crate::controller::context::{Context, Guarded, key};
 use crate::controller::error::{Error, Result, bounded};
 use crate::controller::rivals::{Rivalry, is_exclusive};
+use crate::report::RunAction;
 
 /// Looks at a Migration: reads, decides, and writes if there is something to write.
 ///
@@ -112,10 +114,11 @@ fn is_rest(observed: &Observed, decision: &Decision) -> bool {
     decision.actions.is_empty() && observed.migration.status.as_ref() == Some(&decision.status)
 }
 
-/// Whether the decision begins a run that must be alone on its database.
+/// Whether the decision begins a run of which only so many are on a database at a time.
 fn starts(observed: &Observed, decision: &Decision) -> bool {
     let before = observed.status().run.map(|run| run.number);
-    decision.status.run.as_ref().is_some_and(|run| is_exclusive(run) && Some(run.number) != before)
+    let bounded = |run: &RunRecord| is_exclusive(run) || run.action == RunAction::Plan;
+    decision.status.run.as_ref().is_some_and(|run| bounded(run) && Some(run.number) != before)
 }
 
 /// Looks for rivals and decides. With `claim`, a run that is begun is claimed in the same moment.
@@ -143,6 +146,7 @@ fn settle_rivalry(context: &Context, observed: &mut Observed, now: Timestamp, cl
 
 fn enter(observed: &mut Observed, rivalry: &Rivalry) {
     observed.rival.clone_from(&rivalry.rival);
+    observed.ahead_in_planning = rivalry.ahead_in_planning;
     if let WindowState::Known(window) = &mut observed.window {
         let places = usize::try_from(window.places).unwrap_or(0);
         window.has_place = rivalry.ahead_in_window < places;

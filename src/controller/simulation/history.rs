@@ -51,6 +51,8 @@ pub struct Outcome {
     pub writes: usize,
     /// Most pods at once that execute or undo.
     pub most_at_once: usize,
+    /// Most pods at once that plan on one database.
+    pub most_planning: usize,
 }
 
 /// Runs a scenario with faults.
@@ -136,6 +138,7 @@ async fn tell(scenario: &Scenario, faults: &[Fault]) -> Outcome {
         happened: state.faults.happened.len() == faults.len(),
         writes: before,
         most_at_once: state.most_at_once,
+        most_planning: state.most_planning,
     }
 }
 

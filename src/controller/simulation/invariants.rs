@@ -171,6 +171,17 @@ fn truth(state: &State, migration: &Migration) -> Vec<String> {
 pub fn pod_begins(state: &mut State, job: &Value) {
     let label = |name: &str| job["metadata"]["labels"][name].as_str().unwrap().to_owned();
     let action = label("wesley.dev/action");
+    if action == "Plan" {
+        let database = label("wesley.dev/database");
+        let plans = |pod: &&Value| {
+            let labels = &pod["metadata"]["labels"];
+            labels["wesley.dev/action"] == "Plan"
+                && labels["wesley.dev/database"] == *database
+                && pod["status"].is_null()
+        };
+        let others = state.store.list("pods", None).into_iter().filter(plans).count();
+        state.most_planning = state.most_planning.max(others + 1);
+    }
     if action != "Execute" && action != "Rollback" {
         return;
     }

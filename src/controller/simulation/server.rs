@@ -42,6 +42,8 @@ pub struct State {
     pub violations: Vec<String>,
     /// Most pods at once that execute or undo.
     pub most_at_once: usize,
+    /// Most pods at once that plan on one database.
+    pub most_planning: usize,
     /// Requests of the operator that changed something, or wanted to: what, and when.
     pub writes: Vec<String>,
     /// Orders to the operator process.
@@ -80,6 +82,7 @@ impl Server {
             ledgers: BTreeMap::new(),
             violations: Vec::new(),
             most_at_once: 0,
+            most_planning: 0,
             writes: Vec::new(),
             commands: commands.clone(),
             watchers: Vec::new(),

@@ -130,6 +130,7 @@ fn many_at_once_are_bounded_by_the_databases() {
     let (writes, most, migrations) = (outcome.writes, outcome.most_at_once, databases * each);
     println!("{writes} writes for {migrations} Migrations, at most {most} pods at work");
     assert!((2..=databases).contains(&most), "{most}");
+    assert_eq!(outcome.most_planning, 2, "Migrations of one database that are planned at a time");
     assert!(writes <= 30 * migrations, "{writes} writes");
 }
 

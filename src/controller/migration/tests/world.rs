@@ -71,6 +71,7 @@ impl World {
                 job: JobState::None,
                 window: WindowState::None,
                 rival: None,
+                ahead_in_planning: 0,
                 leftover_jobs: Vec::new(),
                 old_plans: Vec::new(),
                 backfill: None,
