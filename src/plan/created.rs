@@ -13,6 +13,7 @@ pub(super) struct Created {
     columns: BTreeSet<(Name, String)>,
     constraints: BTreeSet<(Name, String)>,
     types: BTreeSet<Name>,
+    functions: BTreeSet<Name>,
     freed_relations: BTreeSet<Name>,
     freed_constraints: BTreeSet<(Name, String)>,
 }
@@ -38,6 +39,11 @@ impl Created {
         self.types.contains(name)
     }
 
+    /// Whether the plan made a function of that name.
+    pub fn function(&self, name: &Name) -> bool {
+        self.functions.contains(name)
+    }
+
     /// Whether an earlier step took an object of this name away, so that its undo needs the name again.
     pub fn freed_relation(&self, name: &Name) -> bool {
         self.freed_relations.contains(name)
@@ -59,6 +65,11 @@ impl Created {
             statements.any(|node| matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)));
         self.free(before, after);
         self.types.retain(|name| after.types.contains_key(name));
+        if before.functions != after.functions {
+            let known: BTreeSet<&Name> = before.functions.iter().map(|function| &function.name).collect();
+            let come = after.functions.iter().map(|function| &function.name).filter(|name| !known.contains(name));
+            self.functions.extend(come.cloned());
+        }
         if renames {
             self.follow(before, after);
             return;

@@ -777,6 +777,36 @@ pub const CASES: &[Case] = &[
     )
     .lossy(),
     case(
+        "back_with_what_new_columns_hold",
+        "CREATE TABLE base (id int PRIMARY KEY, k int NOT NULL); INSERT INTO base SELECT g, g FROM generate_series(1, 9) g;
+         CREATE TABLE child (id int PRIMARY KEY); INSERT INTO child SELECT g FROM generate_series(1, 9) g",
+        "ALTER TABLE child ADD COLUMN x int, ADD COLUMN y int, ADD COLUMN z int; CREATE TABLE p (id int PRIMARY KEY);
+         ALTER TABLE child ADD FOREIGN KEY (x) REFERENCES p; CREATE UNIQUE INDEX base_k ON base (k);
+         ALTER TABLE child ADD FOREIGN KEY (y) REFERENCES base (k); CREATE SEQUENCE s;
+         ALTER TABLE child ALTER z SET DEFAULT nextval('s');
+         CREATE FUNCTION f(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true';
+         ALTER TABLE child ADD CHECK (f(z))",
+        &["foreign-key", "index", "check"],
+    ),
+    case(
+        "back_with_what_new_tables_hold",
+        "CREATE TABLE base (id int PRIMARY KEY); INSERT INTO base SELECT g FROM generate_series(1, 9) g",
+        "CREATE TABLE t (id int PRIMARY KEY, n int, d int); ALTER TABLE base ADD COLUMN x int; CREATE TYPE e AS ENUM ('a');
+         CREATE DOMAIN d AS int; CREATE TABLE u (id int PRIMARY KEY); CREATE FUNCTION f(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true';
+         ALTER TABLE base ADD COLUMN y int; ALTER TABLE t ADD COLUMN c e; ALTER TABLE t ALTER d TYPE d; CREATE INDEX t_fn ON t (f(n));
+         ALTER TABLE t ADD CHECK (f(n)), ADD COLUMN g bool GENERATED ALWAYS AS (f(n)) STORED;
+         CREATE POLICY p ON t USING (f(n) AND EXISTS (SELECT FROM u WHERE u.id = n));
+         CREATE RULE r AS ON INSERT TO t DO ALSO INSERT INTO u VALUES (new.n)",
+        &["as-written"],
+    ),
+    case(
+        "back_from_a_type_that_came_with_its_columns",
+        "CREATE TABLE base (id int PRIMARY KEY); INSERT INTO base SELECT g FROM generate_series(1, 9) g",
+        "CREATE TABLE t (id int PRIMARY KEY, n int, m int); ALTER TABLE base ADD COLUMN x int; CREATE DOMAIN d AS int;
+         ALTER TABLE t ALTER n TYPE d; ALTER TABLE t ALTER m SET DEFAULT 1",
+        &["as-written"],
+    ),
+    case(
         "back_from_what_is_not_compared",
         "CREATE COLLATION c FROM \"C\"",
         "DROP COLLATION c",

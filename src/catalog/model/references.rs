@@ -129,7 +129,7 @@ fn is_built_in(name: &Name) -> bool {
 impl Relation {
     /// Calls `each` with every name in the definition, once or more often. Taken apart in full, so that no new field is
     /// forgotten.
-    pub(super) fn each_name(&self, each: &mut dyn FnMut(&Name)) {
+    pub(crate) fn each_name(&self, each: &mut dyn FnMut(&Name)) {
         let Self {
             columns,
             constraints,

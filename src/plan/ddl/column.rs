@@ -12,22 +12,27 @@ pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Re
     }
     for column in old.columns.iter().filter(|column| column.local) {
         if new.column(&column.name).is_none() && !ends.skip.column(table, &column.name) {
-            script.add(
-                Phase::DropColumn,
-                format!("ALTER TABLE {table} DROP COLUMN IF EXISTS {}", quote::ident(&column.name)),
-            );
+            drop(table, column, script);
         }
     }
     for column in &new.columns {
         match old.column(&column.name) {
             None if column.inherited == 0 => add(ends, table, old, new, column, script),
             None => {}
+            // Nobody needs its former type, which may not take the values of the rows.
+            Some(known) if known.data_type != column.data_type && known.inherited == 0 && ends.skip.goes(table) => {
+                drop(table, column, script);
+            }
             Some(known) if known != column && !ends.skip.column(table, &column.name) => {
                 change(ends, table, new, known, column, script);
             }
             Some(_) => {}
         }
     }
+}
+
+fn drop(table: &Name, column: &Column, script: &mut Script) {
+    script.add(Phase::DropColumn, format!("ALTER TABLE {table} DROP COLUMN IF EXISTS {}", quote::ident(&column.name)));
 }
 
 /// A column definition for `CREATE TABLE` and `ADD COLUMN`, without NOT NULL.

@@ -7,6 +7,7 @@
 mod acl;
 mod column;
 mod constraint;
+mod held;
 mod index;
 mod relation;
 mod routine;
@@ -30,6 +31,12 @@ pub(super) trait Skip {
     fn constraint(&self, table: &Name, constraint: &str) -> bool;
     /// A type.
     fn user_type(&self, name: &Name) -> bool;
+    /// A function, of whatever arguments.
+    fn function(&self, name: &Name) -> bool;
+    /// Whether something else removes the relation, if not in time.
+    fn goes(&self, name: &Name) -> bool {
+        self.relation(name)
+    }
     /// Whether the name of a relation is needed before that happens, so that the relation has to go by itself.
     fn needed_relation(&self, name: &Name) -> bool;
     /// Like [`Self::needed_relation`], for a constraint.
@@ -60,6 +67,7 @@ enum Phase {
     CreateTable,
     Column,
     Own,
+    DropFormerType,
     Constraint,
     Index,
     Partition,
@@ -153,6 +161,9 @@ impl Skip for Nothing {
     fn user_type(&self, _: &Name) -> bool {
         false
     }
+    fn function(&self, _: &Name) -> bool {
+        false
+    }
     fn needed_relation(&self, _: &Name) -> bool {
         false
     }
@@ -165,7 +176,9 @@ impl Skip for Nothing {
 pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip) -> Script {
     let mut script = Script::default();
     let cleared = cleared(from, to, &mut script);
-    let ends = Ends { from: cleared.as_ref().unwrap_or(from), to, skip };
+    let from = cleared.as_ref().unwrap_or(from);
+    let skip = &held::Held::new(from, to, skip);
+    let ends = Ends { from, to, skip };
     types::schemas(&ends, &mut script);
     types::types(&ends, &mut script);
     routine::functions(&ends, &mut script);

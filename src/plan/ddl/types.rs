@@ -43,7 +43,8 @@ pub(super) fn types(ends: &Ends<'_>, script: &mut Script) {
         match ends.to.types.get(name) {
             None => {
                 let word = if matches!(known.kind, TypeKind::Domain { .. }) { "DOMAIN" } else { "TYPE" };
-                script.add(Phase::DropType, format!("DROP {word} IF EXISTS {name}"));
+                let phase = if is_left_by_columns(ends, name) { Phase::DropFormerType } else { Phase::DropType };
+                script.add(phase, format!("DROP {word} IF EXISTS {name}"));
             }
             Some(new) if new != known && !ends.skip.user_type(name) => change(ends, name, known, new, script),
             Some(_) => {}
@@ -64,6 +65,16 @@ pub(super) fn types(ends: &Ends<'_>, script: &mut Script) {
         let old = (ends.from.server.user.as_str(), &given[..]);
         privileges(ends, ('T', &format!("{word} {name}")), old, (&new.owner, &new.privileges), script);
     }
+}
+
+/// Whether columns have the type that become columns of another one.
+fn is_left_by_columns(ends: &Ends<'_>, name: &Name) -> bool {
+    ends.from.relations.referring_to(name).any(|(table, old)| {
+        let stays = |column: &&Column| {
+            ends.to.relations.get(table).is_some_and(|relation| relation.column(&column.name).is_some())
+        };
+        old.columns.iter().filter(|column| column.data_type.name == *name).any(|column| stays(&column))
+    })
 }
 
 /// GRANT and REVOKE on what is no relation. `object` is its kind among privileges, and how statements name it; `old` and

@@ -10,7 +10,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableType, Node, ObjectType};
 
 use super::action::{self, Run};
-use super::analyze::{Impact, Resolver};
+use super::analyze::{Impact, Resolver, Target};
 use super::created::Created;
 use super::ddl::{self, Skip};
 use super::draft::{Back, UndoSource, Work};
@@ -51,6 +51,9 @@ impl Skip for Created {
     }
     fn user_type(&self, name: &Name) -> bool {
         Self::user_type(self, name)
+    }
+    fn function(&self, name: &Name) -> bool {
+        Self::function(self, name)
     }
     fn needed_relation(&self, name: &Name) -> bool {
         self.freed_relation(name)
@@ -96,7 +99,8 @@ pub(super) fn of_statements(done: &Done<'_>) -> Undo {
     lost.retain(|what| said.insert(what.clone()));
     gaps.extend(done.statements.iter().filter_map(|statement| without_inverse(&statement.node, done.before)));
     if done.statements.iter().any(|statement| retypes(&statement.node)) {
-        for name in done.impact.rewrites.iter().filter(|_| !statements.is_empty()) {
+        let goes = |target: &Target| matches!(target, Target::Relation(name) if done.created.relation(name));
+        for name in done.impact.rewrites.iter().filter(|target| !statements.is_empty() && !goes(target)) {
             lost.push(format!("what the change of type took from the values in {name}"));
         }
     }
