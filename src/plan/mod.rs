@@ -13,6 +13,7 @@ mod around;
 mod assertion;
 mod author;
 mod beside;
+mod code;
 mod contention;
 mod created;
 pub mod ddl;

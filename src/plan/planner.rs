@@ -15,7 +15,7 @@ use super::model::{Blocks, Plan, Policy, RollbackClass, Stage, Step, Summary, Ta
 use super::patterns::{as_written, shadow_column};
 use super::postpone::Later;
 use super::steps::{Builder, Placed};
-use super::{allow, contention, depends, digest, in_place, left_alone, postpone, temporary};
+use super::{allow, code, contention, depends, digest, in_place, left_alone, postpone, temporary};
 use crate::catalog::{Catalog, apply::apply};
 use crate::sql::Statement;
 
@@ -69,7 +69,9 @@ pub fn plan_with_checks(
     catalog: &Catalog,
     policy: &Policy,
 ) -> Result<Plan, PlanError> {
-    let (authored, mut notes) = author::read(statements, catalog)?;
+    let (written, mut notes) = author::read(statements, catalog)?;
+    let opened = code::opened(&written, catalog);
+    let authored = bare(written, &opened, &mut notes);
     let walk = Walk { authored: &authored, catalog, policy };
     let mut placed = walk.best()?;
     assertion::place(&mut placed.steps, checks, catalog)?;
@@ -105,6 +107,26 @@ pub fn plan_with_checks(
     plan.digest = digest::of_plan(&plan);
     let hazards = allow::forbidden(&plan.hazards, policy);
     if hazards.is_empty() { Ok(plan) } else { Err(PlanError::NotAllowed { plan: Box::new(plan), hazards }) }
+}
+
+/// The author's statements, with those of blocks of code in their place.
+fn bare<'a>(
+    written: Vec<Authored<'a>>,
+    opened: &'a [Option<Vec<Statement>>],
+    notes: &mut Vec<String>,
+) -> Vec<Authored<'a>> {
+    let mut bare = Vec::new();
+    for (authored, opened) in written.into_iter().zip(opened) {
+        let Some(statements) = opened else {
+            bare.push(authored);
+            continue;
+        };
+        if statements.is_empty() {
+            notes.push(format!("statement {}: there is nothing to do", authored.origin.statement + 1));
+        }
+        bare.extend(statements.iter().map(|statement| Authored { statement, ..authored.clone() }));
+    }
+    bare
 }
 
 /// The drafts of all statements in their order.

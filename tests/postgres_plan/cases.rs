@@ -807,6 +807,35 @@ pub const CASES: &[Case] = &[
         &["as-written"],
     ),
     case(
+        "back_from_values_of_new_columns",
+        SHOP,
+        "ALTER TABLE orders ADD COLUMN x int NOT NULL DEFAULT 0;
+         WITH many AS (SELECT customer_id, count(*) AS n FROM orders GROUP BY customer_id)
+         UPDATE orders SET x = many.n FROM many WHERE many.customer_id = orders.customer_id",
+        &["as-written"],
+    ),
+    case(
+        "back_from_a_cast",
+        "CREATE TYPE e AS ENUM ('a'); CREATE TYPE f AS ENUM ('a'); CREATE CAST (e AS f) WITH INOUT AS ASSIGNMENT",
+        "DROP CAST (e AS f); CREATE CAST (text AS e) WITH INOUT AS IMPLICIT; CREATE EXTENSION citext",
+        &["as-written"],
+    ),
+    case(
+        "back_from_rows_with_the_key_of_an_index",
+        "CREATE TABLE t (id serial PRIMARY KEY, name text NOT NULL, n int NOT NULL); CREATE UNIQUE INDEX t_name ON t (name);
+         INSERT INTO t (name, n) VALUES ('a', 1)",
+        "ALTER TABLE t ALTER n DROP NOT NULL; INSERT INTO t (name) VALUES ('b'), ('c')",
+        &["as-written"],
+    ),
+    case(
+        "back_from_statements_in_code",
+        "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT g, g FROM generate_series(1, 9) g; CREATE TYPE e AS ENUM ('a')",
+        "DO $$ BEGIN CREATE TYPE e AS ENUM ('b'); EXCEPTION WHEN duplicate_object THEN null; END $$;
+         DO $$ BEGIN CREATE TYPE f AS ENUM ('b'); EXCEPTION WHEN duplicate_object THEN null; END $$;
+         DO $$ BEGIN ALTER TABLE t ADD CONSTRAINT n FOREIGN KEY (n) REFERENCES t; EXCEPTION WHEN duplicate_object THEN null; END $$",
+        &["foreign-key"],
+    ),
+    case(
         "back_from_what_is_not_compared",
         "CREATE COLLATION c FROM \"C\"",
         "DROP COLLATION c",

@@ -4,11 +4,23 @@ use pg_query::protobuf::DoStmt;
 use serde_json::Value;
 
 use super::edit::{Edit, Outcome, fail};
-use super::{names, rows};
+use super::{Unforeseeable, names, rows};
 use crate::sql::quote;
 
 /// `DO`.
 pub(super) fn run(edit: &mut Edit<'_>, statement: &DoStmt) -> Outcome {
+    let parsed = body(statement)?;
+    match parsed.pointer("/0/PLpgSQL_function/action/PLpgSQL_stmt_block") {
+        Some(block) => self::block(edit, block),
+        None => fail!("a DO block that cannot be read"),
+    }
+}
+
+/// The code as the parser of PL/pgSQL reads it.
+///
+/// # Errors
+/// It is in another language, or cannot be read.
+pub fn body(statement: &DoStmt) -> Result<Value, Unforeseeable> {
     let option = |wanted: &str| {
         let element = names::options(&statement.args).find(|element| element.defname == wanted)?;
         names::option_text(element.arg.as_deref())
@@ -22,13 +34,9 @@ pub(super) fn run(edit: &mut Edit<'_>, statement: &DoStmt) -> Outcome {
     while body.contains(&tag) {
         tag.push('x');
     }
-    let Ok(parsed) = pg_query::parse_plpgsql(&format!("DO ${tag}${body}${tag}$")) else {
-        fail!("a DO block that cannot be read");
-    };
-    let body = parsed.pointer("/0/PLpgSQL_function/action/PLpgSQL_stmt_block");
-    match body {
-        Some(block) => self::block(edit, block),
-        None => fail!("a DO block that cannot be read"),
+    match pg_query::parse_plpgsql(&format!("DO ${tag}${body}${tag}$")) {
+        Ok(parsed) => Ok(parsed),
+        Err(_) => fail!("a DO block that cannot be read"),
     }
 }
 

@@ -273,8 +273,36 @@ pub(super) fn others(ends: &Ends<'_>, script: &mut Script) {
             script.gap(format!("event trigger {} was another", quote::ident(name)));
         }
     }
-    if ends.from.casts != ends.to.casts {
-        script.gap("casts were others");
+    casts(ends, script);
+}
+
+/// Casts that go or come.
+fn casts(ends: &Ends<'_>, script: &mut Script) {
+    if ends.from.casts == ends.to.casts {
+        return;
+    }
+    // One of an extension goes with its type.
+    let with_extension = |name: &Name| {
+        ends.from.types.get(name).is_some_and(|known| known.extension.is_some()) && !ends.to.types.contains_key(name)
+    };
+    for cast in ends.from.casts.iter().filter(|cast| !ends.to.casts.contains(cast)) {
+        if !with_extension(&cast.source) && !with_extension(&cast.target) {
+            script.add(Phase::DropAttached, format!("DROP CAST IF EXISTS ({} AS {})", cast.source, cast.target));
+        }
+    }
+    for cast in ends.to.casts.iter().filter(|cast| !ends.from.casts.contains(cast)) {
+        let how = match cast.method {
+            'i' => "WITH INOUT",
+            'b' => "WITHOUT FUNCTION",
+            // Its function is not in the catalog.
+            _ => return script.gap(format!("the cast from {} to {} was another", cast.source, cast.target)),
+        };
+        let when = match cast.context {
+            'i' => " AS IMPLICIT",
+            'a' => " AS ASSIGNMENT",
+            _ => "",
+        };
+        script.add(Phase::Facts, format!("CREATE CAST ({} AS {}) {how}{when}", cast.source, cast.target));
     }
 }
 

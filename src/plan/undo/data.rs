@@ -1,10 +1,10 @@
 //! Rows that a statement changes and that no undo brings back.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{Node, RangeVar};
+use pg_query::protobuf::{Node, RangeVar, UpdateStmt};
 
 use super::Done;
-use crate::catalog::{Name, apply::apply};
+use crate::catalog::{Name, RelationKind, apply::apply};
 use crate::plan::analyze::{Lookup, Resolver, Target, analyze};
 use crate::plan::lock::LockMode;
 use crate::sql::Statement;
@@ -13,6 +13,7 @@ use crate::sql::Statement;
 pub(super) fn lost(done: &Done<'_>, statement: &Statement, lost: &mut Vec<String>) {
     match &statement.node {
         NodeEnum::InsertStmt(insert) => about(done, insert.relation.as_ref(), "the inserted rows stay in", lost),
+        NodeEnum::UpdateStmt(update) if only_new_columns(done, statement, update) => {}
         NodeEnum::UpdateStmt(update) => {
             about(done, update.relation.as_ref(), "the former values of the updated rows of", lost)
         }
@@ -54,6 +55,28 @@ pub(super) fn lost_by_queries(done: &Done<'_>, lost: &mut Vec<String>) {
         }
         let _ = apply(&mut catalog, statement);
     }
+}
+
+/// Whether nothing but columns that the plan makes gets other values: these go by themselves.
+fn only_new_columns(done: &Done<'_>, statement: &Statement, update: &UpdateStmt) -> bool {
+    let Some(Lookup::Found(found)) = update.relation.as_ref().map(|range| Resolver::new(done.before).lookup(range))
+    else {
+        return false;
+    };
+    let is_new = |column: &str| found.relation.column(column).is_none() || done.created.column(found.name, column);
+    let fires = found.relation.triggers.iter().any(|trigger| trigger.on_update) || !found.relation.rules.is_empty();
+    // Queries in front of it and functions may change other rows.
+    let impact = analyze(statement, done.after);
+    let other = |target: &Target| !matches!(target, Target::Relation(name) if name == found.name);
+    let elsewhere = impact.locks.iter().any(|(target, mode)| *mode >= LockMode::RowExclusive && other(target));
+    !fires
+        && !elsewhere
+        && impact.refused.is_none()
+        && found.relation.kind == RelationKind::Table
+        && update
+            .target_list
+            .iter()
+            .all(|target| matches!(&target.node, Some(NodeEnum::ResTarget(target)) if is_new(&target.name)))
 }
 
 fn restarts(options: &[Node]) -> bool {

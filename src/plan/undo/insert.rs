@@ -8,7 +8,9 @@ use pg_query::protobuf::{AConst, InsertStmt, Node, OverridingKind, SelectStmt, a
 
 use super::Done;
 use crate::catalog::types::resolve_type;
-use crate::catalog::{Catalog, Column, Constraint, ConstraintKind, DataType, Name, Relation, RelationKind, TypeKind};
+use crate::catalog::{
+    Catalog, Column, Constraint, ConstraintKind, DataType, Index, Name, Relation, RelationKind, TypeKind,
+};
 use crate::plan::analyze::{Lookup, Resolver, Target, analyze};
 use crate::plan::lock::LockMode;
 use crate::sql::{Statement, quote};
@@ -42,11 +44,18 @@ pub(super) fn deletion(done: &Done<'_>, statement: &Statement) -> Option<String>
         after.column(&column.name).is_some_and(|other| other.data_type == column.data_type)
             && literal_type(&column.data_type, done)
     };
-    before.constraints.iter().filter(|constraint| after.constraints.contains(constraint)).find_map(|key| {
-        let key: Option<Vec<(usize, &Column)>> = key_columns(key, before)?
-            .into_iter()
-            .map(|column| Some((given.iter().position(|name| *name == column.name)?, column)))
-            .collect();
+    let constraints = before.constraints.iter().filter(|constraint| after.constraints.contains(constraint));
+    let indexes = done.before.relations.referring_to(name).filter_map(|(index, relation)| {
+        let there = done.after.relations.get(index).is_some_and(|other| other.index == relation.index);
+        relation.index.as_ref().filter(|index| there && index.table == *name)
+    });
+    // The index may tell values apart that the comparison of the column does not.
+    let plain = |key: &Vec<&Column>| key.iter().all(|column| column.collation.is_none());
+    let keys = constraints.filter_map(key_of_constraint).filter_map(|key| never_null(&key, before));
+    let more = indexes.filter_map(key_of_index).filter_map(|key| never_null(&key, before)).filter(plain);
+    keys.chain(more).find_map(|key| {
+        let key: Option<Vec<(usize, &Column)>> =
+            key.into_iter().map(|column| Some((given.iter().position(|name| *name == column.name)?, column))).collect();
         let key = key.filter(|key| key.iter().all(|(_, column)| same(column)))?;
         let value = |row: &[Node], at: usize, column: &Column| constant(row.get(at)?, &column.data_type, done.before);
         let values = |row: &&[Node]| key.iter().map(|(at, column)| value(row, *at, column)).collect::<Option<Vec<_>>>();
@@ -111,12 +120,23 @@ fn given<'a>(insert: &'a InsertStmt, table: &'a Relation) -> Option<Vec<&'a str>
         .collect()
 }
 
-/// The columns of a key that no two rows share.
-fn key_columns<'a>(key: &Constraint, table: &'a Relation) -> Option<Vec<&'a Column>> {
-    if !matches!(key.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique) || key.period {
+/// The columns that no two rows share, as a constraint says.
+fn key_of_constraint(constraint: &Constraint) -> Option<Vec<&str>> {
+    let unique = matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique) && !constraint.period;
+    unique.then(|| constraint.columns.iter().map(String::as_str).collect())
+}
+
+/// Like [`key_of_constraint`], for a unique index of all rows that no constraint has made.
+fn key_of_index(index: &Index) -> Option<Vec<&str>> {
+    if !index.unique || !index.valid || index.predicate.is_some() || index.constraint.is_some() {
         return None;
     }
-    key.columns.iter().map(|name| table.column(name).filter(|column| column.not_null)).collect()
+    index.keys.iter().map(|key| key.column.as_deref().filter(|_| key.default_class)).collect()
+}
+
+/// The columns of a key, where each row has a value.
+fn never_null<'a>(key: &[&str], table: &'a Relation) -> Option<Vec<&'a Column>> {
+    key.iter().map(|name| table.column(name).filter(|column| column.not_null)).collect()
 }
 
 /// Whether a literal of the type always means the same value: no time zone, `'now'` or setting decides it.
