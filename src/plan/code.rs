@@ -73,9 +73,16 @@ fn code(statement: &Statement) -> Option<Code> {
             !matches!(name, Some("found" | "sqlstate" | "sqlerrm"))
         })
     });
-    let body = function.pointer("/action/PLpgSQL_stmt_block")?;
     if declares {
         return None;
+    }
+    let mut body = function.pointer("/action/PLpgSQL_stmt_block")?;
+    // The parser puts one that handles errors into another, which returns behind it (`add_dummy_return`).
+    if body.get("exceptions").is_none()
+        && let Some(inner) = body.pointer("/body/0/PLpgSQL_stmt_block")
+        && body.get("body").and_then(Value::as_array).is_some_and(|items| items.iter().skip(1).all(returns))
+    {
+        body = inner;
     }
     let handled = match body.get("exceptions") {
         None => Vec::new(),
@@ -95,6 +102,10 @@ fn code(statement: &Statement) -> Option<Code> {
         }
     }
     Some(Code { statements, handled })
+}
+
+fn returns(statement: &Value) -> bool {
+    statement.get("PLpgSQL_stmt_return").is_some()
 }
 
 /// The errors that handlers without anything to do take; `None` where one does something, or takes what rows decide.
