@@ -61,6 +61,8 @@ pub enum ConditionType {
     RollbackReady,
     /// The database answered the last time it was asked.
     Reachable,
+    /// The database failed so often in a row that no Job works on it for a while. Absent when not.
+    CircuitOpen,
     /// The window is open now.
     Open,
 }

@@ -257,7 +257,7 @@ pub struct DatabaseStatus {
     /// When this generation was first seen; what Jobs found out earlier is not about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_since: Option<Time>,
-    /// `Ready`, `Reconciling`, `Stalled`, `Reachable`.
+    /// `Ready`, `Reconciling`, `Stalled`, `Reachable`, `CircuitOpen`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -283,12 +283,37 @@ pub struct DatabaseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub queue: Vec<LocalRef>,
+    /// Runs in a row that the database failed; absent when the last one reached it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit: Option<Circuit>,
     /// Jobs that sample the activity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inspection: Option<InspectionRecord>,
     /// What they found: activity by the hour of the week, and suggested quiet hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<Activity>,
+}
+
+/// Runs in a row, of whatever Migration, that the database failed: not reached, out of connections, or lost at work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Circuit {
+    /// How many.
+    #[schemars(range(min = 1))]
+    pub failures: i32,
+    /// When the first of them ended.
+    pub since: Time,
+    /// How the last one ended, one word; explained in `docs/reasons.md`.
+    #[schemars(length(min = 1, max = 64))]
+    pub reason: String,
+    /// Until then no Job works on the database, afterwards one at a time tries; absent while the failures are too few
+    /// for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try_time: Option<Time>,
+    /// The Migration whose Job tries now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub probe: Option<String>,
 }
 
 /// Physical identity of a database: a restored or moved one differs.

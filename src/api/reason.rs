@@ -170,6 +170,10 @@ pub enum Reason {
     Connected,
     /// No Job has tried yet.
     NotContacted,
+    /// The database failed several runs in a row: no Job works on it until the next try.
+    CircuitOpen,
+    /// One Job tries whether a database that failed is back.
+    CircuitProbing,
 
     // Sampled activity.
     /// Quiet hours were found.

@@ -52,6 +52,11 @@ pub fn after_slow(count: i32) -> SignedDuration {
     doubled(60, count - 1, 3_600)
 }
 
+/// Pause before the next try on a database that failed `count` times more than it may in a row.
+pub fn after_failing(count: i32) -> SignedDuration {
+    doubled(10, count, 300)
+}
+
 /// Pause of the controller after `count` errors in a row of the API server on one object.
 pub fn after_error(count: u32) -> std::time::Duration {
     std::time::Duration::from_secs(1_u64.checked_shl(count.saturating_sub(1)).unwrap_or(u64::MAX).clamp(1, 300))
@@ -75,6 +80,8 @@ mod tests {
         assert_eq!(waiting, [1, 5, 10, 20, 40, 60, 60]);
         let slow: Vec<i64> = (1..=8).map(|count| after_slow(count).as_secs()).collect();
         assert_eq!(slow, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        let failing: Vec<i64> = (0..=6).map(|count| after_failing(count).as_secs()).collect();
+        assert_eq!(failing, [10, 20, 40, 80, 160, 300, 300]);
         assert_eq!(after_unexpected(&retry, i32::MAX).as_secs(), 300);
         assert_eq!(after_error(0).as_secs(), 1);
         assert_eq!(after_error(u32::MAX).as_secs(), 300);

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use jiff::Timestamp;
+
 use crate::api::migration_status::RunRecord;
 use crate::api::{Migration, MigrationStatus, Reason};
 use crate::report::RunAction;
@@ -26,6 +28,8 @@ pub struct Rivalry {
     pub ahead_in_planning: usize,
     /// Migrations in the window, and those that come first into it.
     pub ahead_in_window: usize,
+    /// Migrations whose Job works on the database, whatever it does there, and since when.
+    pub at_work: Vec<(String, Timestamp)>,
 }
 
 impl Claims {
@@ -102,6 +106,8 @@ fn rivalry(
         waiting.sort_by_key(|other| seniority(other));
         waiting.first().map(|other| name(other))
     };
+    let at_work = others.iter().filter(|(other, _)| same_database(other));
+    let at_work = at_work.filter_map(|(other, run)| Some((name(other), run.as_ref()?.started_time.0))).collect();
     let rival = holder.map(|(other, _)| name(other)).or_else(earlier);
     let ahead_in_window = window.map_or(0, |window| {
         let inside =
@@ -131,7 +137,7 @@ fn rivalry(
                 }
         })
         .count();
-    Rivalry { rival, ahead_in_planning, ahead_in_window }
+    Rivalry { rival, ahead_in_planning, ahead_in_window, at_work }
 }
 
 /// The run of a Migration: the store's, unless a claim is newer.

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::circuit;
 use super::sampling::Next;
-use crate::api::database::{DatabaseIdentity, InspectionRecord};
+use crate::api::database::{Circuit, DatabaseIdentity, InspectionRecord};
 use crate::api::migration_status::LastRun;
 use crate::api::reference::LocalRef;
 use crate::api::{ConditionStatus, ConditionType, Database, DatabaseStatus, Migration, Reason};
@@ -62,7 +63,7 @@ fn word(reason: &str) -> Word {
 pub fn decide<'a>(
     database: &Database,
     migrations: impl Iterator<Item = &'a Migration> + Clone,
-    sampling: &Next,
+    sampling: &'a Next,
     now: Timestamp,
 ) -> DatabaseStatus {
     let generation = database.metadata.generation.unwrap_or_default();
@@ -73,7 +74,7 @@ pub fn decide<'a>(
     let since = before.observed_since.clone().filter(|_| same).or(created).unwrap_or_else(|| Time(whole_seconds(now)));
     let contacts = migrations.clone().filter_map(|migration| migration.status.as_ref()?.last_run.as_ref());
     let contacts = contacts.map(Contact::of_run).chain(sampling.record.as_ref().and_then(Contact::of_sample));
-    let contacts = contacts.filter(|contact| contact.time >= since.0 && word(contact.reason) != Word::Silent);
+    let contacts = contacts.filter(|contact| contact.time >= since.0 && !contact.is_silent());
     let last = contacts.max_by_key(|contact| (contact.time, contact.number));
     let running = migrations
         .clone()
@@ -81,9 +82,11 @@ pub fn decide<'a>(
     let running = running.and_then(|migration| migration.metadata.name.clone());
     let mut queue: Vec<&Migration> = migrations.clone().filter(|migration| waits_for_database(migration)).collect();
     queue.sort_by_key(|migration| seniority(migration));
-    let identity = newest_target(migrations).or_else(|| before.identity.clone());
+    let identity = newest_target(migrations.clone()).or_else(|| before.identity.clone());
     let mut conditions = Conditions::new(&before.conditions, generation, now);
     verdict(&mut conditions, last.as_ref());
+    let circuit = circuit(database, sampling, migrations.clone());
+    open(&mut conditions, circuit.as_ref());
     DatabaseStatus {
         observed_generation: Some(generation),
         observed_since: Some(since),
@@ -92,8 +95,9 @@ pub fn decide<'a>(
         identity,
         last_contact_time: last
             .as_ref()
-            .map(|contact| Time(contact.time))
-            .or_else(|| before.last_contact_time.filter(|_| same)),
+            .map(|contact| contact.time)
+            .max(before.last_contact_time.filter(|_| same).map(|time| time.0))
+            .map(Time),
         running,
         waiting: i32::try_from(queue.len()).unwrap_or(i32::MAX),
         queue: queue
@@ -101,25 +105,59 @@ pub fn decide<'a>(
             .take(QUEUE_MAX)
             .filter_map(|migration| Some(LocalRef { name: migration.metadata.name.clone()? }))
             .collect(),
+        circuit,
         inspection: sampling.record.clone(),
         activity: sampling.activity.clone(),
     }
 }
 
+/// The count of failures, with the Migration that tries.
+fn circuit<'a>(
+    database: &Database,
+    sampling: &'a Next,
+    migrations: impl Iterator<Item = &'a Migration> + Clone,
+) -> Option<Circuit> {
+    let mut circuit = circuit::count(database, sampling.record.as_ref(), migrations.clone())?;
+    let begun = |migration: &'a Migration| Some((migration, migration.status.as_ref()?.run.as_ref()?.started_time.0));
+    let next = circuit.next_try_time.as_ref().map(|time| time.0);
+    let trying = migrations.filter_map(begun).filter(|(_, begun)| next.is_some_and(|next| *begun >= next));
+    circuit.probe = trying.min_by_key(|(_, begun)| *begun).and_then(|(migration, _)| migration.metadata.name.clone());
+    Some(circuit)
+}
+
+/// The condition of an open circuit.
+fn open(conditions: &mut Conditions<'_>, circuit: Option<&Circuit>) {
+    let Some((circuit, next)) = circuit.and_then(|circuit| Some((circuit, circuit.next_try_time.as_ref()?))) else {
+        return;
+    };
+    let why = circuit::why(circuit);
+    let (reason, message) = match &circuit.probe {
+        Some(name) => (Reason::CircuitProbing, format!("it failed {why}: the Job of {name} tries whether it is back")),
+        None => (Reason::CircuitOpen, format!("it failed {why}: no Job works on it until {}, then one tries", next.0)),
+    };
+    conditions.set(ConditionType::CircuitOpen, ConditionStatus::True, reason, &message);
+}
+
 /// The end of a Job that tried to reach the database.
-struct Contact<'a> {
-    time: Timestamp,
-    number: i32,
-    reason: &'a str,
-    message: &'a str,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Contact<'a> {
+    pub time: Timestamp,
+    pub number: i32,
+    pub reason: &'a str,
+    pub message: &'a str,
 }
 
 impl<'a> Contact<'a> {
-    fn of_run(run: &'a LastRun) -> Self {
+    pub fn of_run(run: &'a LastRun) -> Self {
         Self { time: run.finished_time.0, number: run.number, reason: &run.reason, message: &run.message }
     }
 
-    fn of_sample(record: &'a InspectionRecord) -> Option<Self> {
+    /// Whether it says nothing about the database.
+    pub fn is_silent(&self) -> bool {
+        word(self.reason) == Word::Silent
+    }
+
+    pub fn of_sample(record: &'a InspectionRecord) -> Option<Self> {
         Some(Self {
             time: record.finished_time.as_ref()?.0,
             number: record.number,
@@ -213,6 +251,37 @@ mod tests {
         assert_eq!(find(&status.conditions, ConditionType::Reachable).unwrap().status, ConditionStatus::Unknown);
         let status = decide(&fresh(), [&ended(12, "HazardNotAllowed")].into_iter(), &Next::default(), at(100));
         assert!(is_true(&status.conditions, ConditionType::Reachable), "planning had to read the catalog");
+    }
+
+    #[test]
+    fn failures_of_all_migrations_open_the_circuit_and_the_status_keeps_it() {
+        let failed = |name: &str| {
+            let mut migration = ended(75, "Unreachable");
+            migration.metadata.name = Some(name.to_owned());
+            migration
+        };
+        let mut all = vec![failed("a"), failed("b"), failed("c")];
+        let end = all[0].status.as_ref().unwrap().last_run.as_ref().unwrap().finished_time.0;
+        let mut database = fresh();
+        database.status = Some(decide(&database, all.iter(), &Next::default(), end));
+        let status = database.status.clone().unwrap();
+        let open = find(&status.conditions, ConditionType::CircuitOpen).unwrap();
+        assert_eq!((open.reason.as_str(), status.circuit.as_ref().unwrap().failures), ("CircuitOpen", 3));
+        assert_eq!(decide(&database, all.iter(), &Next::default(), end), status, "a fixpoint");
+        let pruned = decide(&database, [].iter(), &Next::default(), end);
+        assert_eq!(pruned.circuit, status.circuit, "it does not depend on those who failed");
+        // One tries, and reaches it.
+        let mut world = World::new();
+        world.now = status.circuit.unwrap().next_try_time.unwrap().0;
+        world.turn();
+        all.push(world.observed.migration.clone());
+        let probing = decide(&database, all.iter(), &Next::default(), world.now);
+        assert_eq!(probing.circuit.as_ref().unwrap().probe.as_deref(), Some("orders"));
+        assert_eq!(find(&probing.conditions, ConditionType::CircuitOpen).unwrap().reason, "CircuitProbing");
+        world.planned("a");
+        all.push(world.observed.migration.clone());
+        let closed = decide(&database, all.iter(), &Next::default(), world.now);
+        assert_eq!((closed.circuit, find(&closed.conditions, ConditionType::CircuitOpen)), (None, None));
     }
 
     #[test]

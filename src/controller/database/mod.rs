@@ -1,5 +1,6 @@
 //! Databases: what the last Jobs found out about them, and the Jobs that sample their activity.
 
+pub mod circuit;
 pub mod decide;
 mod sampling;
 
@@ -105,7 +106,10 @@ async fn decide(context: &Context, database: &Database, now: Timestamp) -> Resul
                     .is_some_and(|status| status.inspection.as_ref().is_some_and(|record| record.job.is_some()))
         })
     });
-    let next = sampling::next(database, &Seen { job, others: others.len() }, now);
+    let record = database.status.as_ref().and_then(|status| status.inspection.as_ref());
+    let circuit = circuit::count(database, record, migrations.iter());
+    let circuit = circuit::standing(circuit.as_ref(), circuit::at_work(migrations.iter()), now);
+    let next = sampling::next(database, &Seen { job, others: others.len(), circuit }, now);
     Ok((decide::decide(database, migrations.iter(), &next, now), next))
 }
 

@@ -5,6 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::circuit::Standing;
 use crate::api::database::InspectionRecord;
 use crate::api::{Database, Reason};
 use crate::controller::conditions::{shorten, whole_seconds, word};
@@ -25,6 +26,8 @@ pub struct Seen {
     pub job: JobState,
     /// Other Databases whose Job runs.
     pub others: usize,
+    /// Whether the database failed so often that Jobs have to wait.
+    pub circuit: Standing,
 }
 
 /// What to write and to do.
@@ -84,7 +87,9 @@ pub fn next(database: &Database, seen: &Seen, now: Timestamp) -> Next {
         let due = record.started_time.as_ref().and_then(|time| time.0.checked_add(interval).ok()).unwrap_or(now);
         if due > now {
             next.wake = Some(due);
-        } else if seen.others >= AT_ONCE {
+        } else if let Standing::Open { until, .. } = seen.circuit {
+            next.wake = Some(until);
+        } else if matches!(seen.circuit, Standing::Probing { .. }) || seen.others >= AT_ONCE {
             next.wake = now.checked_add(LOOK).ok();
         } else {
             record.number = record.number.saturating_add(1);
@@ -146,7 +151,7 @@ mod tests {
     }
 
     fn seen(job: JobState) -> Seen {
-        Seen { job, others: 0 }
+        Seen { job, others: 0, circuit: Standing::Closed }
     }
 
     fn keep(database: &mut Database, next: &Next) {
@@ -209,9 +214,16 @@ mod tests {
 
     #[test]
     fn not_all_databases_at_once() {
-        let crowded = Seen { job: JobState::None, others: AT_ONCE };
+        let crowded = Seen { others: AT_ONCE, ..seen(JobState::None) };
         let waits = next(&sampled(Some(300)), &crowded, at(0));
         assert_eq!((waits.create, waits.record, waits.wake), (None, None, Some(at(30))));
+    }
+
+    #[test]
+    fn a_database_that_fails_again_and_again_is_not_asked() {
+        let open = Standing::Open { until: at(40), why: String::new() };
+        let waits = next(&sampled(Some(300)), &Seen { circuit: open, ..seen(JobState::None) }, at(0));
+        assert_eq!((waits.create, waits.record, waits.wake), (None, None, Some(at(40))));
     }
 
     #[test]

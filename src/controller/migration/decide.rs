@@ -118,11 +118,14 @@ pub struct Draft<'a> {
     pub status: MigrationStatus,
     /// The actions so far.
     pub actions: Vec<Action>,
+    /// Whether somebody wants a try now, by a new value of the retry annotation.
+    pub retried: bool,
 }
 
 /// Decides. Pure: same observation and time, same decision.
 pub fn decide(observed: &Observed, now: Timestamp) -> Decision {
-    let mut draft = Draft { observed, now: whole_seconds(now), status: observed.status(), actions: Vec::new() };
+    let mut draft =
+        Draft { observed, now: whole_seconds(now), status: observed.status(), actions: Vec::new(), retried: false };
     draft.heed_retry();
     let situation = situation(&mut draft);
     finish(draft, &situation)
@@ -224,6 +227,7 @@ impl Draft<'_> {
             return;
         }
         self.status.retry_handled = wanted;
+        self.retried = true;
         self.status.hold = None;
         self.status.failures = 0;
         self.status.waits = 0;

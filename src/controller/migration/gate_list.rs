@@ -91,9 +91,10 @@ fn approval(conditions: &[Condition]) -> Verdict {
     (verdict, approved.reason.clone(), approved.message.clone())
 }
 
-/// One execution on a database at a time.
+/// One execution on a database at a time, and none on one that failed again and again.
 fn turn(draft: &Draft<'_>, situation: &Situation) -> Verdict {
-    if situation.reason == Reason::DatabaseBusy.word() {
+    let waits = [Reason::DatabaseBusy, Reason::CircuitOpen, Reason::CircuitProbing];
+    if waits.iter().any(|reason| situation.reason == reason.word()) {
         return waiting(situation);
     }
     if draft.status.execution.is_some() { passed(Reason::DatabaseFree) } else { later() }

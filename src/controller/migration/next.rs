@@ -11,9 +11,10 @@ use crate::report::RunAction;
 
 use super::decide::{Draft, Kind, Situation};
 use super::gates::{self, GateState};
-use super::observation::{self, Standing};
+use super::observation::{self, Standing as Observation};
 use super::observed::{SourceState, WindowState};
 use super::{dependencies, inputs, rollback};
+use crate::controller::database::circuit::Standing;
 
 /// How often a Migration that waits for something without events looks again.
 pub const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
@@ -86,15 +87,18 @@ fn undone(draft: &mut Draft<'_>) -> Option<Situation> {
 /// What the observation makes wait, or what it has to be done for it.
 fn observe(draft: &mut Draft<'_>) -> Option<Situation> {
     match observation::standing(draft) {
-        Standing::NotAsked | Standing::Later | Standing::Passed(..) => return None,
-        Standing::Refused(message) => return Some(Situation::stalled(Reason::RegressionFound, message)),
-        Standing::Running(_) => {}
-        Standing::Due => {
+        Observation::NotAsked | Observation::Later | Observation::Passed(..) => return None,
+        Observation::Refused(message) => return Some(Situation::stalled(Reason::RegressionFound, message)),
+        Observation::Running(_) => {}
+        Observation::Due => {
             if let Some(held) = held(draft, Reason::Observing) {
                 return Some(held);
             }
             if draft.observed.database.is_none() {
                 return Some(database_missing(draft));
+            }
+            if let Some(failing) = failing(draft) {
+                return Some(failing);
             }
             return Some(draft.start(RunAction::Inspect, Vec::new(), None));
         }
@@ -153,6 +157,9 @@ fn go_on(draft: &mut Draft<'_>) -> Situation {
         // Nothing will run that could tell how far the last run came: look it up.
         if draft.observed.database.is_none() {
             return database_missing(draft);
+        }
+        if let Some(failing) = failing(draft) {
+            return failing;
         }
         return draft.start(RunAction::Inspect, Vec::new(), None);
     }
@@ -239,6 +246,23 @@ pub fn busy(draft: &Draft<'_>, rival: &str) -> Situation {
     .until(draft.after(LOOK_AGAIN))
 }
 
+/// The database failed so often in a row that a Job has to wait.
+pub fn failing(draft: &Draft<'_>) -> Option<Situation> {
+    let name = &draft.spec().database_ref.name;
+    match &draft.observed.circuit {
+        _ if draft.retried => None,
+        Standing::Closed => None,
+        Standing::Open { until, why } => {
+            let message = format!("the Database {name} failed {why}: no Job works on it until {until}, then one tries");
+            Some(Situation::blocked(Reason::CircuitOpen, message).until(*until))
+        }
+        Standing::Probing { by, why } => {
+            let message = format!("the Database {name} failed {why}: the Job of {by} tries whether it is back");
+            Some(Situation::blocked(Reason::CircuitProbing, message).until(draft.after(LOOK_AGAIN)))
+        }
+    }
+}
+
 fn needs_plan(draft: &Draft<'_>) -> bool {
     let Some(plan) = &draft.status.plan else { return true };
     let inputs = inputs::inputs(draft.observed);
@@ -256,6 +280,9 @@ fn queued(draft: &Draft<'_>) -> Situation {
 fn plan(draft: &mut Draft<'_>) -> Situation {
     if let Some(held) = held(draft, Reason::Planning) {
         return held;
+    }
+    if let Some(failing) = failing(draft) {
+        return failing;
     }
     if draft.observed.ahead_in_planning >= PLANNED_AT_ONCE {
         return queued(draft);
@@ -384,6 +411,9 @@ fn execute(draft: &mut Draft<'_>) -> Situation {
     }
     if let Some(rival) = &draft.observed.rival {
         return busy(draft, rival);
+    }
+    if let Some(failing) = failing(draft) {
+        return failing;
     }
     let needs_validation = draft.status.plan.as_ref().is_some_and(|plan| plan.needs_validation);
     let mut gates = Vec::new();

@@ -14,6 +14,7 @@ use crate::api::migration_status::ExecutionState;
 use crate::api::reference::ConfigMapRef;
 use crate::api::{Database, Migration, MigrationPlan, MigrationStatus, Reason};
 use crate::controller::context::Context;
+use crate::controller::database::circuit::Standing;
 use crate::controller::error::{Error, Result, bounded};
 use crate::controller::windows::Calendar;
 use crate::controller::{jobs, names};
@@ -78,6 +79,7 @@ pub async fn observe(context: &Context, migration: Migration, now: Timestamp) ->
         job,
         rival: None,
         ahead_in_planning: 0,
+        circuit: Standing::Closed,
     })
 }
 

@@ -10,6 +10,7 @@ use crate::plan::{LockMode, RollbackClass, Stage};
 use crate::report::Report;
 
 use super::dependencies::Dependencies;
+use crate::controller::database::circuit::Standing;
 use crate::controller::windows::{InvalidSchedule, Opening};
 
 /// The state of the world around one Migration.
@@ -35,6 +36,8 @@ pub struct Observed {
     pub rival: Option<String>,
     /// Migrations that are planned on the same database, or come first to be.
     pub ahead_in_planning: usize,
+    /// Whether the database failed so often that Jobs have to wait.
+    pub circuit: Standing,
     /// Ended Jobs of this Migration whose results are recorded, but which do not expire yet.
     pub leftover_jobs: Vec<String>,
     /// MigrationPlans of this Migration beyond the number that is kept, without the present one.

@@ -16,6 +16,7 @@ use super::observed::{Observed, WindowState};
 use crate::api::Migration;
 use crate::api::migration_status::RunRecord;
 use crate::controller::context::{Context, Guarded, key};
+use crate::controller::database::circuit::{self, Standing};
 use crate::controller::error::{Error, Result, bounded};
 use crate::controller::rivals::{Rivalry, is_exclusive};
 use crate::report::RunAction;
@@ -92,7 +93,7 @@ async fn look(context: &Context, migration: Migration, now: Timestamp) -> Result
         "applying"
     );
     let applied = apply(context, &observed, &decision).await;
-    if applied.is_err() && starts(&observed, &decision) {
+    if applied.is_err() && begins(&observed, &decision) {
         // A claim on a run that is in the status is dropped by the store; one that is not, here.
         context.claims.drop_claim(&observed.migration);
     }
@@ -114,11 +115,21 @@ fn is_rest(observed: &Observed, decision: &Decision) -> bool {
     decision.actions.is_empty() && observed.migration.status.as_ref() == Some(&decision.status)
 }
 
-/// Whether the decision begins a run of which only so many are on a database at a time.
-fn starts(observed: &Observed, decision: &Decision) -> bool {
+/// Whether the decision begins a run.
+fn begins(observed: &Observed, decision: &Decision) -> bool {
     let before = observed.status().run.map(|run| run.number);
+    decision.status.run.as_ref().is_some_and(|run| Some(run.number) != before)
+}
+
+/// Whether the decision begins a run of which only so many are on a database at a time; any is, on one that has failed.
+fn starts(observed: &Observed, decision: &Decision) -> bool {
     let bounded = |run: &RunRecord| is_exclusive(run) || run.action == RunAction::Plan;
-    decision.status.run.as_ref().is_some_and(|run| bounded(run) && Some(run.number) != before)
+    begins(observed, decision) && (has_failed(observed) || decision.status.run.as_ref().is_some_and(bounded))
+}
+
+fn has_failed(observed: &Observed) -> bool {
+    let status = observed.database.as_ref().and_then(|database| database.status.as_ref());
+    status.is_some_and(|status| status.circuit.is_some())
 }
 
 /// Looks for rivals and decides. With `claim`, a run that is begun is claimed in the same moment.
@@ -135,7 +146,7 @@ fn settle_rivalry(context: &Context, observed: &mut Observed, now: Timestamp, cl
     let migration = observed.migration.clone();
     let mut decided = None;
     context.claims.claim(&migration, &others, window.as_deref(), |rivalry| {
-        enter(observed, rivalry);
+        enter(observed, rivalry, &others, now);
         let decision = decide(observed, now);
         let run = if claim && starts(observed, &decision) { decision.status.run.clone() } else { None };
         decided = Some(decision);
@@ -144,13 +155,26 @@ fn settle_rivalry(context: &Context, observed: &mut Observed, now: Timestamp, cl
     decided.unwrap_or(alone)
 }
 
-fn enter(observed: &mut Observed, rivalry: &Rivalry) {
+fn enter(observed: &mut Observed, rivalry: &Rivalry, others: &[Migration], now: Timestamp) {
     observed.rival.clone_from(&rivalry.rival);
     observed.ahead_in_planning = rivalry.ahead_in_planning;
+    observed.circuit = circuit(observed, rivalry, others, now);
     if let WindowState::Known(window) = &mut observed.window {
         let places = usize::try_from(window.places).unwrap_or(0);
         window.has_place = rivalry.ahead_in_window < places;
     }
+}
+
+fn circuit(observed: &Observed, rivalry: &Rivalry, others: &[Migration], now: Timestamp) -> Standing {
+    let Some(database) = observed.database.as_ref().filter(|_| has_failed(observed)) else { return Standing::Closed };
+    let mine = &observed.migration;
+    let others = others
+        .iter()
+        .filter(|other| other.spec.database_ref == mine.spec.database_ref && other.metadata.name != mine.metadata.name);
+    let sample = database.status.as_ref().and_then(|status| status.inspection.as_ref());
+    let count = circuit::count(database, sample, others.chain([mine]));
+    let at_work = rivalry.at_work.iter().map(|(name, began)| (name.as_str(), *began));
+    circuit::standing(count.as_ref(), at_work.chain(circuit::sampling(database)), now)
 }
 
 /// When to look again: at the time that the decision names, else every ten minutes or so. Each object has its own

@@ -86,6 +86,9 @@ pub fn next(draft: &mut Draft<'_>, origin: RollbackOrigin) -> Situation {
     if let Some(rival) = &draft.observed.rival {
         return next::busy(draft, rival);
     }
+    if let Some(failing) = next::failing(draft) {
+        return failing;
+    }
     if !on_the_way {
         mark(draft, origin);
         draft.status.hold = None;

@@ -6,6 +6,7 @@ use crate::controller::conditions::{Conditions, find};
 use crate::controller::phase::phase;
 use crate::controller::windows::Opening;
 use crate::plan::{RollbackClass, Stage};
+use crate::run::Reason as RunReason;
 
 use super::decide::{Draft, Kind, Situation};
 use super::observed::WindowState;
@@ -115,7 +116,7 @@ fn undo(draft: &Draft<'_>, status: &mut MigrationStatus) {
     if draft.state() == Some(ExecutionState::RolledBack) {
         record.steps = 0;
     }
-    record.ready = executed && record.class != RollbackClass::ForwardOnly && !passing(draft);
+    record.ready = executed && record.class != RollbackClass::ForwardOnly && !passing(draft) && !has_not_arrived(draft);
     let contract_left =
         draft.status.plan.as_ref().is_some_and(|plan| plan.has_contract) && draft.state() != Some(ExecutionState::Done);
     record.until = match (record.ready, contract_left) {
@@ -123,6 +124,15 @@ fn undo(draft: &Draft<'_>, status: &mut MigrationStatus) {
         (true, true) => "until the contract steps run".to_owned(),
         (true, false) => "until a later change builds upon it".to_owned(),
     };
+}
+
+/// Whether no run has told of a step, and the last one did not come to the database.
+fn has_not_arrived(draft: &Draft<'_>) -> bool {
+    let nothing = draft.status.execution.as_ref().is_some_and(|execution| execution.steps_done == 0);
+    let reason = draft.status.last_run.as_ref().and_then(|run| run.reason.parse().ok());
+    draft.state() == Some(ExecutionState::Started)
+        && nothing
+        && matches!(reason, Some(RunReason::Unreachable | RunReason::TooManyConnections))
 }
 
 /// Whether the point of no return may be passed: a run for which it was open has not said yet how far it came.
@@ -155,6 +165,9 @@ fn rollback_ready(draft: &Draft<'_>, status: &MigrationStatus, conditions: &mut 
         let message =
             "a run may execute the contract steps: whether the point of no return is passed, its end will tell";
         return conditions.set(kind, False, Reason::Contracting, message);
+    }
+    if has_not_arrived(draft) {
+        return conditions.set(kind, False, Reason::NothingToUndo, "no run has come to the database");
     }
     match (record.ready, record.class) {
         (true, RollbackClass::Lossless) => conditions.set(kind, True, Reason::Lossless, &record.until),

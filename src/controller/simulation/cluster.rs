@@ -163,6 +163,9 @@ impl Process {
         if self.server.lock().ledgers.entry(self.database()).or_default().locked {
             return self.report(12, "AuthenticationFailed", |_| {});
         }
+        if self.is_down() {
+            return self.report(75, "Unreachable", |_| {});
+        }
         match arguments["action"].as_str() {
             "plan" => self.plan(&arguments).await,
             "inspect" if arguments.contains_key("sample") => self.sample().await,
@@ -426,6 +429,9 @@ impl Process {
                 }
                 _ => {}
             }
+            if self.is_down() {
+                return self.tell(75, "ConnectionLost", &name);
+            }
             if poison {
                 return self.tell(14, "StatementFailed", &name);
             }
@@ -436,6 +442,14 @@ impl Process {
                 _ => {}
             }
         }
+    }
+
+    /// Whether nothing answers.
+    fn is_down(&self) -> bool {
+        let mut state = self.server.lock();
+        let ledger = state.ledgers.entry(self.database()).or_default();
+        ledger.unanswered += usize::from(ledger.down);
+        ledger.down
     }
 
     fn record(&self, name: &str, undo: bool) {

@@ -46,6 +46,10 @@ pub struct Ledger {
     pub holder: Option<String>,
     /// Whether it refuses the password.
     pub locked: bool,
+    /// Whether nothing answers at its address.
+    pub down: bool,
+    /// Jobs that nothing answered.
+    pub unanswered: usize,
     /// Hours of activity that were measured.
     pub hours_measured: i32,
 }

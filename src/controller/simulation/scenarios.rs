@@ -86,6 +86,16 @@ fn lock(state: &mut State, locked: bool) {
     state.ledgers.get_mut("shop").unwrap().locked = locked;
 }
 
+/// Nothing answers at the database's address, or something does again.
+fn down(state: &mut State, down: bool) {
+    state.ledgers.get_mut("shop").unwrap().down = down;
+}
+
+/// What the Database says of runs that it failed.
+fn circuit(state: &State) -> Value {
+    state.store.get(&at("databases", "shop")).map_or(Value::Null, |shop| shop["status"]["circuit"].clone())
+}
+
 fn annotate(state: &mut State, annotation: &str) {
     let digest = digest(state, "orders");
     edit(state, "migrations", "orders", |object| object["metadata"]["annotations"][annotation] = digest);
@@ -489,6 +499,29 @@ pub fn scenarios() -> Vec<Scenario> {
                 },
             ],
             succeeded,
+        ),
+        scenario(
+            "a database that is down for long",
+            vec![
+                shop(),
+                orders("expand backfill backfill switch", &json!({})),
+                ("migrations", "parts", migration("expand switch", &json!({}))),
+                ("migrations", "stock", migration("expand switch", &json!({}))),
+            ],
+            vec![
+                act(|state| done(state) == 1, |state| down(state, true)),
+                Act {
+                    when: |state| !circuit(state)["nextTryTime"].is_null(),
+                    after: 300,
+                    what: |state| down(state, false),
+                },
+            ],
+            |state| {
+                // Each of the three alone would have tried once a minute.
+                let tries = state.ledgers["shop"].unanswered;
+                let all = ["orders", "parts", "stock"].iter().all(|name| phase(state, name) == "Succeeded");
+                all && circuit(state).is_null() && tries < 16
+            },
         ),
         scenario(
             "a database that is sampled",

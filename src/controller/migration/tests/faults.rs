@@ -3,6 +3,7 @@
 use super::world::{World, known, lossless};
 use crate::api::migration::RollbackPolicy;
 use crate::api::{ConditionStatus, ConditionType, Phase, RETRY_ANNOTATION, Reason};
+use crate::controller::database::circuit::Standing;
 use crate::controller::migration::decide::{Action, decide};
 use crate::controller::migration::observed::{End, EndCause, JobState, SourceState};
 use crate::plan::{HazardId, RollbackClass, Stage};
@@ -366,4 +367,28 @@ fn words_of_other_versions_do_not_reach_conditions() {
     world.turn().reports(10, "not one word", |report| report.message = "x".repeat(5_000));
     assert_eq!(world.ready().0, "ReportUnreadable");
     assert!(world.ready().1.len() <= 1_024);
+}
+
+#[test]
+fn a_database_that_fails_again_and_again_makes_everything_wait() {
+    let open = |world: &World| {
+        let until = world.now.checked_add(jiff::SignedDuration::from_secs(40)).unwrap();
+        Standing::Open { until, why: "3 runs in a row".to_owned() }
+    };
+    let mut world = World::new();
+    world.observed.circuit = open(&world);
+    world.turn();
+    assert_eq!((world.phase(), world.ready().0, world.created.len()), (Phase::Blocked, "CircuitOpen", 0));
+    assert!(world.ready().1.contains("3 runs in a row"), "{}", world.ready().1);
+    assert!(decide(&world.observed, world.now).wake.is_some());
+    world.observed.circuit = Standing::Closed;
+    world.turn().planned("a").reports(75, "ConnectionLost", |report| report.steps_done = 1);
+    world.observed.circuit = open(&world);
+    world.later(5);
+    assert_eq!((world.ready().0, world.running()), ("CircuitOpen", None), "what has begun waits too");
+    world.observed.circuit = Standing::Probing { by: "parts".to_owned(), why: String::new() };
+    world.turn();
+    assert_eq!((world.ready().0, world.running()), ("CircuitProbing", None));
+    world.annotate(RETRY_ANNOTATION, "now");
+    assert_eq!(world.running(), Some(RunAction::Execute), "a person need not wait");
 }

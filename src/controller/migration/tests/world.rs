@@ -72,6 +72,7 @@ impl World {
                 window: WindowState::None,
                 rival: None,
                 ahead_in_planning: 0,
+                circuit: Default::default(),
                 leftover_jobs: Vec::new(),
                 old_plans: Vec::new(),
                 backfill: None,
