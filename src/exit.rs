@@ -1,5 +1,20 @@
 //! Exit codes: a contract with the controller (pod failure policy) and with scripts.
 
+/// What an end of a run means for the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It did what it should.
+    Done,
+    /// Something else has to pass first, and will: try again without limit.
+    Waiting,
+    /// It should not have ended: try again, not for ever.
+    Unexpected,
+    /// Somebody has to do something that the operator cannot see: look again from time to time.
+    Slow,
+    /// Trying again would end the same.
+    Permanent,
+}
+
 /// How a run of `wesley` ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumIter)]
 pub enum Exit {
@@ -46,5 +61,16 @@ impl Exit {
     pub fn from_code(code: i32) -> Option<Self> {
         use strum::IntoEnumIterator;
         Self::iter().find(|exit| i32::from(exit.code()) == code)
+    }
+
+    /// What it means for the next run.
+    pub const fn class(self) -> Class {
+        match self {
+            Self::Done => Class::Done,
+            Self::Busy | Self::Interrupted => Class::Waiting,
+            Self::Precondition | Self::NotAllowed => Class::Slow,
+            Self::InvalidInput | Self::Integrity | Self::StepFailed | Self::Usage => Class::Permanent,
+            Self::Defect => Class::Unexpected,
+        }
     }
 }

@@ -3,32 +3,11 @@
 use jiff::SignedDuration;
 
 use crate::api::migration::Retry;
-use crate::exit::Exit;
+use crate::exit::{Class, Exit};
 
-/// What an end of a run means for the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// It did what it should.
-    Done,
-    /// Something else has to pass first, and will: try again without limit.
-    Waiting,
-    /// It should not have ended: try again, not for ever.
-    Unexpected,
-    /// Somebody has to do something that the operator cannot see: look again from time to time.
-    Slow,
-    /// Trying again would end the same.
-    Permanent,
-}
-
-/// The class of an exit code; without one the runner was killed.
+/// The class of an exit code; without one of ours the runner was killed.
 pub fn class(exit_code: Option<i32>) -> Class {
-    match exit_code.and_then(Exit::from_code) {
-        Some(Exit::Done) => Class::Done,
-        Some(Exit::Busy | Exit::Interrupted) => Class::Waiting,
-        Some(Exit::Precondition | Exit::NotAllowed) => Class::Slow,
-        Some(Exit::InvalidInput | Exit::Integrity | Exit::StepFailed | Exit::Usage) => Class::Permanent,
-        Some(Exit::Defect) | None => Class::Unexpected,
-    }
+    exit_code.and_then(Exit::from_code).map_or(Class::Unexpected, Exit::class)
 }
 
 /// Pause before a try after `count` unexpected ends in a row: none before the first, then doubling.

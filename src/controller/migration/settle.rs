@@ -8,8 +8,9 @@ use crate::api::migration_status::{
 };
 use crate::api::validation_window::Overrun;
 use crate::controller::conditions::{shorten, word};
-use crate::controller::retry::{self, Class};
+use crate::controller::retry;
 use crate::controller::windows::Opening;
+use crate::exit::Class;
 use crate::plan::{RollbackClass, Stage};
 use crate::report::{Report, RunAction};
 use crate::run::Reason as RunReason;

@@ -9,8 +9,7 @@ use tokio::time::Instant;
 
 use super::{Task, object as objects};
 use crate::api::migration_plan::{MigrationPlan, StepState, StepStatus};
-use crate::exit::Exit;
-use crate::run::Reason;
+use crate::exit::Class;
 use crate::run::progress::{Observer, Progress, ProgressState};
 use crate::run::watch::name_blockers;
 
@@ -129,7 +128,7 @@ fn take(steps: &mut [StepStatus], progress: &Progress, began: &mut (String, i64)
         (ProgressState::Done, _) => StepState::Done,
         // Only the end of the run tells whether it is for good.
         (ProgressState::Failed, None) => step.state,
-        (ProgressState::Failed, Some(summary)) if goes_on(summary.result) => StepState::Pending,
+        (ProgressState::Failed, Some(summary)) if summary.result.exit().class() == Class::Waiting => StepState::Pending,
         (ProgressState::Failed, Some(_)) => StepState::Failed,
         (ProgressState::Undone, _) => StepState::Undone,
     };
@@ -149,11 +148,6 @@ fn take(steps: &mut [StepStatus], progress: &Progress, began: &mut (String, i64)
     changed
 }
 
-/// Whether a run that ended so is followed by another without anybody's doing.
-fn goes_on(result: Reason) -> bool {
-    matches!(result.exit(), Exit::Busy | Exit::Interrupted)
-}
-
 async fn send(api: &Api<MigrationPlan>, name: &str, steps: &[StepStatus]) {
     let patch = Patch::Merge(serde_json::json!({ "status": { "steps": steps } }));
     if let Err(error) = api.patch_status(name, &PatchParams::default(), &patch).await {
@@ -164,6 +158,7 @@ async fn send(api: &Api<MigrationPlan>, name: &str, steps: &[StepStatus]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::Reason;
     use crate::run::progress::Summary;
 
     fn progress(step: &str, state: ProgressState, rows_done: i64, elapsed: i64) -> Progress {
