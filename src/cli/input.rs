@@ -1,6 +1,5 @@
 //! Reading the author's files: statements with the file each stands in.
 
-use std::io::Read;
 use std::path::Path;
 
 use pg_query::protobuf::node::Node;
@@ -9,6 +8,7 @@ use super::{Failure, SourceArgs, diagnostic};
 use crate::exit::Exit;
 use crate::plan;
 use crate::run::Reason;
+use crate::run::text::{self, NoText};
 use crate::sql::{self, Statement, SyntaxError};
 
 /// The author's statements in order, and where each stands.
@@ -109,8 +109,9 @@ fn read_files(source: &SourceArgs, take: impl Fn(Vec<Statement>) -> Vec<Statemen
         return Err(Failure::new(Exit::Usage, "standard input can be read once only: name `-` once"));
     }
     let mut input = Input { statements: Vec::new(), files: Vec::new(), owner: Vec::new() };
+    let mut left = text::BYTES_MAX;
     for path in &source.files {
-        let file = load(path)?;
+        let file = load(path, &mut left)?;
         let parsed = sql::parse(&file.text).map_err(|error| explain(&file.name, &file.text, &error))?;
         if let Some(at) = sql::undo_in_file(&file.text, &parsed) {
             let shown = diagnostic::at(&file.name, &file.text, at, plan::UNDO_IN_FILE);
@@ -129,21 +130,18 @@ pub(super) fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-fn load(path: &Path) -> Result<File, Failure> {
-    let mut bytes = Vec::new();
+fn load(path: &Path, left: &mut u64) -> Result<File, Failure> {
     let name = if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() };
     let read = if is_stdin(path) {
-        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| ())
+        text::read(std::io::stdin().lock(), left)
     } else {
-        std::fs::read(path).map(|read| bytes = read)
+        std::fs::File::open(path).map_err(NoText::from).and_then(|file| text::read(file, left))
     };
-    read.map_err(|error| Failure::new(Exit::Usage, format!("cannot read {name}: {error}")))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Failure::of(Reason::SourceUnreadable, format!("{name} is not UTF-8 (byte {at}): save it as UTF-8"))
+    let text = read.map_err(|error| match error {
+        NoText::Unreadable(_) => Failure::new(Exit::Usage, format!("cannot read {name}: {error}")),
+        NoText::NotUtf8(_) => Failure::of(Reason::SourceUnreadable, format!("{name} is {error}")),
+        NoText::TooLarge => Failure::of(Reason::SourceTooLarge, format!("{name} is {error}")),
     })?;
-    // A byte order mark is no part of the SQL.
-    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     Ok(File { name, text })
 }
 

@@ -44,6 +44,8 @@ pub enum Reason {
     SyntaxError,
     /// The files with the SQL cannot be read.
     SourceUnreadable,
+    /// The SQL is more than a migration may have.
+    SourceTooLarge,
     /// The server will refuse a statement: the catalog already tells.
     StatementRefused,
     /// A statement has no place in a migration.
@@ -152,6 +154,7 @@ impl Reason {
             Self::InvalidName => Exit::Usage,
             Self::SyntaxError
             | Self::SourceUnreadable
+            | Self::SourceTooLarge
             | Self::StatementRefused
             | Self::StatementUnsupported
             | Self::PlanTooLarge => Exit::InvalidInput,

@@ -31,6 +31,7 @@ mod sample;
 mod session;
 mod sqlstate;
 mod status;
+pub mod text;
 pub mod tls;
 mod transaction;
 mod watch;

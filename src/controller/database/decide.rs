@@ -47,6 +47,7 @@ fn word(reason: &str) -> Word {
         Ok(
             R::SyntaxError
             | R::SourceUnreadable
+            | R::SourceTooLarge
             | R::ApiUnavailable
             | R::ApiRefused
             | R::PlanChanged

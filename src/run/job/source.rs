@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::plan::{self, Assertion, PlanError};
 use crate::run::error::{Reason, RunError};
+use crate::run::text::{self, NoText};
 use crate::sql::{self, Statement};
 
 /// The statements, and where each stands.
@@ -20,13 +21,17 @@ pub(super) fn read(folder: &Path) -> Result<Source, RunError> {
     list(folder, &mut files).map_err(|error| unreadable(&format!("the folder with the SQL: {error}")))?;
     files.sort();
     let several = files.len() > 1;
+    let mut left = text::BYTES_MAX;
     let mut source = Source { statements: Vec::new(), places: Vec::new() };
     for file in files {
         let name = file.strip_prefix(folder).unwrap_or(&file).display().to_string();
-        let bytes = std::fs::read(&file).map_err(|error| unreadable(&format!("{name}: {error}")))?;
-        let text = String::from_utf8(bytes)
-            .map_err(|error| unreadable(&format!("{name} is not UTF-8 (byte {})", error.utf8_error().valid_up_to())))?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let opened = std::fs::File::open(&file).map_err(NoText::from);
+        let text = opened.and_then(|file| text::read(file, &mut left)).map_err(|error| match error {
+            NoText::Unreadable(_) => unreadable(&format!("{name}: {error}")),
+            NoText::NotUtf8(_) => unreadable(&format!("{name} is {error}")),
+            NoText::TooLarge => RunError::new(Reason::SourceTooLarge, format!("{name} is {error}")),
+        })?;
+        let text = text.as_str();
         let statements = sql::parse(text).map_err(|error| {
             let place = format!("{name}, line {}, column {}", error.line, error.column);
             RunError::new(Reason::SyntaxError, format!("{place}: {}", without_literal(&error.message)))
