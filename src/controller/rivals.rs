@@ -35,25 +35,22 @@ pub struct Rivalry {
 impl Claims {
     /// Looks for rivals and, when `wanted` allows it, claims its run in the same moment.
     ///
-    /// `wanted` gives the run that the Migration would begin in that situation.
+    /// `others` reads the Migrations that pass; most of thousands do not. `wanted` gives the run that the Migration would
+    /// begin in that situation.
     pub fn claim(
         &self,
         migration: &Migration,
-        others: &[Migration],
+        others: impl FnOnce(&dyn Fn(&Migration) -> bool) -> Vec<Migration>,
         window: Option<&str>,
         wanted: impl FnOnce(&Rivalry) -> Option<RunRecord>,
     ) -> Rivalry {
         let Ok(mut claims) = self.0.lock() else { return Rivalry::default() };
-        let rivalry = rivalry(migration, others, window, &claims);
+        let others = others(&|other| concerns(other, migration, window, &claims));
+        let rivalry = rivalry(migration, &others, window, &claims);
         if let Some(run) = wanted(&rivalry) {
             claims.insert(key(migration), run);
         }
         rivalry
-    }
-
-    /// Looks only.
-    pub fn look(&self, migration: &Migration, others: &[Migration], window: Option<&str>) -> Rivalry {
-        self.claim(migration, others, window, |_| None)
     }
 
     /// The run was not begun after all, or the Migration is gone.
@@ -79,19 +76,34 @@ fn key(migration: &Migration) -> (String, String) {
     (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }
 
+/// Whether a Migration can stand in the way of another: it has a run, or waits for the same database or window.
+fn concerns(
+    other: &Migration,
+    migration: &Migration,
+    window: Option<&str>,
+    claims: &HashMap<(String, String), RunRecord>,
+) -> bool {
+    let (meta, mine) = (&other.metadata, &migration.metadata);
+    let waits_for_mine = || {
+        other.spec.database_ref == migration.spec.database_ref
+            && (waits_for_database(other) || waits_for_planning(other))
+    };
+    meta.namespace == mine.namespace
+        && meta.name != mine.name
+        && (other.status.as_ref().is_some_and(|status| status.run.is_some())
+            || claims.contains_key(&key(other))
+            || waits_for_mine()
+            || window.is_some_and(|window| waits_for(other, window)))
+}
+
 fn rivalry(
     migration: &Migration,
     others: &[Migration],
     window: Option<&str>,
     claims: &HashMap<(String, String), RunRecord>,
 ) -> Rivalry {
-    let others: Vec<(&Migration, Option<RunRecord>)> = others
-        .iter()
-        .filter(|other| {
-            other.metadata.namespace == migration.metadata.namespace && other.metadata.name != migration.metadata.name
-        })
-        .map(|other| (other, present_run(other, claims.get(&key(other)))))
-        .collect();
+    let others: Vec<(&Migration, Option<RunRecord>)> =
+        others.iter().map(|other| (other, present_run(other, claims.get(&key(other))))).collect();
     let same_database = |other: &Migration| other.spec.database_ref == migration.spec.database_ref;
     let name = |other: &Migration| other.metadata.name.clone().unwrap_or_default();
     let holder = others.iter().find(|(other, run)| same_database(other) && run.as_ref().is_some_and(is_exclusive));
@@ -183,6 +195,24 @@ mod tests {
     use crate::api::reference::LocalRef;
     use crate::controller::migration::tests::world::World;
 
+    impl Claims {
+        fn claim_among(
+            &self,
+            migration: &Migration,
+            others: &[Migration],
+            window: Option<&str>,
+            wanted: impl FnOnce(&Rivalry) -> Option<RunRecord>,
+        ) -> Rivalry {
+            let pass =
+                |wanted: &dyn Fn(&Migration) -> bool| others.iter().filter(|other| wanted(other)).cloned().collect();
+            self.claim(migration, pass, window, wanted)
+        }
+
+        fn look(&self, migration: &Migration, others: &[Migration], window: Option<&str>) -> Rivalry {
+            self.claim_among(migration, others, window, |_| None)
+        }
+    }
+
     fn named(mut world: World, name: &str, created: i64) -> Migration {
         let meta = &mut world.observed.migration.metadata;
         meta.name = Some(name.to_owned());
@@ -262,7 +292,7 @@ mod tests {
         let first = named(ready_to_run(), "first", 10);
         let second = named(ready_to_run(), "second", 20);
         let both = [first.clone(), second.clone()];
-        let seen = claims.claim(&first, &both, None, |rivalry| rivalry.rival.is_none().then(|| run.clone()));
+        let seen = claims.claim_among(&first, &both, None, |rivalry| rivalry.rival.is_none().then(|| run.clone()));
         assert_eq!(seen.rival, None);
         assert_eq!(claims.look(&second, &both, None).rival.as_deref(), Some("first"));
         // The store still shows the old state.

@@ -9,7 +9,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
 use super::context::{Context, Guarded};
-use super::rivals::{is_exclusive, waits_for_planning};
+use super::rivals::{is_exclusive, waits_for_database, waits_for_planning};
 use crate::api::{Database, Migration, Phase, ValidationWindow};
 
 /// A run that ended longer ago has woken everybody already.
@@ -27,9 +27,10 @@ pub fn migration_changed(context: &Context, migration: &Migration) {
     }
     if migration.metadata.deletion_timestamp.is_some() || has_just_ended(migration, context.clock.now()) {
         let waiting = |other: &Migration| {
+            let queued = || waits_for_database(other) || waits_for_planning(other);
             other.metadata.namespace == migration.metadata.namespace
-                && (matches!(phase(other), Some(Phase::Blocked | Phase::AwaitingWindow))
-                    || waits_for_planning(other)
+                && (phase(other) == Some(Phase::AwaitingWindow)
+                    || other.spec.database_ref == migration.spec.database_ref && queued()
                     || needs(other, migration))
         };
         send(context, waiting);

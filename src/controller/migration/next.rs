@@ -23,7 +23,7 @@ pub const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 /// connections.
 const PLANNED_AT_ONCE: usize = 2;
 
-/// How often one that waits to be planned looks again; the end of another's planning wakes it.
+/// How often a Migration that waits for others of its Database looks again; the end of their runs wakes it.
 const LOOK_AT_QUEUE: SignedDuration = SignedDuration::from_secs(30);
 
 /// What comes next.
@@ -243,7 +243,7 @@ pub fn busy(draft: &Draft<'_>, rival: &str) -> Situation {
         Reason::DatabaseBusy,
         format!("the Migration {rival} comes first on the Database {name}; one at a time is executed"),
     )
-    .until(draft.after(LOOK_AGAIN))
+    .until(draft.after(LOOK_AT_QUEUE))
 }
 
 /// The database failed so often in a row that a Job has to wait.

@@ -140,13 +140,13 @@ fn settle_rivalry(context: &Context, observed: &mut Observed, now: Timestamp, cl
     if !starts(observed, &alone) && !waits {
         return alone;
     }
-    let namespace = observed.migration.namespace();
-    let others = context.migrations(|other| other.metadata.namespace == namespace);
     let window = context.window_name(&observed.migration, observed.database.as_ref());
     let migration = observed.migration.clone();
     let mut decided = None;
-    context.claims.claim(&migration, &others, window.as_deref(), |rivalry| {
-        enter(observed, rivalry, &others, now);
+    let kin = if has_failed(observed) { of_its_database(context, &migration) } else { Vec::new() };
+    let others = |pass: &dyn Fn(&Migration) -> bool| context.migrations(pass);
+    context.claims.claim(&migration, others, window.as_deref(), |rivalry| {
+        enter(observed, rivalry, &kin, now);
         let decision = decide(observed, now);
         let run = if claim && starts(observed, &decision) { decision.status.run.clone() } else { None };
         decided = Some(decision);
@@ -155,24 +155,28 @@ fn settle_rivalry(context: &Context, observed: &mut Observed, now: Timestamp, cl
     decided.unwrap_or(alone)
 }
 
-fn enter(observed: &mut Observed, rivalry: &Rivalry, others: &[Migration], now: Timestamp) {
+fn of_its_database(context: &Context, migration: &Migration) -> Vec<Migration> {
+    context.migrations(|other| {
+        other.metadata.namespace == migration.metadata.namespace
+            && other.spec.database_ref == migration.spec.database_ref
+            && other.metadata.name != migration.metadata.name
+    })
+}
+
+fn enter(observed: &mut Observed, rivalry: &Rivalry, kin: &[Migration], now: Timestamp) {
     observed.rival.clone_from(&rivalry.rival);
     observed.ahead_in_planning = rivalry.ahead_in_planning;
-    observed.circuit = circuit(observed, rivalry, others, now);
+    observed.circuit = circuit(observed, rivalry, kin, now);
     if let WindowState::Known(window) = &mut observed.window {
         let places = usize::try_from(window.places).unwrap_or(0);
         window.has_place = rivalry.ahead_in_window < places;
     }
 }
 
-fn circuit(observed: &Observed, rivalry: &Rivalry, others: &[Migration], now: Timestamp) -> Standing {
+fn circuit(observed: &Observed, rivalry: &Rivalry, kin: &[Migration], now: Timestamp) -> Standing {
     let Some(database) = observed.database.as_ref().filter(|_| has_failed(observed)) else { return Standing::Closed };
-    let mine = &observed.migration;
-    let others = others
-        .iter()
-        .filter(|other| other.spec.database_ref == mine.spec.database_ref && other.metadata.name != mine.metadata.name);
     let sample = database.status.as_ref().and_then(|status| status.inspection.as_ref());
-    let count = circuit::count(database, sample, others.chain([mine]));
+    let count = circuit::count(database, sample, kin.iter().chain([&observed.migration]));
     let at_work = rivalry.at_work.iter().map(|(name, began)| (name.as_str(), *began));
     circuit::standing(count.as_ref(), at_work.chain(circuit::sampling(database)), now)
 }
