@@ -3,6 +3,7 @@
 
 mod column;
 mod constraint;
+mod hash_index;
 mod index;
 mod kinds;
 mod name;

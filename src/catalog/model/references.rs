@@ -1,60 +1,55 @@
 //! Which relations refer to which names.
 
-use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
+use super::hash_index::HashIndex;
 use super::relations::{Entry, Relations};
 use super::{
     Column, Constraint, ConstraintKind, Index, Name, PartitionKey, Policy, Relation, Rule, Sequence, Trigger, View,
 };
 
-/// Changes after which everything is looked at anew.
-const MOST: usize = 100;
-
-/// The relations of a map, found from the names in their definitions. Looked at when first asked for, and kept by
-/// copies of the map; what a copy changes afterwards is looked at each time.
+/// The relations of a map, found from the names in their definitions and from the names of their constraints. Looked
+/// at when first asked for, kept by copies of the map, and kept up to date with each change.
 #[derive(Clone, Default)]
 pub(super) struct References {
-    /// As they were at some time.
-    known: Arc<OnceLock<Known>>,
-    /// What has changed since then; nothing while nobody has asked.
-    changed: Arc<BTreeSet<Arc<Name>>>,
+    /// All relations but the one that changes, by the hashes of [`each_hash`].
+    known: Arc<OnceLock<HashIndex>>,
+    /// The one that was changed last, or is being changed: it is looked at when it is asked for, and becomes known
+    /// with the next change. Nothing while nobody has asked.
+    changing: Option<Arc<Name>>,
 }
 
-/// The relations of a map at one time.
-#[derive(Default)]
-struct Known {
-    /// By the names in their definitions, in the order of their own names.
-    by_name: HashMap<Name, Vec<Entry>>,
-    /// By the hashes of schema and name of their constraints, in the order of the hashes: there may be hundreds of
-    /// thousands.
-    by_constraint: Vec<(u64, Entry)>,
+fn hash_of_name(name: &Name) -> u64 {
+    hash(('n', &name.schema, &name.name))
 }
 
-fn hash(schema: &str, constraint: &str) -> u64 {
+fn hash_of_constraint(schema: &str, constraint: &str) -> u64 {
+    hash(('c', schema, constraint))
+}
+
+fn hash(value: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (schema, constraint).hash(&mut hasher);
+    value.hash(&mut hasher);
     hasher.finish()
 }
 
-impl Known {
-    fn add(&mut self, entry: &Entry) {
-        let constraints = entry.1.constraints.iter();
-        let hashes = constraints.map(|constraint| hash(&entry.0.schema, &constraint.name));
-        self.by_constraint.extend(hashes.map(|hash| (hash, Arc::clone(entry))));
-        entry.1.each_name(&mut |name| {
-            if is_built_in(name) {
-                return;
-            }
-            match self.by_name.get_mut(name) {
-                // One relation after the other: it is the last or not there.
-                Some(entries) if entries.last().is_some_and(|last| Arc::ptr_eq(last, entry)) => {}
-                Some(entries) => entries.push(Arc::clone(entry)),
-                None => drop(self.by_name.insert(name.clone(), vec![Arc::clone(entry)])),
-            }
-        });
+/// Calls `each` with the hashes under which a relation is found, once or more often.
+fn each_hash(entry: &Entry, each: &mut dyn FnMut(u64)) {
+    for constraint in &entry.1.constraints {
+        each(hash_of_constraint(&entry.0.schema, &constraint.name));
     }
+    entry.1.each_name(&mut |name| {
+        if !is_built_in(name) {
+            each(hash_of_name(name));
+        }
+    });
+}
+
+fn refers(entry: &Entry, name: &Name) -> bool {
+    let mut refers = false;
+    entry.1.each_name(&mut |found| refers |= found == name);
+    refers
 }
 
 impl References {
@@ -68,43 +63,45 @@ impl References {
         self.known(relations);
     }
 
-    fn known(&self, relations: &Relations) -> &Known {
+    fn known(&self, relations: &Relations) -> &HashIndex {
         self.known.get_or_init(|| {
-            let mut known = Known::default();
-            relations.entries().for_each(|entry| known.add(entry));
-            known.by_constraint.sort_unstable_by_key(|(hash, _)| *hash);
-            known
+            let mut pairs = Vec::new();
+            for entry in relations.entries() {
+                each_hash(entry, &mut |hash| pairs.push((hash, Arc::clone(entry))));
+            }
+            HashIndex::new(pairs)
         })
     }
 
-    /// Takes note that the relation of that name is going to change.
-    pub(super) fn change(&mut self, name: &Name) {
-        if self.known.get().is_none() || self.changed.contains(name) {
+    /// Takes note that the relation of that name is going to change. `find` finds relations as they are before.
+    pub(super) fn change<'a>(&mut self, name: &Name, find: impl Fn(&Name) -> Option<&'a Entry>) {
+        if self.known.get().is_none() || self.changing.as_deref() == Some(name) {
             return;
         }
-        if self.changed.len() == MOST {
-            *self = Self::default();
-        } else {
-            Arc::make_mut(&mut self.changed).insert(Arc::new(name.clone()));
+        let Some(known) = Arc::make_mut(&mut self.known).get_mut() else { return };
+        if let Some(entry) = self.changing.take().and_then(|changed| find(&changed)) {
+            each_hash(entry, &mut |hash| known.insert(hash, entry));
         }
+        if let Some(entry) = find(name) {
+            each_hash(entry, &mut |hash| known.remove(hash, name));
+        }
+        self.changing = Some(Arc::new(name.clone()));
+    }
+
+    fn changing<'a>(&self, relations: &'a Relations) -> Option<&'a Entry> {
+        relations.entry(self.changing.as_deref()?)
     }
 
     /// The relations whose definitions hold the name, in the order of their names.
     pub(super) fn to<'a>(&'a self, name: &Name, relations: &'a Relations) -> Vec<&'a Entry> {
-        let refers = |entry: &&Entry| {
-            let mut refers = false;
-            entry.1.each_name(&mut |found| refers |= found == name);
-            refers
-        };
         if is_built_in(name) {
-            return relations.entries().filter(refers).collect();
+            return relations.entries().filter(|entry| refers(entry, name)).collect();
         }
-        let known = self.known(relations).by_name.get(name).map_or(&[][..], Vec::as_slice);
-        let mut found: Vec<&Entry> = known.iter().filter(|entry| !self.changed.contains(&entry.0)).collect();
-        let unchanged = found.len();
-        found.extend(self.changed.iter().filter_map(|name| relations.entry(name)).filter(refers));
-        if unchanged < found.len() {
-            found.sort_by(|one, other| one.0.cmp(&other.0));
+        let known = self.known(relations).get(hash_of_name(name));
+        let mut found: Vec<&Entry> = known.filter(|entry| refers(entry, name)).collect();
+        if let Some(changed) = self.changing(relations).filter(|entry| refers(entry, name)) {
+            let place = found.partition_point(|entry| entry.0 < changed.0);
+            found.insert(place, changed);
         }
         found
     }
@@ -112,12 +109,8 @@ impl References {
     /// Whether a relation of the schema has a constraint of that name.
     pub(super) fn has_constraint(&self, schema: &str, name: &str, relations: &Relations) -> bool {
         let has = |entry: &Entry| entry.0.schema == schema && entry.1.constraint(name).is_some();
-        let wanted = hash(schema, name);
-        let known = &self.known(relations).by_constraint;
-        let from = known.partition_point(|(hash, _)| *hash < wanted);
-        let alike = known.iter().skip(from).take_while(|(hash, _)| *hash == wanted).map(|(_, entry)| entry);
-        alike.filter(|entry| !self.changed.contains(&entry.0)).any(has)
-            || self.changed.iter().filter_map(|name| relations.entry(name)).any(has)
+        self.known(relations).get(hash_of_constraint(schema, name)).any(has)
+            || self.changing(relations).is_some_and(has)
     }
 }
 

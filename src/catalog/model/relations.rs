@@ -49,20 +49,12 @@ impl Relations {
         Self::default()
     }
 
-    /// Where the name is, or where it would be: the chunk, and the place in it.
     fn find(&self, name: &Name) -> Result<(usize, usize), (usize, usize)> {
-        let after = self.chunks.partition_point(|chunk| chunk.first().is_some_and(|first| first.0 <= *name));
-        let at = after.saturating_sub(1);
-        let chunk = self.chunks.get(at).map_or(&[][..], |chunk| chunk);
-        match chunk.binary_search_by(|entry| entry.0.cmp(name)) {
-            Ok(place) => Ok((at, place)),
-            Err(place) => Err((at, place)),
-        }
+        find(&self.chunks, name)
     }
 
     pub(super) fn entry(&self, name: &Name) -> Option<&Entry> {
-        let (at, place) = self.find(name).ok()?;
-        self.chunks.get(at)?.get(place)
+        entry(&self.chunks, name)
     }
 
     /// The relation of that name.
@@ -244,8 +236,25 @@ impl Relations {
         if self.references.are_shared() {
             self.references.settle(self);
         }
-        self.references.change(name);
+        let chunks = &self.chunks;
+        self.references.change(name, |name| entry(chunks, name));
     }
+}
+
+/// Where the name is, or where it would be: the chunk, and the place in it.
+fn find(chunks: &[Chunk], name: &Name) -> Result<(usize, usize), (usize, usize)> {
+    let after = chunks.partition_point(|chunk| chunk.first().is_some_and(|first| first.0 <= *name));
+    let at = after.saturating_sub(1);
+    let chunk = chunks.get(at).map_or(&[][..], |chunk| chunk);
+    match chunk.binary_search_by(|entry| entry.0.cmp(name)) {
+        Ok(place) => Ok((at, place)),
+        Err(place) => Err((at, place)),
+    }
+}
+
+fn entry<'a>(chunks: &'a [Chunk], name: &Name) -> Option<&'a Entry> {
+    let (at, place) = find(chunks, name).ok()?;
+    chunks.get(at)?.get(place)
 }
 
 /// A place in the list.
