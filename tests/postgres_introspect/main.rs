@@ -89,7 +89,7 @@ async fn a_type_reads_back_from_its_text() {
             let mut count = 0;
             for column in columns {
                 let read = types::parse_type(&column.data_type.sql, &catalog);
-                assert_eq!(read.as_ref(), Some(&column.data_type));
+                assert_eq!(read.as_ref(), Some(&*column.data_type));
                 count += 1;
             }
             assert!(count > 50);

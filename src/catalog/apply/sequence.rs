@@ -133,7 +133,7 @@ pub(super) fn add(
     let sequence = with_options(fresh(data_type), options, true)?;
     let mut relation = Relation::new(RelationKind::Sequence, owner);
     relation.persistence = persistence;
-    relation.sequence = Some(sequence);
+    relation.sequence = Some(Box::new(sequence));
     relation.privileges = privileges::initial(edit, 'S', &name.schema, &relation.owner);
     edit.put_relation(name, relation);
     Ok(())
@@ -239,7 +239,7 @@ pub(super) fn alter_numbers(edit: &mut Edit<'_>, name: &Name, nodes: &[Node]) ->
     let relation = edit.relation_mut(name)?;
     match relation.sequence.take() {
         Some(sequence) => {
-            relation.sequence = Some(with_options(sequence, nodes, false)?);
+            relation.sequence = Some(Box::new(with_options(*sequence, nodes, false)?));
             Ok(())
         }
         None => fail!("{name} is not a sequence"),

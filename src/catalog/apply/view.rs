@@ -38,7 +38,7 @@ pub(super) fn create(edit: &mut Edit<'_>, statement: &ViewStmt) -> Outcome {
         Some(_) => fail!("relation {name} already exists"),
     };
     relation.options = options;
-    relation.view = Some(view(edit, &name, &query, &uses, true));
+    relation.view = Some(Box::new(view(edit, &name, &query, &uses, true)));
     let old = std::mem::take(&mut relation.columns);
     // Columns may be added at the end and nothing else.
     for (at, kept) in old.iter().enumerate() {

@@ -243,7 +243,7 @@ mod tests {
         };
         for (name, below) in [("v", "a"), ("w", "v")] {
             let mut view = Relation::new(RelationKind::View, "owner");
-            view.view = Some(reads(below));
+            view.view = Some(Box::new(reads(below)));
             catalog.relations.insert(Name::new("s", name), view);
         }
         let trigger = Trigger {

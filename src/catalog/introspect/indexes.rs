@@ -74,7 +74,7 @@ pub(super) async fn read(context: &Context<'_>, catalog: &mut Catalog) -> Result
         let oid = row.take()?;
         let Some(index) = index(context, catalog, &classes, oid, row)? else { return Ok(()) };
         if let Some(relation) = names.relations.get(&oid).and_then(|name| catalog.relations.get_mut(name)) {
-            relation.index = Some(index);
+            relation.index = Some(Box::new(index));
         }
         Ok(())
     })

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tokio_postgres::Client;
 
-use super::super::{DataType, Name};
+use super::super::{DataType, Name, Shared};
 use super::IntrospectError;
 use super::query::{all, each};
 
@@ -27,8 +27,8 @@ pub(super) struct Names {
     pub(super) collations: HashMap<u32, String>,
     /// Every type but the row types that nothing uses.
     types: HashMap<u32, TypeName>,
-    /// Types and modifiers in use, as `format_type` prints them.
-    formatted: HashMap<(u32, i32), String>,
+    /// Types and modifiers in use, as `format_type` prints them: columns share them.
+    formatted: HashMap<(u32, i32), Shared<DataType>>,
 }
 
 /// Numbers and names of a relation's columns, packed: there may be hundreds of thousands.
@@ -149,8 +149,9 @@ pub(super) async fn read(client: &Client) -> Result<Names, IntrospectError> {
     })
     .await?;
     each(client, "types", FORMATTED, &schemas, |row| {
-        let key = (row.take()?, row.take()?);
-        names.formatted.insert(key, row.take()?);
+        let (oid, modifier) = (row.take()?, row.take()?);
+        let found = names.named(oid, modifier, Some(row.take()?));
+        names.formatted.insert((oid, modifier), found.into());
         Ok(())
     })
     .await?;
@@ -180,15 +181,19 @@ impl Names {
     }
 
     /// The type of a column or under a domain.
-    pub(super) fn data_type(&self, oid: u32, modifier: i32) -> DataType {
+    pub(super) fn data_type(&self, oid: u32, modifier: i32) -> Shared<DataType> {
+        match self.formatted.get(&(oid, modifier)) {
+            Some(found) => found.clone(),
+            None => self.named(oid, modifier, None).into(),
+        }
+    }
+
+    fn named(&self, oid: u32, modifier: i32, formatted: Option<String>) -> DataType {
         let (name, array) = match self.type_name(oid) {
             Some((name, array)) => (name.clone(), array),
             None => (Name::new("pg_catalog", "unknown"), false),
         };
-        let sql = match self.formatted.get(&(oid, modifier)) {
-            Some(sql) => sql.clone(),
-            None => name.to_string(),
-        };
+        let sql = formatted.unwrap_or_else(|| name.to_string());
         DataType { name, modifier, array, sql }
     }
 }

@@ -57,7 +57,7 @@ pub(super) async fn read(context: &Context<'_>, catalog: &mut Catalog) -> Result
             default_partition,
         };
         if let Some(relation) = names.relations.get(&oid).and_then(|name| catalog.relations.get_mut(name)) {
-            relation.partition_key = Some(key);
+            relation.partition_key = Some(Box::new(key));
         }
         Ok(())
     })

@@ -1,6 +1,6 @@
 //! Relations: `pg_class` without columns and sizes.
 
-use super::super::{Catalog, ForeignTable, Name, Persistence, Relation, RelationKind, ReplicaIdentity, View};
+use super::super::{Catalog, ForeignTable, Persistence, Relation, RelationKind, ReplicaIdentity, View};
 use super::comments::class;
 use super::query::each;
 use super::{Context, IntrospectError};
@@ -42,7 +42,6 @@ pub(super) async fn read(context: &mut Context<'_>, catalog: &mut Catalog) -> Re
     let names = &mut context.names;
     let comments = &context.comments;
     let schemas = std::mem::take(&mut names.schema_oids);
-    let mut found: Vec<(Name, Relation)> = Vec::new();
     each(context.client, "relations", RELATIONS, &schemas, |row| {
         let oid = row.take()?;
         let name = names.in_schema(row.take()?, row.take()?);
@@ -69,7 +68,7 @@ pub(super) async fn read(context: &mut Context<'_>, catalog: &mut Catalog) -> Re
         relation.of_type = names.type_name(row.take()?).map(|(name, _)| name.clone());
         let populated = row.take()?;
         if matches!(kind, RelationKind::View | RelationKind::MaterializedView) {
-            relation.view = Some(View { populated, ..View::default() });
+            relation.view = Some(Box::new(View { populated, ..View::default() }));
         }
         let server: Option<String> = row.take()?;
         let options = row.take_list()?;
@@ -77,13 +76,11 @@ pub(super) async fn read(context: &mut Context<'_>, catalog: &mut Catalog) -> Re
         relation.comment = comments.of(class::RELATION, oid);
         relation.extension = comments.extension(class::RELATION, oid);
         names.relations.insert(oid, name.clone());
-        found.push((name, relation));
+        catalog.relations.insert(name, relation);
         Ok(())
     })
     .await?;
     names.schema_oids = schemas;
-    // A map that is made at once has no half-empty nodes.
-    catalog.relations = found.into_iter().collect();
     Ok(())
 }
 

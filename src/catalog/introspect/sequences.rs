@@ -46,7 +46,7 @@ pub(super) async fn read(context: &Context<'_>, catalog: &mut Catalog) -> Result
             sequence.owned_by = Some(ColumnReference { relation: relation.clone(), column: Some(column.to_owned()) });
         }
         if let Some(relation) = catalog.relations.get_mut(name) {
-            relation.sequence = Some(sequence);
+            relation.sequence = Some(Box::new(sequence));
         }
         Ok(())
     })

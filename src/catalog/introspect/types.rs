@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::{Catalog, DomainConstraint, Name, TypeKind, UserType};
+use super::super::{Catalog, DataType, DomainConstraint, Name, TypeKind, UserType};
 use super::comments::class;
 use super::query::{Fields, each};
 use super::{Context, IntrospectError};
@@ -91,7 +91,7 @@ pub(super) async fn read(context: &mut Context<'_>, catalog: &mut Catalog) -> Re
 
 fn domain(context: &Context<'_>, row: &mut Fields<'_>) -> Result<TypeKind, tokio_postgres::Error> {
     Ok(TypeKind::Domain {
-        base: context.names.data_type(row.take()?, row.take()?),
+        base: DataType::clone(&context.names.data_type(row.take()?, row.take()?)),
         not_null: row.take()?,
         default: row.take()?,
         collation: row.take::<Option<u32>>()?.and_then(|oid| context.names.collations.get(&oid).cloned()),

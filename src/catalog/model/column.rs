@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ColumnReference, DataType, Name, is_default, is_yes, yes};
+use super::{ColumnReference, DataType, Name, Shared, is_default, is_yes, yes};
 
 /// A column of a table, view, materialized view or foreign table; an attribute of a composite type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -10,8 +10,8 @@ use super::{ColumnReference, DataType, Name, is_default, is_yes, yes};
 pub struct Column {
     /// Name.
     pub name: String,
-    /// Type.
-    pub data_type: DataType,
+    /// Type. Columns read from a server share those that are the same.
+    pub data_type: Shared<DataType>,
     /// Collation when it is not the type's default, as `schema.name`, each part quoted where it needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collation: Option<String>,
@@ -67,10 +67,10 @@ pub struct Column {
 
 impl Column {
     /// A nullable local column without anything else.
-    pub fn new(name: impl Into<String>, data_type: DataType) -> Self {
+    pub fn new(name: impl Into<String>, data_type: impl Into<Shared<DataType>>) -> Self {
         Self {
             name: name.into(),
-            data_type,
+            data_type: data_type.into(),
             collation: None,
             not_null: false,
             default: None,

@@ -165,18 +165,18 @@ impl Relation {
             functions.iter().for_each(&mut *each);
         }
         parents.iter().chain(of_type).for_each(&mut *each);
-        if let Some(PartitionKey { functions, default_partition, .. }) = partition_key {
+        if let Some(PartitionKey { functions, default_partition, .. }) = partition_key.as_deref() {
             functions.iter().chain(default_partition).for_each(&mut *each);
         }
-        if let Some(View { references, functions, types, constraints, .. }) = view {
+        if let Some(View { references, functions, types, constraints, .. }) = view.as_deref() {
             references.iter().for_each(|reference| each(&reference.relation));
             constraints.iter().for_each(|reference| each(&reference.relation));
             functions.iter().chain(types).for_each(&mut *each);
         }
-        if let Some(Index { table, functions, parent, .. }) = index {
+        if let Some(Index { table, functions, parent, .. }) = index.as_deref() {
             std::iter::once(table).chain(functions).chain(parent).for_each(&mut *each);
         }
-        if let Some(Sequence { owned_by: Some(owner), .. }) = sequence {
+        if let Some(Sequence { owned_by: Some(owner), .. }) = sequence.as_deref() {
             each(&owner.relation);
         }
     }

@@ -45,7 +45,7 @@ pub enum Persistence {
     Temporary,
 }
 
-/// One entry of `pg_class`.
+/// One entry of `pg_class`. What only some kinds have is boxed: there may be tens of thousands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Relation {
@@ -92,19 +92,19 @@ pub struct Relation {
     pub detach_pending: bool,
     /// Set for partitioned tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partition_key: Option<PartitionKey>,
+    pub partition_key: Option<Box<PartitionKey>>,
     /// Composite type of a typed table (`OF`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_type: Option<Name>,
     /// Set for views and materialized views.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub view: Option<View>,
+    pub view: Option<Box<View>>,
     /// Set for indexes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<Index>,
+    pub index: Option<Box<Index>>,
     /// Set for sequences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<Sequence>,
+    pub sequence: Option<Box<Sequence>>,
     /// Set for foreign tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign: Option<ForeignTable>,

@@ -307,12 +307,16 @@ impl<'a> IntoIterator for &'a Relations {
 
 impl FromIterator<(Name, Relation)> for Relations {
     fn from_iter<I: IntoIterator<Item = (Name, Relation)>>(items: I) -> Self {
-        let ordered: BTreeMap<Name, Relation> = items.into_iter().collect();
-        let mut chunks = Vec::with_capacity(ordered.len() / CHUNK + 1);
-        let mut entries = ordered.into_iter().map(Arc::new).peekable();
-        while entries.peek().is_some() {
-            chunks.push(Arc::new(entries.by_ref().take(CHUNK).collect()));
-        }
+        let mut entries: Vec<Entry> = items.into_iter().map(Arc::new).collect();
+        entries.sort_by(|one, other| one.0.cmp(&other.0));
+        // Of several with one name the last is meant, as in any map.
+        entries.dedup_by(|later, earlier| {
+            later.0 == earlier.0 && {
+                std::mem::swap(later, earlier);
+                true
+            }
+        });
+        let chunks = entries.chunks(CHUNK).map(|chunk| Arc::new(chunk.to_vec())).collect();
         Self { chunks: Arc::new(chunks), references: References::default() }
     }
 }

@@ -231,7 +231,7 @@ pub fn type_of(expression: &Node, relation: Option<&Relation>, catalog: &Catalog
     match expression.node.as_ref()? {
         NodeEnum::ColumnRef(column) => {
             let name = strings(&column.fields).last().copied()?;
-            Some(relation?.column(name)?.data_type.clone())
+            Some(DataType::clone(&relation?.column(name)?.data_type))
         }
         NodeEnum::TypeCast(cast) => types::resolve_type(cast.type_name.as_ref()?, catalog),
         NodeEnum::CollateClause(collate) => type_of(collate.arg.as_deref()?, relation, catalog),

@@ -47,7 +47,7 @@ pub(super) fn alter(edit: &mut Edit<'_>, target: Target<'_>, command: &AlterTabl
 fn one(edit: &mut Edit<'_>, table: &Name, name: &str, definition: &ColumnDef, data_type: &DataType) -> Outcome {
     let Some(old) = edit.relation(table)?.column(name).cloned() else { return Ok(()) };
     let mut new = old.clone();
-    new.data_type = data_type.clone();
+    new.data_type = data_type.clone().into();
     new.collation = match &definition.coll_clause {
         Some(collate) => columns::named_collation(edit, &new, &strings(&collate.collname)),
         None => None,

@@ -94,7 +94,7 @@ fn renew_index(edit: &mut Edit<'_>, name: &Name, wish: &index::Wish) -> Outcome 
     renewed.immediate = found.immediate;
     renewed.clustered = found.clustered;
     // Statistics targets of expressions go with the old index.
-    edit.relation_mut(name)?.index = Some(renewed);
+    edit.relation_mut(name)?.index = Some(Box::new(renewed));
     index::redefine(edit, name)
 }
 

@@ -155,14 +155,14 @@ fn add(edit: &mut Edit<'_>, extension: &str, schema: &str, kind: &str, fields: &
             let mut functions: Vec<Name> =
                 called.map(|own| own.name.clone()).filter(|own| mentions(&here(definition), own)).collect();
             functions.dedup();
-            view.view = Some(View {
+            view.view = Some(Box::new(View {
                 definition: here(definition),
                 references: Vec::new(),
                 functions,
                 types: Vec::new(),
                 constraints: Vec::new(),
                 populated: true,
-            });
+            }));
             let owner = &edit.server.user;
             let list = privileges.trim_matches(['{', '}']).split(',').filter(|item| !item.is_empty());
             view.privileges = list.map(|item| item.replace("postgres", owner)).collect();

@@ -116,7 +116,7 @@ pub(super) fn add(edit: &mut Edit<'_>, table: &Name, wish: &Wish) -> Outcome<Nam
     entry.persistence = relation.persistence;
     entry.tablespace = tablespace(edit, &wish.tablespace);
     entry.options = options::of(&wish.options);
-    entry.index = Some(index);
+    entry.index = Some(Box::new(index));
     definition::redefine_entry(edit, &name, &mut entry);
     edit.put_relation(name.clone(), entry);
     if partitioned {

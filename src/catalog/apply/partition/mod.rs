@@ -63,7 +63,7 @@ pub(super) fn set_key(edit: &mut Edit<'_>, table: &Name, specification: &Partiti
         definition: format!("{word} ({})", parts.join(", ")),
         default_partition: None,
     };
-    edit.relation_mut(table)?.partition_key = Some(key);
+    edit.relation_mut(table)?.partition_key = Some(Box::new(key));
     Ok(())
 }
 

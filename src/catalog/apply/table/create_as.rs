@@ -79,7 +79,7 @@ fn add(edit: &mut Edit<'_>, into: &IntoClause, query: &Node, kind: RelationKind,
     relation.access_method = access_method(edit, &into.access_method, kind);
     relation.stats.empty = into.skip_data;
     if kind == RelationKind::MaterializedView {
-        relation.view = Some(view(edit, &name, query, &uses, !into.skip_data));
+        relation.view = Some(Box::new(view(edit, &name, query, &uses, !into.skip_data)));
     }
     edit.put_relation(name, relation);
     Ok(())

@@ -107,7 +107,7 @@ fn identity(edit: &mut Edit<'_>, table: &Name, column: &Column) -> Outcome {
     let name = sequence::add_for_column(edit, table, &column.name, data_type, &[], of)?;
     let numbers = column.owned_sequence.as_ref().and_then(|source| edit.relations.get(source)?.sequence.clone());
     if let (Some(numbers), Some(own)) = (numbers, &mut edit.relation_mut(&name)?.sequence) {
-        *own = crate::catalog::Sequence { owned_by: None, identity: true, ..numbers };
+        **own = crate::catalog::Sequence { owned_by: None, identity: true, ..*numbers };
     }
     sequence::own(edit, &name, table, &column.name, true)
 }

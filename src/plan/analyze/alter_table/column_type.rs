@@ -164,7 +164,7 @@ fn default<'a>(work: &mut Work<'_, 'a>, root: Rel<'a>, column: &Column, to: &Dat
     let Some(text) = &column.default else { return };
     let Some(expression) = parse_expression(text) else { return };
     let from = type_of(&expression, Some(work.now(root)), work.resolver.catalog);
-    let from = from.unwrap_or_else(|| column.data_type.clone());
+    let from = from.unwrap_or_else(|| DataType::clone(&column.data_type));
     if convert(&from, to, Context::Assignment, work.resolver.catalog) == Conversion::Impossible {
         let what = if column.generated.is_some() { "generation expression" } else { "default" };
         let message = format!("{what} for column \"{}\" cannot be cast automatically to type {}", column.name, to.sql);
@@ -191,7 +191,7 @@ pub(super) fn change_in<'a>(work: &mut Work<'_, 'a>, member: Rel<'a>, name: &str
     let (before, after) = collations(work, &column, new, to);
     let change = Change {
         column: name,
-        from: column.data_type.clone(),
+        from: DataType::clone(&column.data_type),
         to: to.clone(),
         computed: computed && (member.relation.kind.has_heap() || member.relation.partition_key.is_some()),
         collation: before != after,
@@ -200,7 +200,7 @@ pub(super) fn change_in<'a>(work: &mut Work<'_, 'a>, member: Rel<'a>, name: &str
     type_dependents::rebuild(work, member, &change);
     let relation = work.change(member);
     if let Some(column) = relation.columns.iter_mut().find(|column| column.name == name) {
-        column.data_type = to.clone();
+        column.data_type = to.clone().into();
     }
 }
 
@@ -269,8 +269,8 @@ fn using_computes<'a>(work: &mut Work<'_, 'a>, member: Rel<'a>, column: &Column,
 fn trace<'a>(work: &mut Work<'_, 'a>, member: Rel<'a>, column: &Column, expression: &Node) -> Traced {
     match expression.node.as_ref() {
         Some(NodeEnum::ColumnRef(reference)) => match strings(&reference.fields).last() {
-            Some(name) if *name == column.name => Traced::Column(column.data_type.clone()),
-            Some(name) => Traced::Computed(work.column(member, name).map(|other| other.data_type.clone())),
+            Some(name) if *name == column.name => Traced::Column(DataType::clone(&column.data_type)),
+            Some(name) => Traced::Computed(work.column(member, name).map(|other| DataType::clone(&other.data_type))),
             None => Traced::Computed(None),
         },
         Some(NodeEnum::CollateClause(collate)) => match collate.arg.as_deref() {

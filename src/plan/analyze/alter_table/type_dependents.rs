@@ -35,7 +35,7 @@ fn is_on(index: &Index, column: &str) -> bool {
 /// Existing indexes that use the column.
 fn indexes_on<'a>(work: &Work<'_, 'a>, table: Rel<'a>, column: &str) -> Vec<(Rel<'a>, &'a Index)> {
     let all = work.indexes(table).into_iter();
-    all.filter_map(|index| Some((index, index.relation.index.as_ref()?)))
+    all.filter_map(|index| Some((index, index.relation.index.as_deref()?)))
         .filter(|(_, index)| is_on(index, column))
         .collect()
 }
@@ -50,7 +50,7 @@ pub(super) fn rebuild_indexes<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, colum
 /// Indexes, CHECKs and foreign keys on the column, in one table of the tree.
 pub(super) fn rebuild<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, change: &Change<'_>) {
     if let Some(column) = work.change(table).columns.iter_mut().find(|column| column.name == change.column) {
-        column.data_type = change.to.clone();
+        column.data_type = change.to.clone().into();
     }
     for (name, index) in indexes_on(work, table, change.column) {
         work.drop_index(table, name);
@@ -179,7 +179,7 @@ pub(super) fn bare(name: &str) -> &str {
 fn build_in_partitions<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, index: Rel<'a>) {
     for partition in work.resolver.children(table.name) {
         let attached = work.resolver.indexes(partition.name).iter().any(|candidate| {
-            candidate.relation.index.as_ref().is_some_and(|own| own.parent.as_ref() == Some(index.name))
+            candidate.relation.index.as_deref().is_some_and(|own| own.parent.as_ref() == Some(index.name))
         });
         if attached {
             continue;

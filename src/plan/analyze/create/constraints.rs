@@ -275,7 +275,7 @@ fn comparable<'a>(
         _ => None,
     });
     let own = definition.and_then(|name| types::resolve_type(name, resolver.catalog));
-    let target = referenced.relation.column(target).map(|column| column.data_type.clone());
+    let target = referenced.relation.column(target).map(|column| (*column.data_type).clone());
     let (Some(own), Some(target)) = (own, target) else { return true };
     let category = |name: &Name| {
         (name.schema == "pg_catalog")

@@ -193,9 +193,9 @@ impl<'r> Reader<'r> {
 
     fn kind(&self, expression: &Node) -> Kind {
         let data_type = match expression.node.as_ref() {
-            Some(NodeEnum::ColumnRef(column)) => {
-                column_name(column).and_then(|name| self.relation.column(name)).map(|column| column.data_type.clone())
-            }
+            Some(NodeEnum::ColumnRef(column)) => column_name(column)
+                .and_then(|name| self.relation.column(name))
+                .map(|column| DataType::clone(&column.data_type)),
             Some(NodeEnum::TypeCast(cast)) => {
                 cast.type_name.as_ref().and_then(|name| types::resolve_type(name, self.catalog))
             }

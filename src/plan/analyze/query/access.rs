@@ -79,7 +79,7 @@ pub(super) fn covers(table: Rel<'_>, candidate: Rel<'_>, columns: &BTreeSet<Stri
 
 /// Whether the columns contain all of a valid unique index without a predicate: at most one row matches.
 pub(super) fn unique_index<'a>(resolver: &Resolver<'a>, rel: Rel<'a>, columns: &BTreeSet<String>) -> Option<&'a Index> {
-    resolver.indexes(rel.name).iter().filter_map(|index| index.relation.index.as_ref()).find(|index| {
+    resolver.indexes(rel.name).iter().filter_map(|index| index.relation.index.as_deref()).find(|index| {
         index.unique
             && index.valid
             && index.predicate.is_none()

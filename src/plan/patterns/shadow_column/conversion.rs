@@ -50,7 +50,7 @@ impl<'a> Conversion<'a> {
             catalog,
             column: &column.name,
             from: &column.data_type,
-            to: new.data_type.clone(),
+            to: DataType::clone(&new.data_type),
             using: None,
             explicit: false,
             by_text: false,

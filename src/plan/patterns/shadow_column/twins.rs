@@ -53,7 +53,7 @@ pub(super) fn indexes<'c>(
     column: &str,
 ) -> Vec<(&'c Name, &'c Relation, &'c Index)> {
     let all = catalog.relations.referring_to(table);
-    all.filter_map(|(name, relation)| Some((name, relation, relation.index.as_ref()?)))
+    all.filter_map(|(name, relation)| Some((name, relation, relation.index.as_deref()?)))
         .filter(|(_, _, index)| index.table == *table && is_on(index, column))
         .collect()
 }
@@ -175,7 +175,7 @@ impl Twins {
     /// The parts of a partitioned index, which the server made with it.
     fn parts(&mut self, catalog: &Catalog, twin: &Name, original: &Name, wanted: &Catalog) -> Option<()> {
         let parts = |catalog: &Catalog, of: &Name| -> Vec<(Name, Name)> {
-            let all = catalog.relations.iter().filter_map(|(name, relation)| Some((name, relation.index.as_ref()?)));
+            let all = catalog.relations.iter().filter_map(|(name, relation)| Some((name, relation.index.as_deref()?)));
             let own = all.filter(|(_, index)| index.parent.as_ref() == Some(of));
             own.map(|(name, index)| (index.table.clone(), name.clone())).collect()
         };

@@ -58,7 +58,7 @@ impl Key {
         let parts = spec.part_params.iter().map(|part| match part.node.as_ref()? {
             NodeEnum::PartitionElem(part) if !part.name.is_empty() => Some(KeyPart {
                 subject: part.name.clone(),
-                data_type: table.column(&part.name).map(|column| column.data_type.clone()),
+                data_type: table.column(&part.name).map(|column| DataType::clone(&column.data_type)),
             }),
             NodeEnum::PartitionElem(part) => {
                 let expression = part.expr.as_deref()?;
