@@ -137,7 +137,7 @@ async fn types_resolve_as_the_server_does() {
                 if spelling.starts_with("information_schema") {
                     assert_eq!(resolved, None, "not in the catalog, so not known");
                 } else {
-                    assert_eq!(resolved.as_ref(), Some(&column.data_type), "{spelling}");
+                    assert_eq!(resolved.as_ref(), Some(&*column.data_type), "{spelling}");
                 }
             }
         })
