@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use pg_query::NodeEnum;
+
 use super::analyze::{Refusal, TransactionRule, analyze};
 use super::around::Around;
 use super::assertion::{self, Assertion, InvalidAssertion};
@@ -75,7 +77,9 @@ pub fn plan_with_checks(
     let walk = Walk { authored: &authored, catalog, policy };
     let mut placed = walk.best()?;
     assertion::place(&mut placed.steps, checks, catalog)?;
-    let mut builder = Builder::new(catalog, policy);
+    let renames = authored.iter().any(|authored| renames(&authored.statement.node))
+        || placed.steps.iter().any(|placed| placed.pattern == shadow_column::NAME);
+    let mut builder = Builder::new(catalog, (!renames).then(|| placed.reached.clone()), policy);
     for placed in placed.steps {
         builder.push(placed);
     }
@@ -107,6 +111,10 @@ pub fn plan_with_checks(
     plan.digest = digest::of_plan(&plan);
     let hazards = allow::forbidden(&plan.hazards, policy);
     if hazards.is_empty() { Ok(plan) } else { Err(PlanError::NotAllowed { plan: Box::new(plan), hazards }) }
+}
+
+fn renames(node: &NodeEnum) -> bool {
+    matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_))
 }
 
 /// The author's statements, with those of blocks of code in their place.

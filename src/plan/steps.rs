@@ -56,6 +56,8 @@ pub(super) struct Builder<'a> {
     /// The catalog behind the steps so far.
     pub catalog: Catalog,
     server: crate::catalog::Server,
+    /// The catalog behind the plan, where nothing is renamed on the way.
+    end: Option<Catalog>,
     created: Created,
     group: Option<Group>,
     /// The steps so far.
@@ -68,12 +70,13 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     /// Starts on that catalog.
-    pub fn new(catalog: &Catalog, policy: &'a Policy) -> Self {
+    pub fn new(catalog: &Catalog, end: Option<Catalog>, policy: &'a Policy) -> Self {
         Self {
             policy,
             start: catalog.clone(),
             catalog: catalog.clone(),
             server: catalog.server.clone(),
+            end,
             created: Created::default(),
             group: None,
             steps: Vec::new(),
@@ -166,6 +169,7 @@ impl<'a> Builder<'a> {
             impact: &run.impact,
             unforeseeable: run.unforeseeable,
             created: &created,
+            end: self.end.as_ref(),
             policy: self.policy,
             source: &first.draft.undo,
         };

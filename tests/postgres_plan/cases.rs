@@ -93,6 +93,14 @@ CREATE INDEX orders_customer ON orders (customer_id);
 COMMENT ON COLUMN orders.state IS 'it''s a state';
 ";
 
+const KEYED: &str = "
+CREATE TABLE base (id int PRIMARY KEY); INSERT INTO base SELECT generate_series(1, 9);
+CREATE TABLE t (id int PRIMARY KEY, state text NOT NULL CHECK (state IN ('a', 'b')), b int NOT NULL REFERENCES base,
+  u int NOT NULL UNIQUE, w int NOT NULL);
+CREATE UNIQUE INDEX t_w ON t (w);
+INSERT INTO t SELECT g, 'a', g, g, g FROM generate_series(1, 9) g;
+";
+
 const PARTITIONED: &str = "
 CREATE TABLE customers (id bigint PRIMARY KEY);
 INSERT INTO customers SELECT generate_series(1, 10);
@@ -835,6 +843,36 @@ pub const CASES: &[Case] = &[
          DO $$ BEGIN ALTER TABLE t ADD CONSTRAINT n FOREIGN KEY (n) REFERENCES t; EXCEPTION WHEN duplicate_object THEN null; END $$",
         &["foreign-key"],
     ),
+    case(
+        "back_from_a_dropped_key_and_its_column",
+        KEYED,
+        "ALTER TABLE t DROP CONSTRAINT t_b_fkey; ALTER TABLE t DROP COLUMN b; ALTER TABLE t DROP COLUMN state",
+        &["as-written"],
+    )
+    .lossy(),
+    case(
+        "back_from_a_dropped_key_and_its_table",
+        KEYED,
+        "ALTER TABLE t DROP CONSTRAINT t_b_fkey; DROP TABLE base",
+        &["as-written"],
+    )
+    .lossy(),
+    case(
+        "back_from_a_dropped_unique_key_and_its_column",
+        KEYED,
+        "ALTER TABLE t DROP CONSTRAINT t_u_key; ALTER TABLE t DROP COLUMN u",
+        &["as-written"],
+    )
+    .irreversible()
+    .lossy(),
+    case(
+        "back_from_a_dropped_unique_index_and_its_column",
+        KEYED,
+        "DROP INDEX t_w; ALTER TABLE t DROP COLUMN w",
+        &["drop-index"],
+    )
+    .irreversible()
+    .lossy(),
     case(
         "back_from_what_is_not_compared",
         "CREATE COLLATION c FROM \"C\"",

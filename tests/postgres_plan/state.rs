@@ -7,6 +7,7 @@ use wesley::sql::quote;
 
 use crate::server::Database;
 
+#[derive(Clone)]
 pub struct State {
     catalog: Catalog,
     data: BTreeMap<String, String>,
@@ -46,6 +47,17 @@ impl State {
         catalog.roles.clear();
         catalog.tablespaces.clear();
         Self { catalog, data }
+    }
+
+    /// Takes all constraints for proven: an undo that brings no values back does not prove them.
+    pub fn proven(mut self) -> Self {
+        for constraint in self.catalog.relations.values_mut().flat_map(|relation| &mut relation.constraints) {
+            constraint.validated = true;
+            if let Some(definition) = constraint.definition.strip_suffix(" NOT VALID") {
+                constraint.definition = definition.to_owned();
+            }
+        }
+        self
     }
 
     pub fn differences(&self, other: &Self, data: bool) -> Vec<String> {

@@ -76,31 +76,44 @@ pub(in crate::plan) fn identity_clause(catalog: &Catalog, column: &Column, ident
     }
 }
 
+/// Whether the column comes back to rows that are there with values of nobody's.
+pub(super) fn is_filled(ends: &Ends<'_>, table: &Name, name: &str) -> bool {
+    let column = ends.to.relations.get(table).and_then(|relation| relation.column(name));
+    column.is_some_and(|column| column.generated.is_none() && (column.not_null || column.default.is_some()))
+        && ends.loses_column(table, name)
+}
+
+/// Whether the column of `to` has a default.
+pub(super) fn has_default(ends: &Ends<'_>, table: &Name, name: &str) -> bool {
+    let column = ends.to.relations.get(table).and_then(|relation| relation.column(name));
+    column.is_some_and(|column| column.default.is_some() || column.identity.is_some())
+}
+
+/// One of the columns that a unique key is on, where all of them would have the same values in the rows that are there.
+pub(super) fn without_keys<'c>(ends: &Ends<'_>, table: &Name, columns: &'c [String]) -> Option<&'c String> {
+    let relation = ends.to.relations.get(table)?;
+    let distinct = |name: &String| {
+        relation.column(name).is_some_and(|column| {
+            column.identity.is_some()
+                || column
+                    .default
+                    .as_ref()
+                    .is_some_and(|text| text.contains("nextval(") || text.contains("gen_random_uuid("))
+        })
+    };
+    let filled = columns.iter().find(|name| is_filled(ends, table, name))?;
+    (!columns.iter().any(distinct)).then_some(filled)
+}
+
+/// Why a unique key of a column cannot come back.
+pub(super) fn no_keys(table: &Name, column: &str, key: &str) -> String {
+    format!("column {} of {table} had a value for every row that {key} needs", quote::ident(column))
+}
+
 fn add(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Relation, column: &Column, script: &mut Script) {
     let quoted = quote::ident(&column.name);
-    let keyed: Vec<&str> = new
-        .constraints
-        .iter()
-        .filter(|constraint| {
-            constraint.columns.contains(&column.name)
-                && matches!(
-                    constraint.kind,
-                    ConstraintKind::PrimaryKey
-                        | ConstraintKind::Unique
-                        | ConstraintKind::Exclusion
-                        | ConstraintKind::ForeignKey { .. }
-                )
-        })
-        .map(|constraint| constraint.name.as_str())
-        .collect();
     let definition = definition(ends.to, column);
-    let distinct = column.identity.is_some()
-        || column.default.as_ref().is_some_and(|text| text.contains("nextval(") || text.contains("gen_random_uuid("));
     let empty = old.stats.empty;
-    if column.not_null && !keyed.is_empty() && !distinct && !empty {
-        script.gap(format!("column {quoted} of {table} had a value for every row that {} needs", keyed.join(", ")));
-        return;
-    }
     let filled = column.default.is_some() || column.identity.is_some();
     if column.not_null && !filled && !empty {
         // NOT NULL needs a value in the rows that are there: the plainest of the type, for them only.

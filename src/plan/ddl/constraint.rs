@@ -1,6 +1,6 @@
 //! Constraints of a table that stays.
 
-use super::{Ends, Phase, Script, relation};
+use super::{Ends, Phase, Script, column, relation};
 use crate::catalog::{Constraint, ConstraintKind, Name, Relation};
 use crate::sql::quote;
 
@@ -114,7 +114,8 @@ fn same(one: &Constraint, other: &Constraint) -> bool {
 
 /// `ADD CONSTRAINT` from the definition as the server prints it.
 ///
-/// A foreign key to a table or column that lost its values is not proven again: rows that refer to them stay.
+/// What rows are not known to keep is not proven again: foreign keys to a table or column that lost its values, foreign
+/// keys and checks of a column that lost its own and may not be null.
 pub(super) fn add(ends: &Ends<'_>, table: &Name, constraint: &Constraint, script: &mut Script) {
     let phase = match constraint.kind {
         ConstraintKind::ForeignKey { .. } => Phase::ForeignKey,
@@ -124,22 +125,45 @@ pub(super) fn add(ends: &Ends<'_>, table: &Name, constraint: &Constraint, script
     };
     let name = quote::ident(&constraint.name);
     let mut definition = constraint.definition.clone();
-    if let ConstraintKind::ForeignKey { references, referenced_columns, .. } = &constraint.kind
-        && constraint.validated
-        && referenced_lost(ends, references, referenced_columns)
-        && ends.from.relations.get(table).is_some_and(|table| !table.stats.empty)
-    {
+    let has_rows = ends.from.relations.get(table).is_some_and(|table| !table.stats.empty) && !ends.loses(table);
+    let filled = |name: &String| column::is_filled(ends, table, name);
+    // The default is taken for a value that the check lets pass.
+    let plainest = |name: &String| filled(name) && !column::has_default(ends, table, name);
+    let unproven = match &constraint.kind {
+        ConstraintKind::ForeignKey { references, referenced_columns, .. } => {
+            (referenced_lost(ends, references, referenced_columns) && !nulls_only(ends, table, constraint))
+                || constraint.columns.iter().any(filled)
+        }
+        ConstraintKind::Check { .. } => constraint.columns.iter().any(plainest),
+        ConstraintKind::PrimaryKey | ConstraintKind::Unique | ConstraintKind::Exclusion => {
+            if let Some(column) = column::without_keys(ends, table, &constraint.columns) {
+                script.gap(column::no_keys(table, column, &name));
+            }
+            false
+        }
+        ConstraintKind::NotNull | ConstraintKind::Trigger => false,
+    };
+    if unproven && constraint.validated && has_rows {
         definition.push_str(" NOT VALID");
-        script.lose(format!("the proof of foreign key {name} of {table}, whose referenced values are gone"));
+        script.lose(format!("the proof of {} {name} of {table}, whose values are gone", word(constraint)));
     }
     script.add(phase, format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}"));
 }
 
+fn word(constraint: &Constraint) -> &'static str {
+    if matches!(constraint.kind, ConstraintKind::Check { .. }) { "check" } else { "foreign key" }
+}
+
 fn referenced_lost(ends: &Ends<'_>, references: &Name, columns: &[String]) -> bool {
-    match ends.from.relations.get(references) {
-        None => true,
-        Some(relation) => columns.iter().any(|column| relation.column(column).is_none()),
-    }
+    ends.loses(references) || columns.iter().any(|column| ends.loses_column(references, column))
+}
+
+/// Whether a column of the foreign key comes back without values, so that there is nothing to refer to.
+fn nulls_only(ends: &Ends<'_>, table: &Name, constraint: &Constraint) -> bool {
+    constraint.columns.iter().any(|name| {
+        let column = ends.to.relations.get(table).and_then(|relation| relation.column(name));
+        column.is_some_and(|column| column.default.is_none() && !column.not_null) && ends.loses_column(table, name)
+    })
 }
 
 /// The comment, where it differs.

@@ -1,6 +1,6 @@
 //! Indexes that stand behind no constraint.
 
-use super::{Ends, Phase, Script};
+use super::{Ends, Phase, Script, column};
 use crate::catalog::{Index, Name, Relation};
 use crate::sql::quote;
 
@@ -32,6 +32,12 @@ pub(super) fn create(ends: &Ends<'_>, name: &Name, relation: &Relation, script: 
     };
     if index.constraint.is_some() {
         return;
+    }
+    let keys: Option<Vec<String>> = index.keys.iter().map(|key| key.column.clone()).collect();
+    if index.unique
+        && let Some(column) = keys.as_ref().and_then(|keys| column::without_keys(ends, &index.table, keys))
+    {
+        script.gap(column::no_keys(&index.table, column, &quote::ident(&name.name)));
     }
     let is_view = ends.to.relations.get(&index.table).is_some_and(|table| table.view.is_some());
     let phase = if is_view { Phase::Attach } else { Phase::Index };

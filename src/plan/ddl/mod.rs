@@ -116,6 +116,8 @@ struct Ends<'a> {
     from: &'a Catalog,
     to: &'a Catalog,
     skip: &'a dyn Skip,
+    /// What `from` leads to before the way back begins, where that is known.
+    end: Option<&'a Catalog>,
 }
 
 impl<'a> Ends<'a> {
@@ -135,6 +137,26 @@ impl<'a> Ends<'a> {
         self.differences().filter_map(|(name, old, new)| new.filter(|_| old.is_none()).map(|new| (name, new)))
     }
 
+    /// Whether the relation is gone, with its values, when the script runs or before.
+    fn loses(&self, relation: &Name) -> bool {
+        self.stages().any(|catalog| !catalog.relations.contains_key(relation))
+    }
+
+    /// Whether the column of `to` is brought back to rows that are there, and has none of their values.
+    fn loses_column(&self, table: &Name, column: &str) -> bool {
+        let lost = |catalog: &Catalog| {
+            catalog
+                .relations
+                .get(table)
+                .is_some_and(|relation| !relation.stats.empty && relation.column(column).is_none())
+        };
+        self.stages().any(lost)
+    }
+
+    fn stages(&self) -> impl Iterator<Item = &'a Catalog> {
+        std::iter::once(self.from).chain(self.end)
+    }
+
     fn differences(&self) -> impl Iterator<Item = Difference<'a>> {
         self.from.relations.differences(&self.to.relations)
     }
@@ -142,7 +164,7 @@ impl<'a> Ends<'a> {
 
 /// What turns `from` into `to`, as plain statements in the order of execution.
 pub fn between(from: &Catalog, to: &Catalog) -> Script {
-    between_without(from, to, &Nothing)
+    between_without(from, to, &Nothing, None)
 }
 
 /// Skips nothing.
@@ -172,13 +194,14 @@ impl Skip for Nothing {
     }
 }
 
-/// [`between`] without what something else turns back.
-pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip) -> Script {
+/// [`between`] without what something else turns back, which begins at `end`: what is not there has lost its values by
+/// the time that the script runs.
+pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip, end: Option<&Catalog>) -> Script {
     let mut script = Script::default();
     let cleared = cleared(from, to, &mut script);
     let from = cleared.as_ref().unwrap_or(from);
     let skip = &held::Held::new(from, to, skip);
-    let ends = Ends { from, to, skip };
+    let ends = Ends { from, to, skip, end };
     types::schemas(&ends, &mut script);
     types::types(&ends, &mut script);
     routine::functions(&ends, &mut script);

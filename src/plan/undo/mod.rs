@@ -33,6 +33,8 @@ pub(super) struct Done<'a> {
     pub unforeseeable: bool,
     /// What the plan had made before the step.
     pub created: &'a Created,
+    /// What the whole plan leads to, where names tell what becomes of what is there.
+    pub end: Option<&'a Catalog>,
     /// The way back is made within the same limits.
     pub policy: &'a Policy,
     /// Where the undo comes from.
@@ -83,7 +85,7 @@ pub(super) fn of_statements(done: &Done<'_>) -> Undo {
             Err(why) => irreversible(why),
         };
     }
-    let script = ddl::between_without(done.after, done.before, done.created);
+    let script = ddl::between_without(done.after, done.before, done.created, done.end);
     let (mut lost, mut gaps) = (script.lost.clone(), script.gaps.clone());
     let mut statements = script.statements();
     for statement in done.statements {
