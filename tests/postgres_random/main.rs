@@ -143,7 +143,9 @@ async fn back(ours: &Database, plan: &Plan, steps: usize, before: &State) -> Res
         ours.undo(step).await.map_err(told)?;
     }
     let lossy = steps.iter().any(|step| matches!(step.undo, Undo::Lossy(_)));
-    match State::of(ours).await.differences(before, !lossy).first() {
+    let state = State::of(ours).await;
+    let (state, before) = if lossy { (state.proven(), before.clone().proven()) } else { (state, before.clone()) };
+    match state.differences(&before, !lossy).first() {
         None => Ok(()),
         Some(difference) => Err(format!(
             "the undo after {} steps ends elsewhere: {difference}\n{}",

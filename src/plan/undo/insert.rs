@@ -47,7 +47,7 @@ pub(super) fn deletion(done: &Done<'_>, statement: &Statement) -> Option<String>
     let constraints = before.constraints.iter().filter(|constraint| after.constraints.contains(constraint));
     let indexes = done.before.relations.referring_to(name).filter_map(|(index, relation)| {
         let there = done.after.relations.get(index).is_some_and(|other| other.index == relation.index);
-        relation.index.as_ref().filter(|index| there && index.table == *name)
+        relation.index.as_deref().filter(|index| there && index.table == *name)
     });
     // The index may tell values apart that the comparison of the column does not.
     let plain = |key: &Vec<&Column>| key.iter().all(|column| column.collation.is_none());
