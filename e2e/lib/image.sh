@@ -162,8 +162,9 @@ image_wesley_binary() {
 	[[ $profile != dev ]] || folder=debug
 	need_rust
 	local home=${CARGO_HOME:-$HOME/.cargo}
-	flags="-C target-feature=+crt-static --remap-path-prefix=$sources=/wesley --remap-path-prefix=$build=/build"
-	CFLAGS="-ffile-prefix-map=$build=/build -ffile-prefix-map=$home=/cargo" RUSTFLAGS="$flags --remap-path-prefix=$home=/cargo" \
+	# Paths of the sources are relative already; naming their folder here would build everything anew for every clone.
+	flags="-C target-feature=+crt-static --remap-path-prefix=$build=/build --remap-path-prefix=$home=/cargo"
+	CFLAGS="-ffile-prefix-map=$build=/build -ffile-prefix-map=$home=/cargo" RUSTFLAGS=$flags \
 		progress "building wesley, statically (profile $profile)" cargo build --locked --manifest-path "$sources/Cargo.toml" \
 		--target "$IMAGE_TARGET" --profile "$profile" --bin wesley --target-dir "$build"
 	echo "$build/$IMAGE_TARGET/$folder/wesley"
