@@ -11,6 +11,7 @@ mod bad_connection;
 mod bad_input;
 mod changes;
 mod kills;
+mod large;
 mod rivals;
 mod rollback;
 mod secrecy;
