@@ -11,12 +11,12 @@ mod application;
 mod patterns;
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use application::{Application, Met};
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
+use tokio::task::block_in_place;
 use tokio_postgres::{Client, NoTls};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -222,7 +222,7 @@ impl Bench {
             }
         };
         let said = std::fs::File::create(self.folder.join("said"))?;
-        command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
         Ok(command.spawn()?)
     }
 
@@ -236,8 +236,8 @@ impl Bench {
     }
 
     /// The schema of the application, without the tools' own.
-    async fn schema(&self) -> Result<String> {
-        let dump = Command::new(&self.pg_dump).args(["-s", "-n", "public", "-d", &self.target]).output().await?;
+    fn schema(&self) -> Result<String> {
+        let dump = Command::new(&self.pg_dump).args(["-s", "-n", "public", "-d", &self.target]).output()?;
         let text = String::from_utf8(dump.stdout)?;
         // Its key is another in each dump.
         Ok(text.lines().filter(|line| !line.contains("restrict")).collect::<Vec<_>>().join("\n"))
@@ -252,7 +252,8 @@ impl Bench {
         let running = self.load().await;
         tokio::time::sleep(Duration::from_millis(500)).await;
         let began = Instant::now();
-        let done = self.start(tool, change)?.wait().await?.success();
+        let mut child = self.start(tool, change)?;
+        let done = block_in_place(|| child.wait())?.success();
         let took = began.elapsed();
         tokio::time::sleep(Duration::from_millis(500)).await;
         let during = running.stop().await;
@@ -262,7 +263,7 @@ impl Bench {
         if !holds {
             line["said"] = self.said().into();
         }
-        Ok((line, took, self.schema().await?))
+        Ok((line, took, self.schema()?))
     }
 
     async fn holds(&self, client: &Client, change: &Change) -> bool {
@@ -276,13 +277,15 @@ impl Bench {
         let mut child = self.start(tool, change)?;
         tokio::time::sleep(when).await;
         let was_killed = child.try_wait()?.is_none();
-        child.kill().await?;
+        child.kill()?;
+        block_in_place(|| child.wait())?;
         let began = Instant::now();
         let mut tries = 0;
         let mut done = !was_killed;
         while !done && tries < TRIES {
             tries += 1;
-            done = self.start(tool, change)?.wait().await?.success();
+            let mut child = self.start(tool, change)?;
+            done = block_in_place(|| child.wait())?.success();
         }
         let took = began.elapsed();
         let met = running.stop().await;
@@ -295,7 +298,7 @@ impl Bench {
             "untilDoneMilliseconds": milliseconds(took),
             "failed": met.failed,
             "done": holds,
-            "schemaAsWithoutKill": self.schema().await? == schema,
+            "schemaAsWithoutKill": self.schema()? == schema,
         });
         if !holds {
             line["said"] = self.said().into();
