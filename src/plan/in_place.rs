@@ -5,6 +5,10 @@ use super::lock::LockMode;
 use super::model::{Action, Plan, Policy, SmallTables, Step};
 use crate::catalog::{Catalog, Name};
 
+/// Bytes up to which a table may grow whatever the limit: gone through in a few milliseconds. The limit may be 0, and then
+/// only what had no row is changed in place; a few rows, and the pages of its indexes, are no reason to stop.
+const GROWTH_LEAST: i64 = 1 << 20;
+
 /// Notes in the step which small tables it goes through while writers or readers may wait. Tables of the plan's own are not
 /// in `catalog`; what was above the limit was allowed by name, whatever its size.
 pub(super) fn mark(step: &mut Step, catalog: &Catalog, policy: &Policy) {
@@ -28,7 +32,8 @@ pub(super) fn mark(step: &mut Step, catalog: &Catalog, policy: &Policy) {
         && transaction.long
         && !tables.is_empty()
     {
-        transaction.small = Some(SmallTables { tables, bytes_max: policy.in_place_bytes.saturating_mul(2) });
+        let bytes_max = policy.in_place_bytes.saturating_mul(2).max(GROWTH_LEAST);
+        transaction.small = Some(SmallTables { tables, bytes_max });
     }
 }
 
@@ -68,12 +73,21 @@ mod tests {
 
     #[test]
     fn a_plan_for_a_small_table_is_none_for_a_large_one() {
-        let policy = Policy { in_place_bytes: 1000, ..Policy::default() };
+        let policy = Policy { in_place_bytes: 1_000_000, ..Policy::default() };
         let statements = parse("ALTER TABLE t ADD COLUMN u uuid NOT NULL DEFAULT gen_random_uuid()").unwrap();
-        let small = plan(&statements, &catalog(900), &policy).unwrap();
-        assert_eq!(outgrown(&small, &catalog(2000)), None);
-        assert_eq!(outgrown(&small, &catalog(2001)), Some(("public.t".to_owned(), 2001)));
-        let large = plan(&statements, &catalog(1001), &policy).unwrap();
+        let small = plan(&statements, &catalog(900_000), &policy).unwrap();
+        assert_eq!(outgrown(&small, &catalog(2_000_000)), None);
+        assert_eq!(outgrown(&small, &catalog(2_000_001)), Some(("public.t".to_owned(), 2_000_001)));
+        let large = plan(&statements, &catalog(1_000_001), &policy).unwrap();
         assert_eq!(outgrown(&large, &catalog(1 << 40)), None);
+    }
+
+    #[test]
+    fn a_few_rows_in_a_table_that_was_empty_do_not_stop_its_plan() {
+        let policy = Policy { in_place_bytes: 0, ..Policy::default() };
+        let statements = parse("ALTER TABLE t ADD COLUMN u uuid NOT NULL DEFAULT gen_random_uuid()").unwrap();
+        let plan = plan(&statements, &catalog(0), &policy).unwrap();
+        assert_eq!(outgrown(&plan, &catalog(GROWTH_LEAST)), None);
+        assert!(outgrown(&plan, &catalog(GROWTH_LEAST + 1)).is_some());
     }
 }

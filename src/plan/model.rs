@@ -186,8 +186,8 @@ pub struct Transaction {
 pub struct SmallTables {
     /// Schema and name, quoted where they need it.
     pub tables: Vec<String>,
-    /// Bytes, with indexes and TOAST, that each may have now: twice the policy's limit, so that a table just below it does
-    /// not stop its plan by a few rows.
+    /// Bytes, with indexes and TOAST, that each may have now: twice the policy's limit and at least 1 MiB, so that a table
+    /// just below it, or one without a row, does not stop its plan by a few rows.
     pub bytes_max: i64,
 }
 

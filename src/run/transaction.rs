@@ -83,8 +83,11 @@ async fn inside(
 
 /// The locks of the step are held: what is measured stays.
 async fn require_small(context: &Context<'_>, small: &SmallTables) -> Result<(), Fault> {
+    // As the plan counts: a table without any page of rows is 0 bytes, whatever its indexes keep.
     const GROWN: &str = "select name, bytes from (select name, pg_catalog.pg_total_relation_size(pg_catalog.to_regclass(name)) \
-                         as bytes from pg_catalog.unnest($1::text[]) name) t where bytes > $2 order by bytes desc limit 1";
+                         as bytes from pg_catalog.unnest($1::text[]) name \
+                         where pg_catalog.pg_relation_size(pg_catalog.to_regclass(name)) > 0) t \
+                         where bytes > $2 order by bytes desc limit 1";
     let session = &context.session;
     let grown = session.statement(session.client().query_opt(GROWN, &[&small.tables, &small.bytes_max])).await?;
     let Some(row) = grown else { return Ok(()) };
