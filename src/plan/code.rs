@@ -206,6 +206,19 @@ mod tests {
     }
 
     #[test]
+    fn what_code_changes_in_rows_is_said_and_what_it_does_beyond_them_has_no_way_back() {
+        let code = |inner: &str| {
+            format!("DO $$ DECLARE r record; BEGIN FOR r IN SELECT id FROM a LOOP {inner}; END LOOP; END $$")
+        };
+        let filled = planned(&code("UPDATE a SET b = 1 WHERE id = r.id"));
+        let lost = "what the code changed in public.a";
+        assert_eq!((filled.summary.rollback, filled.summary.rollback_reason.as_str()), (RollbackClass::Lossy, lost));
+        for inner in ["CREATE ROLE x", "EXECUTE 'UPDATE a SET b = 1'"] {
+            assert_eq!(planned(&code(inner)).summary.rollback, RollbackClass::ForwardOnly, "{inner}");
+        }
+    }
+
+    #[test]
     fn code_that_rows_or_conditions_decide_stays_whole() {
         for text in [
             "DO $$ BEGIN CREATE UNIQUE INDEX i ON a (b); EXCEPTION WHEN unique_violation THEN NULL; END $$",

@@ -621,6 +621,22 @@ pub const CASES: &[Case] = &[
     )
     .irreversible(),
     case(
+        "routines_of_row_types_come",
+        "CREATE TABLE t (a int)",
+        "CREATE TABLE jobs (id int); CREATE VIEW v AS SELECT id FROM jobs;
+         CREATE FUNCTION job(int) RETURNS SETOF jobs LANGUAGE sql AS 'SELECT * FROM jobs WHERE id = $1';
+         CREATE VIEW w AS SELECT id FROM job(1); CREATE FUNCTION of_view(v) RETURNS int LANGUAGE sql AS 'SELECT $1.id'",
+        &[],
+    ),
+    case(
+        "routines_of_row_types_go",
+        "CREATE TABLE jobs (id int); CREATE VIEW v AS SELECT id FROM jobs;
+         CREATE FUNCTION job(int) RETURNS SETOF jobs LANGUAGE sql AS 'SELECT * FROM jobs WHERE id = $1';
+         CREATE VIEW w AS SELECT id FROM job(1); CREATE FUNCTION of_view(v) RETURNS int LANGUAGE sql AS 'SELECT $1.id'",
+        "DROP TABLE jobs CASCADE",
+        &["drop"],
+    ),
+    case(
         "routines",
         "CREATE TABLE t (a int); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'begin return new; end';
          CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",

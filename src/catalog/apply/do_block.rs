@@ -40,6 +40,11 @@ pub fn body(statement: &DoStmt) -> Result<Value, Unforeseeable> {
     }
 }
 
+/// Whether nothing in the block changes the schema or the server, whatever way it takes: it reads and changes rows.
+pub fn only_rows(statement: &DoStmt) -> bool {
+    body(statement).is_ok_and(|parsed| !changes_schema(&parsed))
+}
+
 fn block(edit: &mut Edit<'_>, block: &Value) -> Outcome {
     let Some(statements) = block.get("body").and_then(Value::as_array) else { return Ok(()) };
     let handles = block.get("exceptions").is_some();

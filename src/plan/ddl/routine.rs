@@ -1,8 +1,8 @@
 //! Functions and procedures.
 
 use super::{Ends, Phase, Script, relation, types};
-use crate::catalog::Function;
 use crate::catalog::apply::initial_privileges;
+use crate::catalog::{Catalog, Function, Name, RelationKind};
 use crate::sql::quote;
 
 /// Functions that go, come or change.
@@ -15,10 +15,12 @@ pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
         let other = ends.to.functions.iter().find(|other| same(function, other));
         // A changed result cannot be replaced.
         if other.is_none_or(|other| other.result != function.result || other.kind != function.kind) {
-            script.add(
-                Phase::DropRoutine,
-                format!("DROP {} IF EXISTS {}({})", word(function), function.name, function.arguments),
-            );
+            let phase = match needs(function, ends.from, Some(ends.to)) {
+                Needs::Nothing => Phase::DropRoutine,
+                Needs::Table => Phase::DropRoutineOnTable,
+                Needs::View => Phase::DropRoutineOnView,
+            };
+            script.add(phase, format!("DROP {} IF EXISTS {}({})", word(function), function.name, function.arguments));
         }
     }
     for function in ends.to.functions.iter().filter(|function| function.extension.is_none()) {
@@ -37,9 +39,43 @@ pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
         }
         // Bodies may name what only comes back later.
         script.add(Phase::CreateRoutine, "SET LOCAL check_function_bodies = off");
-        let phase = if function.references.is_empty() { Phase::CreateRoutine } else { Phase::LateRoutine };
+        let phase = match needs(function, ends.to, None) {
+            Needs::Nothing => Phase::CreateRoutine,
+            Needs::Table => Phase::RoutineOnTable,
+            Needs::View => Phase::RoutineOnView,
+        };
         script.add(phase, function.definition.trim_end().to_owned());
     }
+}
+
+/// What has to be there before a routine, and go after it.
+enum Needs {
+    Nothing,
+    Table,
+    View,
+}
+
+/// By the row types of its arguments and result, and by what a body that is no string mentions; without what
+/// `kept_in` has too, if it is given.
+fn needs(function: &Function, catalog: &Catalog, kept_in: Option<&Catalog>) -> Needs {
+    let kept = |relation: &Name, column: Option<&str>| {
+        kept_in
+            .and_then(|catalog| catalog.relations.get(relation))
+            .is_some_and(|relation| column.is_none_or(|column| relation.column(column).is_some()))
+    };
+    let rows = function.types.iter().map(|name| (name, None));
+    let mentioned = function.references.iter().map(|reference| (&reference.relation, reference.column.as_deref()));
+    rows.chain(mentioned).filter(|(relation, column)| !kept(relation, *column)).fold(
+        Needs::Nothing,
+        |needs, (name, _)| {
+            let kind = catalog.relations.get(name).map(|relation| relation.kind);
+            match (needs, kind) {
+                (Needs::View, _) | (_, Some(RelationKind::View | RelationKind::MaterializedView)) => Needs::View,
+                (Needs::Table, _) | (_, Some(_)) => Needs::Table,
+                (Needs::Nothing, None) => Needs::Nothing,
+            }
+        },
+    )
 }
 
 /// Owner, comment and privileges.

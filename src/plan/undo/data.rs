@@ -4,7 +4,8 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar, UpdateStmt};
 
 use super::Done;
-use crate::catalog::{Name, RelationKind, apply::apply};
+use crate::catalog::apply::{apply, do_only_rows};
+use crate::catalog::{Name, RelationKind};
 use crate::plan::analyze::{Lookup, Resolver, Target, analyze};
 use crate::plan::lock::LockMode;
 use crate::sql::Statement;
@@ -36,20 +37,25 @@ pub(super) fn lost(done: &Done<'_>, statement: &Statement, lost: &mut Vec<String
     }
 }
 
-/// Adds what functions of the step's queries change, each analysed where it stands among the statements.
-pub(super) fn lost_by_queries(done: &Done<'_>, lost: &mut Vec<String>) {
-    let is_query = |statement: &Statement| matches!(statement.node, NodeEnum::SelectStmt(_));
-    if !done.statements.iter().any(is_query) {
+/// Adds what functions of the step's queries and its blocks of code change, each analysed where it stands among the
+/// statements.
+pub(super) fn lost_by_code(done: &Done<'_>, lost: &mut Vec<String>) {
+    let runs = |statement: &Statement| match &statement.node {
+        NodeEnum::SelectStmt(_) => Some("what functions of the query changed in"),
+        NodeEnum::DoStmt(block) if do_only_rows(block) => Some("what the code changed in"),
+        _ => None,
+    };
+    if !done.statements.iter().any(|statement| runs(statement).is_some()) {
         return;
     }
     let mut catalog = done.before.clone();
     for statement in done.statements {
-        if is_query(statement) {
+        if let Some(what) = runs(statement) {
             for (target, mode) in &analyze(statement, &catalog).locks {
                 let Target::Relation(name) = target else { continue };
                 let table = done.before.relations.get(name).is_some_and(|relation| relation.kind.is_table());
                 if table && *mode >= LockMode::RowExclusive && !done.created.relation(name) {
-                    lost.push(format!("what functions of the query changed in {name}"));
+                    lost.push(format!("{what} {name}"));
                 }
             }
         }

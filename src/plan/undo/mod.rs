@@ -16,7 +16,8 @@ use super::ddl::{self, Skip};
 use super::draft::{Back, UndoSource, Work};
 use super::expand::{Expander, single};
 use super::model::{Action, Backfill, Empty, HazardId, Irreversible, LossyUndo, Policy, Undo, UndoAction, UndoSteps};
-use crate::catalog::{Catalog, Name, apply::apply};
+use crate::catalog::apply::{apply, do_only_rows};
+use crate::catalog::{Catalog, Name};
 use crate::sql::{Statement, quote};
 
 /// What a step did, as far as its undo has to know.
@@ -96,7 +97,7 @@ pub(super) fn of_statements(done: &Done<'_>) -> Undo {
         }
         gaps.extend(outside(&statement.node));
     }
-    data::lost_by_queries(done, &mut lost);
+    data::lost_by_code(done, &mut lost);
     let mut said = BTreeSet::new();
     lost.retain(|what| said.insert(what.clone()));
     gaps.extend(done.statements.iter().filter_map(|statement| without_inverse(&statement.node, done.before)));
@@ -217,6 +218,7 @@ fn actions(done: &Done<'_>, way: &[Back]) -> Option<Vec<UndoAction>> {
 /// Effects outside the schema that nothing here undoes.
 fn outside(node: &NodeEnum) -> Option<String> {
     let what = match node {
+        NodeEnum::DoStmt(block) if do_only_rows(block) => return None,
         NodeEnum::DoStmt(_) | NodeEnum::CallStmt(_) => "what the code did is not known",
         NodeEnum::AlterSystemStmt(_) => "the former setting of the server is not known",
         NodeEnum::AlterDatabaseStmt(_)

@@ -102,12 +102,14 @@ fn run(function: &Function, tables: &[String], resolver: &Resolver<'_>) -> Impac
     let Some(_reading) = resolver.read_function(&function.name) else { return Impact::none() };
     let mut block = Block::new(resolver).with_tables(tables);
     match function.language.as_str() {
+        // The catalog keeps no body of what belongs to an extension; what is immutable may not look at tables.
+        "sql" | "plpgsql" if function.extension.is_some() && function.volatility == 'i' => {}
         "sql" => body::sql(function, &mut block),
         "plpgsql" => match body::plpgsql(function) {
             Some(source) => plpgsql::run(&source, &mut block),
             None => block.unreadable("the body of a function could not be read"),
         },
-        // What is immutable may not look at tables; the server's own functions are known one by one.
+        // The server's own functions are known one by one.
         _ if function.volatility == 'i' => {}
         "internal" => {}
         "c" if function.extension.is_some() && !runs_queries(&function.name.name) => {}
