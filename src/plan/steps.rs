@@ -7,6 +7,7 @@ use super::allow;
 use super::analyze::{Target, TransactionRule, analyze};
 use super::author::Settings;
 use super::created::Created;
+use super::ddl::Needed;
 use super::draft::{Draft, Work};
 use super::estimate::{self, Kind, estimate};
 use super::expand::{heavy, single};
@@ -59,6 +60,8 @@ pub(super) struct Builder<'a> {
     /// The catalog behind the plan, where nothing is renamed on the way.
     end: Option<Catalog>,
     created: Created,
+    /// Values that the undo of a step needs.
+    needed: Vec<Needed>,
     group: Option<Group>,
     /// The steps so far.
     pub steps: Vec<Step>,
@@ -78,6 +81,7 @@ impl<'a> Builder<'a> {
             server: catalog.server.clone(),
             end,
             created: Created::default(),
+            needed: Vec::new(),
             group: None,
             steps: Vec::new(),
             hazards: Vec::new(),
@@ -173,7 +177,7 @@ impl<'a> Builder<'a> {
             policy: self.policy,
             source: &first.draft.undo,
         };
-        let undo = undo::of_statements(&done);
+        let undo = undo::of_statements(&done, &mut self.needed);
         self.danger(&run, &first.draft, &before, &created, &undo);
         let estimate = estimate::of_run(&run, &before, &created);
         let (mut action, postcondition) = action::sql(texts, &run);

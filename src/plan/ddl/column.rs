@@ -105,7 +105,7 @@ pub(super) fn without_keys<'c>(ends: &Ends<'_>, table: &Name, columns: &'c [Stri
     (!columns.iter().any(distinct)).then_some(filled)
 }
 
-/// Why a unique key of a column cannot come back.
+/// Why a unique key of a column cannot come back when its values are gone.
 pub(super) fn no_keys(table: &Name, column: &str, key: &str) -> String {
     format!("column {} of {table} had a value for every row that {key} needs", quote::ident(column))
 }

@@ -137,7 +137,7 @@ pub(super) fn add(ends: &Ends<'_>, table: &Name, constraint: &Constraint, script
         ConstraintKind::Check { .. } => constraint.columns.iter().any(plainest),
         ConstraintKind::PrimaryKey | ConstraintKind::Unique | ConstraintKind::Exclusion => {
             if let Some(column) = column::without_keys(ends, table, &constraint.columns) {
-                script.gap(column::no_keys(table, column, &name));
+                ends.key_needs(script, table, column, &name);
             }
             false
         }

@@ -37,7 +37,7 @@ pub(super) fn create(ends: &Ends<'_>, name: &Name, relation: &Relation, script: 
     if index.unique
         && let Some(column) = keys.as_ref().and_then(|keys| column::without_keys(ends, &index.table, keys))
     {
-        script.gap(column::no_keys(&index.table, column, &quote::ident(&name.name)));
+        ends.key_needs(script, &index.table, column, &quote::ident(&name.name));
     }
     let is_view = ends.to.relations.get(&index.table).is_some_and(|table| table.view.is_some());
     let phase = if is_view { Phase::Attach } else { Phase::Index };

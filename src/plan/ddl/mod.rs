@@ -89,6 +89,19 @@ pub struct Script {
     pub lost: Vec<String>,
     /// Differences that have no statement, for people.
     pub gaps: Vec<String>,
+    /// Values without which it cannot run, and which are still there at its beginning.
+    pub needed: Vec<Needed>,
+}
+
+/// Values of a column that an undo needs. A later step that removes them leaves no way back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needed {
+    /// Table.
+    pub table: Name,
+    /// Column.
+    pub column: String,
+    /// What they are needed for, for people.
+    pub why: String,
 }
 
 impl Script {
@@ -143,6 +156,16 @@ impl<'a> Ends<'a> {
     /// Whether the relation is gone, with its values, when the script runs or before.
     fn loses(&self, relation: &Name) -> bool {
         self.stages().any(|catalog| !catalog.relations.contains_key(relation))
+    }
+
+    /// Says that the unique key `key` of `to` needs the values of a column, which something removes.
+    fn key_needs(&self, script: &mut Script, table: &Name, column: &str, key: &str) {
+        let why = column::no_keys(table, column, key);
+        if self.from.relations.get(table).is_some_and(|relation| relation.column(column).is_some()) {
+            script.needed.push(Needed { table: table.clone(), column: column.to_owned(), why });
+        } else {
+            script.gap(why);
+        }
     }
 
     /// Whether the column of `to` is brought back to rows that are there, and has none of their values.

@@ -10,11 +10,11 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableCmd, AlterTableType, ColumnDef, ConstrType, Constraint, DropBehavior, Node};
 
 use super::parts::{self, Alter};
-use crate::catalog::Name;
+use crate::catalog::{Name, TypeKind};
 use crate::plan::ddl::sequence;
 use crate::plan::draft::{Draft, Piece};
 use crate::plan::expand::Context;
-use crate::plan::model::{Assignment, Backfill, Stage};
+use crate::plan::model::{Assignment, Backfill, Check, Stage};
 use crate::plan::names;
 use crate::sql::{quote, render};
 
@@ -168,11 +168,40 @@ impl Column<'_, '_> {
         if self.context.heavy_statement(&sql) {
             return None;
         }
-        let mut pieces = vec![Draft::sql(Stage::Expand, "add-column", self.described(), sql).into()];
+        let mut pieces: Vec<Piece> = self.no_rows().into_iter().map(Piece::from).collect();
+        pieces.push(Draft::sql(Stage::Expand, "add-column", self.described(), sql).into());
         if self.parts.default.is_none() {
             pieces.extend(self.not_null());
         }
         Some(pieces)
+    }
+
+    /// A column that may not be null, and has no value for the rows that are there: there must be none.
+    fn no_rows(&self) -> Option<Draft> {
+        let after = self.context.after()?;
+        let data_type = &after.relations.get(self.table())?.column(&self.definition.colname)?.data_type.name;
+        // A domain may have a default.
+        let is_domain = after.types.get(data_type).is_some_and(|found| matches!(found.kind, TypeKind::Domain { .. }));
+        let is_key = |constraint: &Constraint| constraint.contype() == ConstrType::ConstrPrimary;
+        let parts = self.parts;
+        let must = parts.not_null.is_some() || parts.others.iter().any(is_key);
+        if !must || parts.default.is_some() || !parts.kept.is_empty() || is_domain {
+            return None;
+        }
+        let only = if self.alter.only { "ONLY " } else { "" };
+        let (table, column) = (self.table(), self.quoted());
+        Some(Draft::check(
+            Stage::Expand,
+            "check-rows",
+            format!("Makes sure that {table} has no rows, for which {column} would have no value"),
+            Check {
+                query: format!("SELECT NOT EXISTS (SELECT FROM {only}{table})"),
+                message: format!(
+                    "{table} has rows, for which the new column {column} has no value: give it a default, or add it \
+                     without NOT NULL and fill it first"
+                ),
+            },
+        ))
     }
 
     fn with_filled_values(&self) -> Option<Vec<Piece>> {

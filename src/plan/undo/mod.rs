@@ -12,7 +12,7 @@ use pg_query::protobuf::{AlterTableType, Node, ObjectType};
 use super::action::{self, Run};
 use super::analyze::{Impact, Resolver, Target};
 use super::created::Created;
-use super::ddl::{self, Skip};
+use super::ddl::{self, Needed, Skip};
 use super::draft::{Back, UndoSource, Work};
 use super::expand::{Expander, single};
 use super::model::{Action, Backfill, Empty, HazardId, Irreversible, LossyUndo, Policy, Undo, UndoAction, UndoSteps};
@@ -66,8 +66,21 @@ impl Skip for Created {
     }
 }
 
-/// The undo of statements.
-pub(super) fn of_statements(done: &Done<'_>) -> Undo {
+/// The undo of statements. Values that it needs, and that are still there behind them, are added to `needed`; where the
+/// statements themselves remove some that the undo of an earlier step needs, there is no way back.
+pub(super) fn of_statements(done: &Done<'_>, needed: &mut Vec<Needed>) -> Undo {
+    let here = |catalog: &Catalog, value: &Needed| {
+        catalog.relations.get(&value.table).is_some_and(|table| table.column(&value.column).is_some())
+    };
+    let removed = needed.iter().filter(|value| here(done.before, value) && !here(done.after, value));
+    let removed: Vec<&str> = removed.map(|value| value.why.as_str()).collect();
+    if !removed.is_empty() {
+        return irreversible(removed.join("; "));
+    }
+    own(done, needed)
+}
+
+fn own(done: &Done<'_>, needed: &mut Vec<Needed>) -> Undo {
     let unknown = done.impact.hazards.iter().any(|hazard| hazard.id == HazardId::Unanalyzable);
     match done.source {
         UndoSource::Nothing | UndoSource::Catalog if unknown => return irreversible("what it does cannot be known"),
@@ -88,6 +101,7 @@ pub(super) fn of_statements(done: &Done<'_>) -> Undo {
     }
     let script = ddl::between_without(done.after, done.before, done.created, done.end);
     let (mut lost, mut gaps) = (script.lost.clone(), script.gaps.clone());
+    needed.extend(script.needed.clone());
     let mut statements = script.statements();
     for statement in done.statements {
         match insert::deletion(done, statement) {
