@@ -211,7 +211,7 @@ mod tests {
             format!("DO $$ DECLARE r record; BEGIN FOR r IN SELECT id FROM a LOOP {inner}; END LOOP; END $$")
         };
         let filled = planned(&code("UPDATE a SET b = 1 WHERE id = r.id"));
-        let lost = "what the code changed in public.a";
+        let lost = "001-do: what the code changed in public.a";
         assert_eq!((filled.summary.rollback, filled.summary.rollback_reason.as_str()), (RollbackClass::Lossy, lost));
         for inner in ["CREATE ROLE x", "EXECUTE 'UPDATE a SET b = 1'"] {
             assert_eq!(planned(&code(inner)).summary.rollback, RollbackClass::ForwardOnly, "{inner}");

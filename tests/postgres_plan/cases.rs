@@ -879,16 +879,14 @@ pub const CASES: &[Case] = &[
         "ALTER TABLE t DROP CONSTRAINT t_u_key; ALTER TABLE t DROP COLUMN u",
         &["as-written"],
     )
-    .irreversible()
-    .lossy(),
+    .irreversible(),
     case(
         "back_from_a_dropped_unique_index_and_its_column",
         KEYED,
         "DROP INDEX t_w; ALTER TABLE t DROP COLUMN w",
         &["drop-index"],
     )
-    .irreversible()
-    .lossy(),
+    .irreversible(),
     case(
         "back_from_what_is_not_compared",
         "CREATE COLLATION c FROM \"C\"",
