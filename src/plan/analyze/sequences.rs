@@ -27,6 +27,7 @@ pub(super) fn create_sequence(statement: &CreateSeqStmt, resolver: &Resolver<'_>
         }
         return impact;
     }
+    limits(&mut impact, &statement.options);
     owned_by(&mut impact, resolver, &statement.options, None);
     if let Some(schema) = owner_schema(&statement.options, resolver)
         && schema != created.schema
@@ -34,6 +35,32 @@ pub(super) fn create_sequence(statement: &CreateSeqStmt, resolver: &Resolver<'_>
         other_schema(&mut impact);
     }
     impact
+}
+
+/// 22023: limits that leave no value, of what is given (`init_params` in sequence.c).
+fn limits(impact: &mut Impact, list: &[Node]) {
+    let given = |name: &str| options::find(list, name).and_then(options::text)?.parse::<i64>().ok();
+    let step = given("increment").unwrap_or(1);
+    if step == 0 {
+        return impact.refuse("22023", "INCREMENT must not be zero", "Count up or down.");
+    }
+    let least = given("minvalue").or((step > 0).then_some(1));
+    let most = given("maxvalue").or((step < 0).then_some(-1));
+    if let (Some(least), Some(most)) = (least, most)
+        && least >= most
+    {
+        let message = format!("MINVALUE ({least}) must be less than MAXVALUE ({most})");
+        return impact.refuse("22023", message, "Leave room for values between the two.");
+    }
+    let Some(start) = given("start") else { return };
+    if least.is_some_and(|least| start < least) {
+        let message = format!("START value ({start}) cannot be less than MINVALUE ({})", least.unwrap_or_default());
+        return impact.refuse("22023", message, "Start within the limits.");
+    }
+    if most.is_some_and(|most| start > most) {
+        let message = format!("START value ({start}) cannot be greater than MAXVALUE ({})", most.unwrap_or_default());
+        impact.refuse("22023", message, "Start within the limits.");
+    }
 }
 
 /// ShareRowExclusive on the sequence: `nextval` waits until the end of the transaction. Any option but

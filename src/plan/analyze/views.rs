@@ -14,9 +14,11 @@ use super::refusal::{
 };
 use super::resolve::Rel;
 use super::{Impact, Resolver, effects, options};
-use crate::catalog::RelationKind;
+use crate::catalog::apply::apply;
+use crate::catalog::{Name, RelationKind};
 use crate::plan::lock::LockMode;
 use crate::plan::model::HazardId;
+use crate::sql::{Span, Statement};
 
 /// AccessShare on what the query names, AccessExclusive on a view that is replaced. Nothing is read.
 pub(super) fn create_view(statement: &ViewStmt, resolver: &Resolver<'_>) -> Impact {
@@ -39,6 +41,9 @@ pub(super) fn create_view(statement: &ViewStmt, resolver: &Resolver<'_>) -> Impa
             }
             impact.lock(existing.name.clone(), LockMode::AccessExclusive);
             replaced_columns(&mut impact, statement, query, existing, resolver);
+            if impact.refused.is_none() {
+                replaced_types(&mut impact, statement, existing, resolver);
+            }
         }
         Some(_) => relation_exists(&mut impact, &created.name),
         None if resolver.type_exists(&created) => object_exists(&mut impact, "type", &created.name),
@@ -50,6 +55,10 @@ pub(super) fn create_view(statement: &ViewStmt, resolver: &Resolver<'_>) -> Impa
 /// 42701: two columns of the view have the same name.
 fn duplicate_columns(impact: &mut Impact, statement: &ViewStmt, query: &NodeEnum, resolver: &Resolver<'_>) {
     let Some(names) = view_columns(statement, query, resolver) else { return };
+    if statement.aliases.len() > names.len() {
+        let message = "CREATE VIEW specifies more column names than columns";
+        impact.refuse("42601", message, "Name as many as the query has.");
+    }
     let mut seen = BTreeSet::new();
     for name in names.into_iter().flatten() {
         if !seen.insert(name.clone()) {
@@ -103,6 +112,36 @@ fn replaced_columns<'a>(
                 "Rename the column with ALTER VIEW ... RENAME COLUMN, or add new columns at the end.",
             ),
             Some(_) => {}
+        }
+    }
+}
+
+/// 42P16: neither do the columns of a view that is replaced change their type.
+fn replaced_types(impact: &mut Impact, statement: &ViewStmt, existing: Rel<'_>, resolver: &Resolver<'_>) {
+    let mut anew = statement.clone();
+    anew.replace = false;
+    let Some(range) = &mut anew.view else { return };
+    let mut catalog = resolver.catalog.clone();
+    let name = existing.name.name.clone() + " anew";
+    (range.schemaname, range.relname) = (existing.name.schema.clone(), name.clone());
+    let node = NodeEnum::ViewStmt(Box::new(anew));
+    let made = Statement { text: String::new(), span: Span { start: 0, end: 0 }, node };
+    if apply(&mut catalog, &made).is_err() {
+        return;
+    }
+    let Some(new) = catalog.relations.get(&Name::new(&*existing.name.schema, &*name)) else { return };
+    if new.columns_unknown || existing.relation.columns_unknown {
+        return;
+    }
+    for (old, new) in existing.relation.columns.iter().zip(&new.columns) {
+        // Modifiers are left to the server.
+        if old.data_type.name != new.data_type.name || old.data_type.array != new.data_type.array {
+            let (was, is) = (&old.data_type.sql, &new.data_type.sql);
+            impact.refuse(
+                "42P16",
+                format!("cannot change data type of view column \"{}\" from {was} to {is}", old.name),
+                "Cast it to the type that it has, or drop the view and create it anew.",
+            );
         }
     }
 }

@@ -32,6 +32,7 @@ mod validate;
 mod work;
 
 pub(super) use foreign_key::action_on_generated;
+pub(super) use partition::refuse_bound;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableCmd, AlterTableStmt, AlterTableType, ConstrType, ObjectType};
 

@@ -3,10 +3,11 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{CreateStmt, PartitionStrategy};
 
-use crate::catalog::{ConstraintKind, PartitionKey, Persistence, Relation, RelationKind, builtin, types};
+use crate::catalog::{ConstraintKind, PartitionKey, Persistence, Relation, builtin, types};
+use crate::plan::analyze::alter_table::refuse_bound;
 use crate::plan::analyze::expression::{self, Place};
 use crate::plan::analyze::objects::is_system_column;
-use crate::plan::analyze::query::{Bound, bound_of, excluded_by_checks};
+use crate::plan::analyze::query::{Bound, excluded_by_checks};
 use crate::plan::analyze::refusal::require_relation;
 use crate::plan::analyze::resolve::Rel;
 use crate::plan::analyze::{Impact, Resolver, effects};
@@ -101,7 +102,8 @@ pub(super) fn partition_of(impact: &mut Impact, statement: &CreateStmt, resolver
     if !fits(impact, statement, key, parent) {
         return;
     }
-    clashes(impact, resolver, statement, parent, key, &bound);
+    let own = statement.relation.as_ref().map_or("", |name| name.relname.as_str());
+    refuse_bound(impact, resolver, parent, own, spec);
     for index in &resolver.indexes(parent.name) {
         impact.lock(index.name.clone(), LockMode::ShareUpdateExclusive);
     }
@@ -177,43 +179,4 @@ fn fits(impact: &mut Impact, statement: &CreateStmt, key: &PartitionKey, parent:
         "Write the bound for the way the table is partitioned: FROM ... TO, IN, or WITH (modulus, remainder).",
     );
     false
-}
-
-/// 42P17 for a second default partition and for a bound that overlaps another.
-fn clashes<'a>(
-    impact: &mut Impact,
-    resolver: &Resolver<'a>,
-    statement: &CreateStmt,
-    parent: Rel<'a>,
-    key: &PartitionKey,
-    bound: &Bound,
-) {
-    let new = statement.relation.as_ref().map_or("", |name| name.relname.as_str());
-    if *bound == Bound::Default {
-        if let Some(default) = &key.default_partition {
-            impact.refuse(
-                "42P17",
-                format!("partition \"{new}\" conflicts with existing default partition \"{}\"", default.name),
-                "A partitioned table has one default partition.",
-            );
-        }
-        return;
-    }
-    let type_name = match key.columns.as_slice() {
-        [column] => parent.relation.column(column).map(|column| column.data_type.name.name.clone()),
-        _ => None,
-    };
-    let Some(type_name) = type_name else { return };
-    for child in &resolver.children(parent.name) {
-        if child.relation.kind == RelationKind::ForeignTable {
-            continue;
-        }
-        if bound.overlaps(&bound_of(child.relation), &type_name) == Some(true) {
-            impact.refuse(
-                "42P17",
-                format!("partition \"{new}\" would overlap partition \"{}\"", child.name.name),
-                "Choose a bound that no other partition has.",
-            );
-        }
-    }
 }

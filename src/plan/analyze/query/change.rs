@@ -219,11 +219,16 @@ pub(super) fn given_rows(columns: &[String], select: &SelectStmt) -> Vec<GivenRo
         .collect()
 }
 
-fn is_star(target: &Node) -> bool {
+/// Whether it stands for several columns.
+pub(super) fn is_star(target: &Node) -> bool {
     let Some(NodeEnum::ResTarget(target)) = &target.node else { return false };
     match target.val.as_ref().and_then(|value| value.node.as_ref()) {
         Some(NodeEnum::ColumnRef(reference)) => {
             matches!(reference.fields.last().and_then(|field| field.node.as_ref()), Some(NodeEnum::AStar(_)))
+        }
+        // The attributes of a composite value.
+        Some(NodeEnum::AIndirection(of)) => {
+            matches!(of.indirection.last().and_then(|field| field.node.as_ref()), Some(NodeEnum::AStar(_)))
         }
         _ => false,
     }

@@ -49,7 +49,10 @@ pub(super) fn require(impact: &mut Impact, call: &FuncCall, resolver: &Resolver<
     }
     // A type's name, or a column of a row, can be called like a function.
     let is_type = !matches!(resolver.type_lookup(name), TypeLookup::Missing);
-    let is_attribute = call.args.len() == 1;
+    let is_attribute = match call.args.as_slice() {
+        [only] => !matches!(&only.node, Some(NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_))),
+        _ => false,
+    };
     if matches!(name.schema, "" | "pg_catalog") {
         if is_type || builtin::function(name.name, resolver.major()).is_some() {
             return;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{InsertStmt, Node, OnConflictAction, OnConflictClause, OverridingKind};
+use pg_query::protobuf::{InsertStmt, Node, OnConflictAction, OnConflictClause, OverridingKind, SelectStmt};
 
-use super::change::{Change, Event, Given, GivenRow, assignments, given_rows, parse_expression};
+use super::change::{Change, Event, Given, GivenRow, assignments, given_rows, is_star, parse_expression};
 use super::literal::Literal;
 use super::partitions::routed;
 use super::target::refuse_without_identity;
@@ -20,6 +20,11 @@ use crate::plan::model::HazardId;
 /// Of rows that a query finds and ON CONFLICT updates.
 const IN_ONE_TRANSACTION: &str = "Every row that is there already is changed in one transaction, and stays locked until it \
                                   ends; change them in batches.";
+
+/// `(value).*` in VALUES.
+fn is_row_star(value: &Node) -> bool {
+    matches!(&value.node, Some(NodeEnum::AIndirection(_) | NodeEnum::ColumnRef(_)))
+}
 
 impl<'a> Reader<'_, 'a> {
     pub(super) fn insert(&mut self, statement: &InsertStmt) {
@@ -43,6 +48,9 @@ impl<'a> Reader<'_, 'a> {
         }
         if let Some(target) = target {
             let columns = self.insert_columns(target, &statement.cols);
+            if let Some(NodeEnum::SelectStmt(select)) = query.filter(|_| !target.relation.columns_unknown) {
+                self.require_as_many(&columns, !statement.cols.is_empty(), select);
+            }
             let rows = match query {
                 Some(NodeEnum::SelectStmt(select)) => given_rows(&columns, select),
                 _ => vec![BTreeMap::new()],
@@ -121,10 +129,42 @@ impl<'a> Reader<'_, 'a> {
             return target.relation.columns.iter().map(|column| column.name.clone()).collect();
         }
         let columns = assignments(named);
-        for (column, _) in &columns {
+        for (at, (column, _)) in columns.iter().enumerate() {
             self.require_column(target, column);
+            let whole =
+                |node: &Node| matches!(&node.node, Some(NodeEnum::ResTarget(name)) if name.indirection.is_empty());
+            let again = columns.iter().take(at).any(|(other, _)| other == column);
+            if again && named.iter().all(whole) {
+                let message = format!("column \"{column}\" specified more than once");
+                self.impact.refuse("42701", message, "Name each column once.");
+            }
         }
         columns.into_iter().map(|(column, _)| column).collect()
+    }
+
+    /// 42601: a row has as many values as there are columns; fewer where none are named (`transformInsertStmt`).
+    fn require_as_many(&mut self, columns: &[String], named: bool, select: &SelectStmt) {
+        let listed = |node: &Node| match &node.node {
+            Some(NodeEnum::List(list)) if !list.items.iter().any(is_row_star) => Some(list.items.len()),
+            _ => None,
+        };
+        let given = if select.values_lists.is_empty() {
+            let plain = select.larg.is_none() && !select.target_list.is_empty();
+            if !plain || select.target_list.iter().any(is_star) {
+                return;
+            }
+            Some(select.target_list.len())
+        } else {
+            select.values_lists.first().and_then(listed)
+        };
+        let Some(given) = given else { return };
+        if given > columns.len() {
+            let message = "INSERT has more expressions than target columns";
+            self.impact.refuse("42601", message, "Give one value for each column.");
+        } else if named && given < columns.len() {
+            let message = "INSERT has more target columns than expressions";
+            self.impact.refuse("42601", message, "Give one value for each column.");
+        }
     }
 
     pub(super) fn require_column(&mut self, target: Rel<'a>, column: &str) {

@@ -29,7 +29,7 @@ pub(super) use conditions::columns_of;
 pub(super) use from::definition as view_query;
 pub(super) use functions::call;
 pub(super) use literal::Literal;
-pub(super) use partitions::{Bound, bound_of};
+pub(super) use partitions::Bound;
 pub(super) use proof::excluded_by_checks;
 pub(super) use target::has_replica_identity;
 

@@ -37,7 +37,7 @@ pub(in crate::plan::analyze) enum Bound {
 }
 
 /// The bound of a partition, read from the server's text.
-pub(in crate::plan::analyze) fn bound_of(partition: &Relation) -> Bound {
+fn bound_of(partition: &Relation) -> Bound {
     let Some(text) = &partition.partition_bound else { return Bound::Unknown };
     let Ok(parsed) = crate::sql::parse(&format!("CREATE TABLE x PARTITION OF y {text}")) else { return Bound::Unknown };
     match parsed.first().map(|statement| &statement.node) {
@@ -133,27 +133,6 @@ impl Bound {
         match allowed {
             Allowed::Values(values) => values.iter().any(|value| self.takes(value, type_name) != Some(false)),
             Allowed::Between(lower, upper) => in_reach(self, lower.as_ref(), upper.as_ref(), type_name),
-        }
-    }
-
-    /// Whether two bounds have a value in common; `None` when rules cannot tell.
-    pub fn overlaps(&self, other: &Self, type_name: &str) -> Option<bool> {
-        match (self, other) {
-            (Self::Range(a, b), Self::Range(c, d)) => {
-                let before = |lower: &End, upper: &End| match (lower, upper) {
-                    (End::At(lower), End::At(upper)) => lower.compare(upper, type_name).map(|o| o == Ordering::Less),
-                    _ => Some(true),
-                };
-                Some(before(a, d)? && before(c, b)?)
-            }
-            (Self::List(values), other @ Self::List(_)) => {
-                let mut any = false;
-                for value in values {
-                    any |= other.takes(value, type_name)?;
-                }
-                Some(any)
-            }
-            _ => None,
         }
     }
 }

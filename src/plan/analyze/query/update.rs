@@ -1,5 +1,7 @@
 //! UPDATE and DELETE.
 
+use std::collections::BTreeSet;
+
 use pg_query::NodeEnum;
 use pg_query::protobuf::{DeleteStmt, Node, RangeVar, UpdateStmt};
 
@@ -20,6 +22,17 @@ fn valued(targets: &[Node]) -> impl Iterator<Item = &str> {
             NodeEnum::SetToDefault(_) => None,
             _ => Some(target.name.as_str()),
         },
+        _ => None,
+    })
+}
+
+/// A column that is set as a whole more than once.
+fn twice(targets: &[Node]) -> Option<&str> {
+    let mut seen = BTreeSet::new();
+    targets.iter().find_map(|node| match &node.node {
+        Some(NodeEnum::ResTarget(target)) if target.indirection.is_empty() => {
+            (!seen.insert(&target.name)).then_some(target.name.as_str())
+        }
         _ => None,
     })
 }
@@ -47,6 +60,10 @@ impl<'a> Reader<'_, 'a> {
         let scoped = self.enter_common_tables(statement.with_clause.as_ref());
         let changed = assignments(&statement.target_list);
         let keeps = kept(&statement.target_list);
+        if let Some(column) = twice(&statement.target_list) {
+            let message = format!("multiple assignments to same column \"{column}\"");
+            self.impact.refuse("42601", message, "Assign to each column once.");
+        }
         if let Some(target) = statement.relation.as_ref().and_then(|name| self.resolver.relation(name)) {
             for column in valued(&statement.target_list) {
                 self.refuse_generated_update(target, column);

@@ -1,11 +1,12 @@
 //! ATTACH PARTITION. The rows of the new partition are read unless its constraints prove that they lie within
 //! the bound; those of the default partition unless its constraints prove that none does.
 
-use pg_query::protobuf::{PartitionBoundSpec, PartitionCmd};
+use pg_query::protobuf::PartitionCmd;
 
 use super::super::inherit::merge;
 use super::super::work::Work;
 use super::bound::{self, Bound, Key};
+use super::refuse::{read, refuse_clashes, siblings};
 use super::{default_partition, require_partitioned};
 use crate::catalog::{Column, Constraint, ConstraintKind, Index, Persistence, Relation, RelationKind};
 use crate::plan::analyze::implication::{Condition, Reader, proven};
@@ -44,10 +45,11 @@ pub(in crate::plan::analyze::alter_table) fn attach<'a>(
         work.lock_hidden(default, LockMode::AccessExclusive, "it is the default partition");
     }
     let key = Key::of(table.relation, work.resolver.catalog);
-    let bound = key.as_ref().and_then(|key| read_bound(work, table, partition, spec, key));
+    let own = &partition.name.name;
+    let bound = key.as_ref().and_then(|key| read(&mut work.impact, work.resolver, table, own, spec, key));
     refuse_kinds(work, table, partition);
     if let (Some(key), Some(bound)) = (&key, &bound) {
-        refuse_bound(work, table, partition, bound, key);
+        refuse_clashes(&mut work.impact, work.resolver, table, own, bound, key);
     }
     merge(work, partition, table);
     ensure_indexes(work, table, partition);
@@ -63,70 +65,6 @@ pub(in crate::plan::analyze::alter_table) fn attach<'a>(
     {
         let excluded = bound.condition(key).map(Condition::negated);
         validate(work, default, excluded.as_ref());
-    }
-}
-
-/// The bound in the author's text, whose times are in the session's zone.
-fn read_bound<'a>(
-    work: &mut Work<'_, 'a>,
-    table: Rel<'a>,
-    partition: Rel<'a>,
-    spec: &PartitionBoundSpec,
-    key: &Key,
-) -> Option<Bound> {
-    let reader = Reader::written(table.relation, work.resolver.catalog);
-    let bound = Bound::read(spec, key, &reader);
-    if bound.is_none() {
-        let kind = match key.strategy {
-            'l' => "list",
-            'r' => "range",
-            _ => "hash",
-        };
-        let message = format!("invalid bound specification for a {kind} partition");
-        work.impact.refuse("42P16", message, "Give a bound of the kind that the table is partitioned by.");
-    }
-    if spec.is_default && key.strategy == 'h' {
-        let message = "a hash-partitioned table may not have a default partition";
-        work.impact.refuse("42P16", message, "Give modulus and remainder.");
-    }
-    if bound.as_ref().is_some_and(Bound::is_empty_range) {
-        let message = format!("empty range bound specified for partition \"{}\"", partition.name.name);
-        work.impact.refuse("42P17", message, "The lower bound must be below the upper bound.");
-    }
-    bound
-}
-
-/// Existing partitions with their bounds.
-fn siblings<'a>(work: &Work<'_, 'a>, table: Rel<'a>, key: &Key) -> Vec<(Rel<'a>, Bound)> {
-    let reader = Reader::stored(table.relation, work.resolver.catalog);
-    let children = work.resolver.children(table.name).into_iter();
-    children
-        .filter_map(|child| {
-            let spec = bound::parse(child.relation.partition_bound.as_ref()?)?;
-            Some((child, Bound::read(&spec, key, &reader)?))
-        })
-        .collect()
-}
-
-fn refuse_bound<'a>(work: &mut Work<'_, 'a>, table: Rel<'a>, partition: Rel<'a>, new: &Bound, key: &Key) {
-    let name = &partition.name.name;
-    for (sibling, existing) in siblings(work, table, key) {
-        if matches!((new, &existing), (Bound::Default, Bound::Default)) {
-            let message =
-                format!("partition \"{name}\" conflicts with existing default partition \"{}\"", sibling.name.name);
-            work.impact.refuse("42P17", message, "A table has one default partition.");
-        }
-        if let (Bound::Hash { modulus: a, .. }, Bound::Hash { modulus: b, .. }) = (new, &existing) {
-            let (small, large) = ((*a).min(*b), (*a).max(*b));
-            if small > 0 && large % small != 0 {
-                let message = "every hash partition modulus must be a factor of the next larger modulus";
-                work.impact.refuse("42P17", message, "Choose a modulus that fits those of the other partitions.");
-            }
-        }
-        if new.overlaps(&existing) == Some(true) {
-            let message = format!("partition \"{name}\" would overlap partition \"{}\"", sibling.name.name);
-            work.impact.refuse("42P17", message, "Choose a bound that no partition covers.");
-        }
     }
 }
 
@@ -259,7 +197,7 @@ fn is_equal_key(own: &Constraint, wanted: &Constraint) -> bool {
 fn whole_condition<'a>(work: &Work<'_, 'a>, table: Rel<'a>, bound: &Bound, key: &Key) -> Option<Condition> {
     let own = match bound {
         Bound::Default => {
-            let taken = siblings(work, table, key)
+            let taken = siblings(work.resolver, table, key)
                 .iter()
                 .filter(|(_, sibling)| !matches!(sibling, Bound::Default))
                 .map(|(_, sibling)| sibling.condition(key))
@@ -284,7 +222,7 @@ fn whole_condition<'a>(work: &Work<'_, 'a>, table: Rel<'a>, bound: &Bound, key: 
 fn whole_condition_of<'a>(work: &Work<'_, 'a>, table: Rel<'a>, bound: &Bound, key: &Key) -> Option<Condition> {
     match bound {
         Bound::Default => {
-            let others = siblings(work, table, key);
+            let others = siblings(work.resolver, table, key);
             let taken = others.iter().filter(|(_, sibling)| !matches!(sibling, Bound::Default));
             let taken = taken.map(|(_, sibling)| sibling.condition(key)).collect::<Option<Vec<_>>>()?;
             Some(Condition::any(taken).negated())

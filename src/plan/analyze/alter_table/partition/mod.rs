@@ -3,9 +3,11 @@
 mod attach;
 mod bound;
 mod detach;
+mod refuse;
 
 pub(super) use attach::attach;
 pub(super) use detach::{detach, finalize, is_concurrent_detach};
+pub(in crate::plan::analyze) use refuse::refuse_bound;
 
 use super::work::Work;
 use crate::catalog::RelationKind;
