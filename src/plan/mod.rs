@@ -26,6 +26,7 @@ mod expand;
 pub mod explain;
 mod fired;
 mod in_place;
+mod labels;
 mod left_alone;
 pub mod lock;
 pub mod model;

@@ -29,6 +29,15 @@ pub(super) fn routine(catalog: &Catalog, table: &Name, second: &str, label: &str
     Name::new(table.schema.clone(), free(&table.name, second, label, taken))
 }
 
+/// A name for a type beside `name` that neither a type nor a relation has yet.
+pub(super) fn user_type(catalog: &Catalog, name: &Name, label: &str) -> Name {
+    let taken = |other: &str| {
+        let other = Name::new(name.schema.clone(), other);
+        catalog.types.contains_key(&other) || catalog.relations.contains_key(&other)
+    };
+    Name::new(name.schema.clone(), free(&name.name, "", label, taken))
+}
+
 /// A name for a column beside `column` that none of these relations has yet: `column_label`.
 pub(super) fn column(relations: &[&Relation], column: &str, label: &str) -> String {
     let mut number = 0;

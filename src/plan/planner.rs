@@ -17,7 +17,7 @@ use super::model::{Blocks, Plan, Policy, RollbackClass, Stage, Step, Summary, Ta
 use super::patterns::{as_written, shadow_column};
 use super::postpone::Later;
 use super::steps::{Builder, Placed};
-use super::{allow, code, contention, depends, digest, in_place, left_alone, postpone, temporary};
+use super::{allow, code, contention, depends, digest, in_place, labels, left_alone, postpone, temporary};
 use crate::catalog::{Catalog, apply::apply};
 use crate::sql::Statement;
 
@@ -77,6 +77,7 @@ pub fn plan_with_checks(
     let walk = Walk { authored: &authored, catalog, policy };
     let mut placed = walk.best()?;
     assertion::place(&mut placed.steps, checks, catalog)?;
+    labels::settle(&mut placed.steps);
     let renames = authored.iter().any(|authored| renames(&authored.statement.node))
         || placed.steps.iter().any(|placed| placed.pattern == shadow_column::NAME);
     let mut builder = Builder::new(catalog, (!renames).then(|| placed.reached.clone()), policy);

@@ -539,6 +539,23 @@ pub const CASES: &[Case] = &[
     case("data_one_row", SHOP, "UPDATE orders SET note = 'x' WHERE id = 5", &["as-written"]).lossy(),
     case("data_delete", SHOP, "DELETE FROM orders", &["as-written"]).lossy(),
     // Enums
+    case(
+        "enum_value_of_small_tables",
+        "CREATE TYPE mood AS ENUM ('sad', 'ok'); COMMENT ON TYPE mood IS 'how'; REVOKE ALL ON TYPE mood FROM PUBLIC;
+         CREATE TABLE t (id int PRIMARY KEY, m mood NOT NULL DEFAULT 'ok', s mood[]); CREATE INDEX t_m ON t (m);
+         INSERT INTO t SELECT g, 'sad', '{ok,sad}' FROM generate_series(1, 50) g;
+         CREATE TABLE p (id int, m mood) PARTITION BY LIST (id); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+        "ALTER TYPE mood ADD VALUE 'happy' BEFORE 'ok'; ALTER TYPE mood ADD VALUE 'glad'",
+        &["enum-value"],
+    )
+    .small(),
+    case(
+        "enum_value_in_the_way",
+        "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE t (m mood); CREATE VIEW v AS SELECT m FROM t",
+        "ALTER TYPE mood ADD VALUE 'happy'",
+        &["enum-value"],
+    )
+    .irreversible(),
     case("enum_value", "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE t (m mood)",
         "ALTER TYPE mood ADD VALUE 'happy'; INSERT INTO t VALUES ('happy')", &["enum-value"]).irreversible().lossy(),
     case("enum_rename", "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE t (m mood)",

@@ -8,7 +8,7 @@ mod check;
 mod column_type;
 pub(super) mod data;
 mod drop;
-mod enum_value;
+pub(super) mod enum_value;
 mod foreign_key;
 mod index;
 mod materialized_view;
