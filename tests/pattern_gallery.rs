@@ -134,8 +134,9 @@ const PAGES: &[Page] = &[
     Page {
         file: "enum-value",
         title: "Enum value",
-        text: "A new value cannot be used before its transaction is over: it gets one of its own. The server has no \
-               way to take it out again.",
+        text: "A new value cannot be used before its transaction is over: it gets one of its own. The server \
+               cannot take it out again: the way back makes the type anew, where its tables are small and nothing but columns \
+               has it, and stops at rows with the value.",
         change: "ALTER TYPE mood ADD VALUE 'happy'; ALTER TABLE customers ADD COLUMN mood mood DEFAULT 'happy'",
         majors: &[18],
     },
