@@ -11,7 +11,7 @@ use super::{
 };
 use crate::catalog::introspect::introspect_at;
 use crate::exit::Exit;
-use crate::plan::{Plan, RollbackClass, explain, source_digest};
+use crate::plan::{Plan, RollbackClass, explain, plan_source, source_digest};
 use crate::run::connect::Settings;
 use crate::run::{
     self, BackfillOptions, Holds, Observer, Options, Recall, Request, RunError, RunOutcome, RunRow,
@@ -42,7 +42,7 @@ async fn ready(args: &ApplyArgs, observer: &dyn Observer) -> Result<(Settings, R
     let policy = plan::policy(&args.policy)?;
     let input = input::read_for_plan(&args.source)?;
     let settings = catalog::settings(&args.database)?;
-    let digest = source_digest(&input.statements);
+    let digest = source_digest(input.source());
     let client = settings.connect().await?;
     let mut planned_at = None;
     let request = loop {
@@ -56,7 +56,7 @@ async fn ready(args: &ApplyArgs, observer: &dyn Observer) -> Result<(Settings, R
             break Request::Resume { source_digest: digest };
         }
         let (catalog, moment) = introspect_at(&client).await.map_err(run::schema_unreadable)?;
-        match crate::plan::plan(&input.statements, &catalog, &policy) {
+        match plan_source(input.source(), &[], &catalog, &policy) {
             Ok(plan) => {
                 ask(args, &plan)?;
                 planned_at = Some(moment);
@@ -67,7 +67,7 @@ async fn ready(args: &ApplyArgs, observer: &dyn Observer) -> Result<(Settings, R
             Err(error) => return Err(plan::failure(&input, error)),
         }
     };
-    let options = Options { planned_at, ..with_holds(options()?, &args.holds)? };
+    let options = Options { planned_at, runs: input.file_runs, ..with_holds(options()?, &args.holds)? };
     Ok((settings, request, options))
 }
 

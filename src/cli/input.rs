@@ -1,43 +1,62 @@
 //! Reading the author's files: statements with the file each stands in.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use pg_query::protobuf::node::Node;
 
 use super::{Failure, SourceArgs, diagnostic};
 use crate::exit::Exit;
-use crate::plan;
+use crate::plan::{self, LongRun, Source};
 use crate::run::Reason;
-use crate::run::text::{self, NoText};
-use crate::sql::{self, Statement, SyntaxError};
+use crate::run::source::{FileRun, NoSource, Reading, Refused, SourceFile};
+use crate::run::text::NoText;
+use crate::sql::{self, Statement};
 
 /// The author's statements in order, and where each stands.
 pub(super) struct Input {
-    /// Statements of all files, in order. Spans are within their own file.
+    /// Statements of all files, in order, with the first of each long run in its place. Spans are within their own file.
     pub statements: Vec<Statement>,
-    files: Vec<File>,
+    /// The long runs, for the planner.
+    runs: Vec<(usize, Arc<dyn LongRun>)>,
+    /// And for the executor.
+    pub file_runs: Vec<Arc<FileRun>>,
+    files: Vec<SourceFile>,
     /// File of each statement.
     owner: Vec<usize>,
 }
 
-struct File {
-    name: String,
-    text: String,
-}
-
 impl Input {
+    /// For the planner.
+    pub(super) fn source(&self) -> Source<'_> {
+        Source { statements: &self.statements, runs: &self.runs }
+    }
+
     /// `message` with file, line, column and caret of a statement.
     pub(super) fn at_statement(&self, index: usize, message: &str) -> String {
-        match (self.statements.get(index), self.owner.get(index).and_then(|file| self.files.get(*file))) {
-            (Some(statement), Some(file)) => diagnostic::at(&file.name, &file.text, statement.span.start, message),
-            _ => message.to_owned(),
+        match self.statements.get(index) {
+            Some(statement) => self.at_byte_of(index, statement.span.start, message),
+            None => message.to_owned(),
+        }
+    }
+
+    /// `message` with file, line, column and caret of a byte in the file of a statement.
+    pub(super) fn at_byte_of(&self, index: usize, at: usize, message: &str) -> String {
+        match self.owner.get(index).and_then(|file| self.files.get(*file)) {
+            Some(file) => shown(file, at, message),
+            None => message.to_owned(),
         }
     }
 }
 
+/// `message` at a byte offset of the file.
+fn shown(file: &SourceFile, at: usize, message: &str) -> String {
+    diagnostic::at_line(&file.name, &file.line(at), message)
+}
+
 /// Reads and parses the files in order, as they are.
 fn read(source: &SourceArgs) -> Result<Input, Failure> {
-    read_files(source, |statements| statements)
+    read_files(source, Reading::new(false), false)
 }
 
 /// Like [`read`], to be analysed as it is. A single statement is answered for whatever it is; a file is a
@@ -82,8 +101,8 @@ fn misplaced(statement: &Statement) -> Option<&'static str> {
 /// not saved.
 pub(super) fn read_for_plan(source: &SourceArgs) -> Result<Input, Failure> {
     let several = source.files.len() > 1;
-    let input = read_files(source, |statements| if several { plan::unwrapped(statements) } else { statements })?;
-    if input.files.iter().all(|file| file.text.trim().is_empty()) {
+    let input = read_files(source, Reading::new(true), several)?;
+    if input.files.iter().all(|file| file.blank) {
         let names: Vec<&str> = input.files.iter().map(|file| file.name.as_str()).collect();
         return Err(Failure::of(Reason::SourceUnreadable, format!("{}: no SQL statement in it", names.join(", "))));
     }
@@ -104,22 +123,23 @@ pub(super) fn one_select(text: &str) -> Result<String, String> {
     }
 }
 
-fn read_files(source: &SourceArgs, take: impl Fn(Vec<Statement>) -> Vec<Statement>) -> Result<Input, Failure> {
+fn read_files(source: &SourceArgs, mut reading: Reading, unwrapped: bool) -> Result<Input, Failure> {
     if source.files.iter().filter(|file| is_stdin(file)).nth(1).is_some() {
         return Err(Failure::new(Exit::Usage, "standard input can be read once only: name `-` once"));
     }
-    let mut input = Input { statements: Vec::new(), files: Vec::new(), owner: Vec::new() };
-    let mut left = text::BYTES_MAX;
+    let mut input =
+        Input { statements: Vec::new(), runs: Vec::new(), file_runs: Vec::new(), files: Vec::new(), owner: Vec::new() };
     for path in &source.files {
-        let file = load(path, &mut left)?;
-        let parsed = sql::parse(&file.text).map_err(|error| explain(&file.name, &file.text, &error))?;
-        if let Some(at) = sql::undo_in_file(&file.text, &parsed) {
-            let shown = diagnostic::at(&file.name, &file.text, at, plan::UNDO_IN_FILE);
-            return Err(Failure::of(Reason::StatementUnsupported, shown));
+        let mut file = load(path, &mut reading)?;
+        if unwrapped {
+            file.unwrap();
         }
-        let parsed = take(parsed);
-        input.owner.extend(std::iter::repeat_n(input.files.len(), parsed.len()));
-        input.statements.extend(parsed);
+        let kept = std::mem::take(&mut file.statements);
+        input.owner.extend(std::iter::repeat_n(input.files.len(), kept.len()));
+        let before = input.statements.len();
+        input.runs.extend(file.long_runs().map(|(first, run)| (before + first, run)));
+        input.file_runs.extend(file.runs.iter().map(|(_, run)| Arc::clone(run)));
+        input.statements.extend(kept);
         input.files.push(file);
     }
     Ok(input)
@@ -130,41 +150,39 @@ pub(super) fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-fn load(path: &Path, left: &mut u64) -> Result<File, Failure> {
+fn load(path: &Path, reading: &mut Reading) -> Result<SourceFile, Failure> {
     let name = if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() };
-    let read = if is_stdin(path) {
-        text::read(std::io::stdin().lock(), left)
-    } else {
-        std::fs::File::open(path).map_err(NoText::from).and_then(|file| text::read(file, left))
-    };
-    let text = read.map_err(|error| match error {
-        NoText::Unreadable(_) => Failure::new(Exit::Usage, format!("cannot read {name}: {error}")),
-        NoText::NotUtf8(_) => Failure::of(Reason::SourceUnreadable, format!("{name} is {error}")),
-        NoText::TooLarge => Failure::of(Reason::SourceTooLarge, format!("{name} is {error}")),
-    })?;
-    Ok(File { name, text })
-}
-
-fn explain(file: &str, text: &str, error: &SyntaxError) -> Failure {
-    let shown = diagnostic::at(file, text, error.offset, &error.message);
-    let line_start = text[..error.offset].rfind('\n').map_or(0, |at| at + 1);
-    let line = text[line_start..].lines().next().unwrap_or("").trim_start();
-    let advice = if line.starts_with('\\') {
-        "psql commands are not SQL: leave them out; a file is a list of SQL statements"
-    } else if ends_in_copy_from_stdin(&text[..line_start]) {
-        "COPY data cannot be part of a migration: use INSERT statements, or load the data outside"
-    } else {
-        return Failure::of(Reason::SyntaxError, shown);
-    };
-    Failure::of(Reason::StatementUnsupported, format!("{shown}\n  = {advice}"))
-}
-
-fn ends_in_copy_from_stdin(text: &str) -> bool {
-    let Ok(statements) = sql::parse(text) else {
-        return false;
-    };
-    matches!(statements.last().map(|last| &last.node),
-        Some(Node::CopyStmt(copy)) if copy.is_from && !copy.is_program && copy.filename.is_empty())
+    let read = if is_stdin(path) { reading.stdin(&name) } else { reading.file(&name, path) };
+    read.map_err(|Refused { error, file }| {
+        let place = |at: usize, message: &str| match &file {
+            Some(file) => shown(file, at, message),
+            None => format!("{name}: {message}"),
+        };
+        match error {
+            NoSource::Text(error @ NoText::Unreadable(_)) => {
+                Failure::new(Exit::Usage, format!("cannot read {name}: {error}"))
+            }
+            NoSource::Text(error @ NoText::NotUtf8(_)) => {
+                Failure::of(Reason::SourceUnreadable, format!("{name} is {error}"))
+            }
+            NoSource::Text(error @ NoText::TooLarge) => {
+                Failure::of(Reason::SourceTooLarge, format!("{name} is {error}"))
+            }
+            NoSource::Undo(at) => Failure::of(Reason::StatementUnsupported, place(at, plan::UNDO_IN_FILE)),
+            NoSource::Syntax { at, message, in_copy } => {
+                let shown = place(at, &message);
+                let command = file.is_some_and(|file| file.line(at).2.trim_start().starts_with('\\'));
+                let advice = if in_copy {
+                    "COPY data cannot be part of a migration: use INSERT statements, or load the data outside"
+                } else if command {
+                    "psql commands are not SQL: leave them out; a file is a list of SQL statements"
+                } else {
+                    return Failure::of(Reason::SyntaxError, shown);
+                };
+                Failure::of(Reason::StatementUnsupported, format!("{shown}\n  = {advice}"))
+            }
+        }
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use strum::IntoEnumIterator;
 
 use super::{Failure, Format, PlanArgs, PolicyArgs, catalog, input, print, print_json};
 use crate::exit::Exit;
-use crate::plan::{HazardId, Plan, PlanError, Policy, explain, plan as make_plan};
+use crate::plan::analyze::Refusal;
+use crate::plan::{HazardId, Plan, PlanError, Policy, explain, plan_source};
 use crate::run::Reason;
 
 /// Makes the plan and shows it; one with hazards that are not allowed is shown too, and is then a failure.
@@ -20,7 +21,7 @@ pub(super) async fn run_with(args: &PlanArgs, format: Format, known: &mut catalo
     let policy = policy(&args.policy)?;
     let input = input::read_for_plan(&args.source)?;
     let catalog = known.read(&args.schema).await?;
-    match make_plan(&input.statements, &catalog, &policy) {
+    match plan_source(input.source(), &[], &catalog, &policy) {
         Ok(plan) => show(&plan, format),
         Err(error) => {
             if let PlanError::NotAllowed { plan, .. } = &error {
@@ -55,10 +56,12 @@ pub(super) fn policy(args: &PolicyArgs) -> Result<Policy, Failure> {
 pub(super) fn failure(input: &input::Input, error: PlanError) -> Failure {
     match error {
         PlanError::Refused { statement, refusal } => {
-            let message = format!("the server will refuse this: {} ({})", refusal.message, refusal.sqlstate);
-            let shown = input.at_statement(statement, &message);
-            Failure::of(Reason::StatementRefused, format!("{shown}\n  = {}", refusal.hint))
+            refused(&refusal, |message| input.at_statement(statement, message))
         }
+        PlanError::RefusedInRun { first, start, refusal, .. } => {
+            refused(&refusal, |message| input.at_byte_of(first, start, message))
+        }
+        PlanError::SourceChanged { message } => Failure::of(Reason::SourceChanged, message),
         PlanError::Unsupported { statement, message } => {
             Failure::of(Reason::StatementUnsupported, input.at_statement(statement, &message))
         }
@@ -77,6 +80,11 @@ pub(super) fn failure(input: &input::Input, error: PlanError) -> Failure {
             )
         }
     }
+}
+
+fn refused(refusal: &Refusal, shown: impl Fn(&str) -> String) -> Failure {
+    let message = format!("the server will refuse this: {} ({})", refusal.message, refusal.sqlstate);
+    Failure::of(Reason::StatementRefused, format!("{}\n  = {}", shown(&message), refusal.hint))
 }
 
 fn show(plan: &Plan, format: Format) -> Result<(), Failure> {

@@ -49,7 +49,7 @@ impl Run {
     }
 }
 
-fn join(all: &mut Impact, one: Impact) {
+pub(super) fn join(all: &mut Impact, one: Impact) {
     for (target, mode) in one.locks {
         all.lock(target, mode);
     }

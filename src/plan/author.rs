@@ -7,14 +7,19 @@ use pg_query::protobuf::{TransactionStmt, TransactionStmtKind, VariableSetKind, 
 use super::model::Origin;
 use super::planner::PlanError;
 use super::postpone::changes_rows;
+use super::script::{LongRun, Source};
 use crate::catalog::Catalog;
 use crate::sql::{Statement, render};
 
 /// One statement to plan, with the settings that the author made for it.
 #[derive(Clone, Debug)]
 pub(super) struct Authored<'a> {
-    /// The statement.
+    /// The statement; of a long run its first.
     pub statement: &'a Statement,
+    /// Its index in the author's list.
+    pub index: usize,
+    /// The long run that it stands for.
+    pub run: Option<&'a dyn LongRun>,
     /// Where it stands.
     pub origin: Origin,
     /// Settings that hold for it.
@@ -86,10 +91,8 @@ pub const UNDO_IN_FILE: &str = "behind this mark the file undoes its own change;
     the file would run: leave out what follows, `wesley rollback` has an undo of its own";
 
 /// What is to be planned, and remarks on what is not.
-pub(super) fn read<'a>(
-    statements: &'a [Statement],
-    catalog: &Catalog,
-) -> Result<(Vec<Authored<'a>>, Vec<String>), PlanError> {
+pub(super) fn read<'a>(source: Source<'a>, catalog: &Catalog) -> Result<(Vec<Authored<'a>>, Vec<String>), PlanError> {
+    let statements = source.statements;
     let mut notes = Vec::new();
     let mut settings = Settings::default();
     let mut list = Vec::new();
@@ -121,12 +124,13 @@ pub(super) fn read<'a>(
             NodeEnum::DiscardStmt(_) => settings = Settings::default(),
             NodeEnum::VariableSetStmt(set) => variable(set, index, catalog, &mut settings, &mut notes)?,
             _ => {
+                let run = source.run(index);
                 let origin = Origin {
                     statement: position(index),
                     start: position(statement.span.start),
-                    end: position(statement.span.end),
+                    end: position(run.map_or(statement.span.end, LongRun::end)),
                 };
-                list.push(Authored { statement, origin, settings: settings.clone() });
+                list.push(Authored { statement, index, run, origin, settings: settings.clone() });
             }
         }
     }
@@ -262,7 +266,7 @@ mod tests {
 
     fn read_text(text: &str) -> Result<Read, PlanError> {
         let statements = crate::sql::parse(text).unwrap();
-        let (list, notes) = read(&statements, &Catalog::default())?;
+        let (list, notes) = read(Source::of(&statements), &Catalog::default())?;
         let texts = list.iter().map(|authored| authored.statement.text.clone()).collect();
         Ok((texts, list.into_iter().map(|authored| authored.settings).collect(), notes))
     }

@@ -90,6 +90,9 @@ fn bracket(authored: &[Authored<'_>], spans: &[Option<usize>], before: &Catalog,
 
 /// Moves the catalog behind the statement, if that changes nothing but views, rules, policies and triggers.
 fn step_beside(catalog: &mut Catalog, authored: &Authored<'_>) -> bool {
+    if authored.run.is_some() {
+        return false;
+    }
     let mut after = catalog.clone();
     let fits = apply_to(&mut after, authored.statement).is_ok() && only_beside(catalog, &after);
     if fits {
@@ -123,7 +126,7 @@ fn only_beside(before: &Catalog, after: &Catalog) -> bool {
 mod tests {
     use super::*;
     use crate::catalog::apply::apply;
-    use crate::plan::author;
+    use crate::plan::{Source, author};
     use crate::sql::parse;
 
     fn found(text: &str) -> Vec<Bracket> {
@@ -136,7 +139,7 @@ mod tests {
             apply(&mut catalog, &statement).unwrap();
         }
         let statements = parse(text).unwrap();
-        let (authored, _) = author::read(&statements, &catalog).unwrap();
+        let (authored, _) = author::read(Source::of(&statements), &catalog).unwrap();
         let spans = vec![None; authored.len()];
         brackets(&authored, &spans, &catalog)
     }

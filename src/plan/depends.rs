@@ -31,6 +31,10 @@ fn relations(plan: &Plan, catalog: &Catalog) -> Option<BTreeSet<Name>> {
     let mut path: BTreeSet<String> = catalog.server.search_path.iter().cloned().collect();
     let mut named = Vec::new();
     for step in &plan.steps {
+        // Its text is not here.
+        if let Action::Script(_) = &step.action {
+            return None;
+        }
         let lists = step.locks.iter().map(|lock| &lock.relation);
         for relation in lists.chain(&step.rewrites).chain(&step.scans).chain(&step.waits_for_transactions) {
             // `*` is everything.
@@ -67,6 +71,7 @@ fn texts(step: &Step) -> Vec<String> {
         Action::Transaction(transaction) => transaction.statements.clone(),
         Action::Concurrent(concurrent) => vec![concurrent.statement.clone()],
         Action::Check(check) => vec![check.query.clone()],
+        Action::Script(_) => Vec::new(),
         // Its table is among the locks, and its expressions read nothing but the row.
         Action::Backfill(backfill) => {
             backfill.assignments.iter().map(|assignment| format!("SELECT {}", assignment.expression)).collect()

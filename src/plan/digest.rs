@@ -4,18 +4,18 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::model::Plan;
-use crate::sql::Statement;
+use super::script::{LongRun, Source};
 
 /// `sha256:` and the hex digest of the plan's canonical JSON (sorted keys, no blanks) with an empty digest.
 pub fn of_plan(plan: &Plan) -> String {
     of_json(&Plan { digest: String::new(), ..plan.clone() })
 }
 
-/// Of the author's statements, byte for byte, each ended by a semicolon and a line feed.
-pub fn of_source(statements: &[Statement]) -> String {
+/// Of the author's statements, byte for byte, each ended by a semicolon and a line feed; a long run is its own digest.
+pub fn of_source(source: Source<'_>) -> String {
     let mut hash = Sha256::new();
-    for statement in statements {
-        hash.update(statement.text.as_bytes());
+    for (index, statement) in source.statements.iter().enumerate() {
+        hash.update(source.run(index).map_or(statement.text.as_str(), LongRun::digest));
         hash.update(b";\n");
     }
     named(hash)

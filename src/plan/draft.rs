@@ -2,6 +2,7 @@
 //! found out from the SQL afterwards, never stated by a pattern.
 
 use super::model::{Backfill, Check, Hazard, HazardId, Stage};
+use super::script::Together;
 
 /// One step in the making.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,8 @@ pub(super) enum Work {
     Backfill(Backfill),
     /// A question that must be answered with true.
     Check(Check),
+    /// A long run of statements that change rows.
+    Script(Box<Together>),
 }
 
 /// Where the undo of a draft comes from.
@@ -96,6 +99,11 @@ impl Draft {
         let mut draft = Self::new(stage, slug, description.into(), Work::Check(check));
         draft.undo = UndoSource::Nothing;
         draft
+    }
+
+    /// A long run of statements.
+    pub fn script(stage: Stage, description: String, work: Work) -> Self {
+        Self::new(stage, "script", description, work)
     }
 
     fn new(stage: Stage, slug: &'static str, description: String, work: Work) -> Self {

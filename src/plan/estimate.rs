@@ -7,7 +7,7 @@ use super::action::Run;
 use super::analyze::Target;
 use super::created::Created;
 use super::expand::size;
-use super::model::{Estimate, HazardId};
+use super::model::{Estimate, HazardId, Script};
 use crate::catalog::{Catalog, Name};
 
 /// Bytes in a second for reading a table in full: slow network disk, and all of it in memory.
@@ -93,6 +93,22 @@ fn written(kind: Kind, rows: i64, bytes: i64) -> (i64, i64) {
         Kind::Build => (bytes, bytes.saturating_mul(2)),
         // Each row once more, its page, and its index entries. The table is vacuumed in between.
         Kind::Backfill => (bytes.saturating_mul(2).saturating_add(rows.saturating_mul(CHANGED_ROW)), bytes),
+    }
+}
+
+/// Statements in a second: one row each with its index entries on a slow disk, and on a fast server.
+const STATEMENTS: (i64, i64) = (2_000, 100_000);
+
+/// The estimate of a long run of statements, which says little of the rows behind them.
+pub(super) fn of_script(script: &Script) -> Estimate {
+    Estimate {
+        rows: script.statements,
+        bytes: script.bytes,
+        seconds_least: script.statements / STATEMENTS.1,
+        seconds_most: script.statements / STATEMENTS.0 + 1,
+        wal_bytes_most: script.bytes.saturating_mul(2).saturating_add(script.statements.saturating_mul(CHANGED_ROW)),
+        disk_bytes_most: script.bytes.saturating_mul(2),
+        basis: "the text, one row for each statement, 2,000 to 100,000 statements/s".to_owned(),
     }
 }
 

@@ -42,6 +42,8 @@ fn gives(work: &Work, label: &str) -> bool {
         }),
         Work::Backfill(backfill) => backfill.assignments.iter().any(|assignment| assignment.expression.contains(label)),
         Work::Check(_) => false,
+        // Its statements are not here.
+        Work::Script(_) => true,
     }
 }
 

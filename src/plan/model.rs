@@ -162,6 +162,8 @@ pub enum Action {
     Backfill(Backfill),
     /// A question whose answer must be true before going on.
     Check(Check),
+    /// A long run of statements that change rows, in batches, each with its place in its own transaction.
+    Script(Script),
 }
 
 /// See [`Action::Transaction`].
@@ -240,6 +242,35 @@ pub struct Check {
     pub query: String,
     /// Said when the answer is not true. No row values.
     pub message: String,
+}
+
+/// See [`Action::Script`]. The statements themselves stay in the author's file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Script {
+    /// Number of statements.
+    pub statements: i64,
+    /// Bytes of their texts.
+    pub bytes: i64,
+    /// `sha256:` and the hex digest of their texts, each ended by a semicolon and a line feed.
+    pub digest: String,
+    /// Run first in the transaction of each batch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
+    /// What they do to which relations.
+    pub changes: Vec<RowChange>,
+}
+
+/// Statements of one kind on one relation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RowChange {
+    /// `INSERT`, `UPDATE`, `DELETE` or `MERGE`.
+    pub command: String,
+    /// `schema.name`, quoted as the server does.
+    pub relation: String,
+    /// Number of statements.
+    pub statements: i64,
 }
 
 /// A lock of a step with what it means for others.

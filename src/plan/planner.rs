@@ -16,6 +16,7 @@ use super::expand::{Expanded, Expander, simulate, single};
 use super::model::{Blocks, Plan, Policy, RollbackClass, Stage, Step, Summary, TargetIdentity, Undo};
 use super::patterns::{as_written, shadow_column};
 use super::postpone::Later;
+use super::script::{self, Source};
 use super::steps::{Builder, Placed};
 use super::{allow, code, contention, depends, digest, in_place, labels, left_alone, postpone, temporary};
 use crate::catalog::{Catalog, apply::apply};
@@ -43,6 +44,24 @@ pub enum PlanError {
     /// A check of the author cannot be asked.
     #[error(transparent)]
     Check(#[from] InvalidAssertion),
+    /// The server will refuse a statement of a long run.
+    #[error("statement {} of a long run: {} ({})", number + 1, refusal.message, refusal.sqlstate)]
+    RefusedInRun {
+        /// Index of the statement that stands for the run, from 0.
+        first: usize,
+        /// Its number in the run, from 0.
+        number: i64,
+        /// Its first byte in the source.
+        start: usize,
+        /// What the server will say, and what to do.
+        refusal: Refusal,
+    },
+    /// A long run cannot be read again as it was.
+    #[error("{message}")]
+    SourceChanged {
+        /// What is different.
+        message: String,
+    },
     /// Hazards that the policy does not allow. The plan is there to be shown.
     #[error("the plan has hazards that are not allowed")]
     NotAllowed {
@@ -71,7 +90,20 @@ pub fn plan_with_checks(
     catalog: &Catalog,
     policy: &Policy,
 ) -> Result<Plan, PlanError> {
-    let (written, mut notes) = author::read(statements, catalog)?;
+    plan_source(Source::of(statements), checks, catalog, policy)
+}
+
+/// Plans what the author wrote, long runs included, with the `checks` before and after it.
+///
+/// # Errors
+/// [`PlanError`] when there is no plan that may run.
+pub fn plan_source(
+    source: Source<'_>,
+    checks: &[Assertion],
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Result<Plan, PlanError> {
+    let (written, mut notes) = author::read(source, catalog)?;
     let opened = code::opened(&written, catalog);
     let authored = bare(written, &opened, &mut notes);
     let walk = Walk { authored: &authored, catalog, policy };
@@ -92,10 +124,10 @@ pub fn plan_with_checks(
     for step in &mut builder.steps {
         in_place::mark(step, catalog, policy);
     }
-    let summary = summary(statements.len(), &builder.steps);
+    let summary = summary(source.len(), &builder.steps);
     let mut plan = Plan {
         digest: String::new(),
-        source_digest: digest::of_source(statements),
+        source_digest: digest::of_source(source),
         target: TargetIdentity {
             server_version: catalog.server.version,
             system_identifier: catalog.server.system_identifier.clone(),
@@ -234,6 +266,19 @@ impl Walk<'_> {
             let bracket = brackets.iter().find(|bracket| bracket.change == position);
             authored.settings.enter(&mut ordered.reached);
             let before = ordered.reached.clone();
+            if let Some(run) = authored.run {
+                let draft = script::draft(run, authored, &mut ordered.reached, &created, unforeseen)?;
+                unforeseen |= matches!(&draft.work, Work::Script(script) if script.unforeseeable);
+                ordered.steps.push(Placed {
+                    draft,
+                    pattern: script::NAME,
+                    origin: authored.origin.clone(),
+                    settings: authored.settings.clone(),
+                    span: None,
+                });
+                ordered.reached.server = self.catalog.server.clone();
+                continue;
+            }
             let own_session = !authored.settings.is_empty();
             let expander = Expander { policy: self.policy, created: &created, own_session };
             let span = spans.get(position).copied().flatten();
@@ -344,7 +389,7 @@ fn waits(draft: &Draft, statement: &Statement, later: &[Later<'_>], catalog: &Ca
     draft.late && matches!(draft.work, Work::Sql(_)) && postpone::can_wait(statement, later, catalog)
 }
 
-fn summary(statements: usize, steps: &[Step]) -> Summary {
+fn summary(statements: i64, steps: &[Step]) -> Summary {
     let locks = || steps.iter().flat_map(|step| &step.locks);
     let blocked = |wanted: Blocks| {
         let mut list: Vec<String> =
@@ -364,7 +409,7 @@ fn summary(statements: usize, steps: &[Step]) -> Summary {
         reasons.push(format!("{}: {reason}", step.id));
     }
     Summary {
-        statements: i64::try_from(statements).unwrap_or(i64::MAX),
+        statements,
         steps: i64::try_from(steps.len()).unwrap_or(i64::MAX),
         strongest_lock: locks().map(|lock| lock.mode).reduce(super::lock::LockMode::join),
         blocks_reads: blocked(Blocks::ReadsAndWrites),

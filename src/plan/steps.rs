@@ -14,8 +14,9 @@ use super::expand::{heavy, single};
 use super::lock::LockMode;
 use super::model::{Action, Backfill, Blocks, Check, Empty, Hazard, Origin, Policy, Stage, Step, StepLock, Undo};
 use super::patterns::{as_written, data};
+use super::script::Together;
 use super::{fired, price, undo};
-use crate::catalog::{Catalog, Name};
+use crate::catalog::{Catalog, Name, apply::apply};
 use crate::sql::quote;
 
 /// A draft in its place.
@@ -111,6 +112,10 @@ impl<'a> Builder<'a> {
                 let check = check.clone();
                 self.flush();
                 return self.check(&placed, check);
+            }
+            Work::Script(script) => {
+                self.flush();
+                return self.script(&placed, script);
             }
         };
         let quiet = self.quiet(&placed, &texts);
@@ -326,12 +331,49 @@ impl<'a> Builder<'a> {
         self.steps.push(step);
     }
 
+    fn script(&mut self, placed: &Placed, script: &Together) {
+        let Together { script, impact, undo, unforeseeable, kinds } = script;
+        if *unforeseeable {
+            self.notes.push(unforetold(self.steps.len() + 1));
+        }
+        let catalogs = (&self.catalog, &self.catalog);
+        for hazard in allow::hazards(impact, undo, catalogs, &self.created, self.policy) {
+            if !self.hazards.contains(&hazard) {
+                self.hazards.push(hazard);
+            }
+        }
+        let known = |target: &Target| match target {
+            Target::Any => true,
+            Target::Relation(name) => self.catalog.relations.contains_key(name),
+        };
+        let list = |targets: &std::collections::BTreeSet<Target>| -> Vec<String> {
+            targets.iter().filter(|target| known(target)).map(ToString::to_string).collect()
+        };
+        let locks = impact.locks.iter().filter(|(target, _)| known(target));
+        let step = Step {
+            id: self.id(placed.draft.slug),
+            stage: placed.draft.stage,
+            origin: placed.origin.clone(),
+            pattern: placed.pattern.to_owned(),
+            description: placed.draft.description.clone(),
+            locks: locks.map(|(target, mode)| lock(target, *mode)).collect(),
+            rewrites: list(&impact.rewrites),
+            scans: list(&impact.scans),
+            waits_for_transactions: list(&impact.waits_for_transactions),
+            estimate: estimate::of_script(script),
+            postcondition: action::recorded(),
+            undo: undo.clone(),
+            action: Action::Script(script.clone()),
+        };
+        self.steps.push(step);
+        for kind in kinds {
+            let _ = apply(&mut self.catalog, kind);
+        }
+    }
+
     fn danger(&mut self, run: &Run, draft: &Draft, before: &Catalog, created: &Created, undo: &Undo) {
         if run.unforeseeable {
-            self.notes.push(format!(
-                "step {}: its effect on the schema cannot be foretold; what follows is planned as if there were none",
-                self.steps.len() + 1
-            ));
+            self.notes.push(unforetold(self.steps.len() + 1));
         }
         if heavy(&run.impact, before, created, self.policy)
             && let Some(why) = run.statements.iter().find_map(|statement| price::no_safe_form(&statement.node))
@@ -346,6 +388,10 @@ impl<'a> Builder<'a> {
             }
         }
     }
+}
+
+fn unforetold(step: usize) -> String {
+    format!("step {step}: its effect on the schema cannot be foretold; what follows is planned as if there were none")
 }
 
 fn group_heavy(group: &Group, builder: &Builder<'_>) -> bool {

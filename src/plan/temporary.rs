@@ -46,7 +46,7 @@ fn last_of_span(authored: &[Authored<'_>], at: usize, node: &NodeEnum) -> Option
 }
 
 /// The name of the temporary relation that the statement makes.
-fn created(node: &NodeEnum) -> Option<&str> {
+pub(super) fn created(node: &NodeEnum) -> Option<&str> {
     let range: &RangeVar = match node {
         NodeEnum::CreateStmt(create) => create.relation.as_ref()?,
         NodeEnum::CreateTableAsStmt(create) => create.into.as_ref()?.rel.as_ref()?,
@@ -61,12 +61,12 @@ fn created(node: &NodeEnum) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::author;
+    use crate::plan::{Source, author};
 
     fn spans_of(text: &str) -> Vec<Option<usize>> {
         let statements = crate::sql::parse(text).unwrap();
         let catalog = Catalog::default();
-        let (authored, _) = author::read(&statements, &catalog).unwrap();
+        let (authored, _) = author::read(Source::of(&statements), &catalog).unwrap();
         spans(&authored, &catalog)
     }
 

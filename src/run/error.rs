@@ -46,6 +46,8 @@ pub enum Reason {
     SourceUnreadable,
     /// The SQL is more than a migration may have.
     SourceTooLarge,
+    /// A file is not what it was when the plan was made.
+    SourceChanged,
     /// The server will refuse a statement: the catalog already tells.
     StatementRefused,
     /// A statement has no place in a migration.
@@ -177,6 +179,7 @@ impl Reason {
             | Self::ForwardOnly
             | Self::ConnectionInvalid
             | Self::CatalogChanged
+            | Self::SourceChanged
             | Self::PlanChanged
             | Self::ApiRefused
             | Self::PreconditionFailed => Exit::Precondition,

@@ -22,6 +22,7 @@ use super::privileges;
 use super::progress::{Observer, ProgressState};
 use super::restore_point;
 use super::rollback;
+use super::script;
 use super::session::Session;
 use super::transaction;
 use crate::catalog::introspect::{IntrospectError, introspect, moment};
@@ -336,6 +337,7 @@ pub(super) async fn execute(context: &mut Context<'_>, unit: &Unit<'_>) -> Resul
         Action::Concurrent(statement) => concurrent::run(context, unit, statement).await?,
         Action::Backfill(spec) => backfill::run(context, unit, spec).await?,
         Action::Check(check) => check::run(context, unit, check).await?,
+        Action::Script(script) => script::run(context, unit, script).await?,
     }
     context.tell(unit, ProgressState::Done, (context.tally.rows_done - rows, None), Vec::new());
     Ok(())

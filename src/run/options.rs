@@ -1,11 +1,13 @@
 //! What a run may be told: gates, patience, batch sizes.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::source::FileRun;
 use crate::api::validation_window::Guards;
 use crate::catalog::introspect::Moment;
 use crate::plan::{Stage, Step};
@@ -94,6 +96,8 @@ pub struct Options {
     /// File with another speed and other limits of backfills, read again while one runs: JSON of
     /// [`crate::api::backfill::BackfillTuning`].
     pub tuning: Option<PathBuf>,
+    /// The long runs of statements that this process has read.
+    pub runs: Vec<Arc<FileRun>>,
     /// Cancelled to stop the run: the running statement is cancelled and rolled back.
     pub interrupt: CancellationToken,
 }
@@ -170,6 +174,7 @@ impl Default for Options {
             backfill: BackfillOptions::default(),
             holds: Holds::default(),
             tuning: None,
+            runs: Vec::new(),
             interrupt: CancellationToken::new(),
         }
     }

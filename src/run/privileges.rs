@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use super::error::{Fault, Reason, RunError};
 use super::preflight::Server;
-use crate::plan::{Action, Plan, Postcondition};
+use crate::plan::{Action, Plan, Postcondition, RowChange};
 use crate::sql::{self, quote};
 
 /// What a step needs of a table that exists.
@@ -135,6 +135,18 @@ fn needs(plan: &Plan) -> Needs {
             Action::Concurrent(concurrent) => of_statement(&concurrent.statement, &mut needs),
             Action::Backfill(spec) => {
                 needs.tables.insert((quote::qualified(&spec.schema, &spec.table), Need::Update));
+            }
+            Action::Script(script) => {
+                for RowChange { command, relation, .. } in &script.changes {
+                    let need = match command.as_str() {
+                        "INSERT" => Need::Insert,
+                        "UPDATE" => Need::Update,
+                        "DELETE" => Need::Delete,
+                        // Which of them it needs its clauses tell.
+                        _ => continue,
+                    };
+                    needs.tables.insert((relation.clone(), need));
+                }
             }
             Action::Check(_) => {}
         }

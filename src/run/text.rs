@@ -2,8 +2,8 @@
 
 use std::io::Read;
 
-/// Most bytes of SQL that one migration may have, all files together. A plan holds every statement with its parse tree,
-/// which is some ten times the text: rows beyond this are for `COPY`.
+/// Most bytes of SQL of one migration that are held in memory, all files together: all but long runs of changes of rows. A
+/// plan holds every statement with its parse tree, which is some ten times the text.
 pub const BYTES_MAX: u64 = 64 << 20;
 
 /// Why there is no text.
@@ -17,8 +17,9 @@ pub enum NoText {
     NotUtf8(usize),
     /// It does not fit into what is left of [`BYTES_MAX`].
     #[error(
-        "too large: a migration has at most {} MiB of SQL, all files together. Split it into several, which can depend \
-         on each other, or load rows with COPY (psql's \\copy)",
+        "too large: a migration has at most {} MiB of SQL, all files together, besides long runs of INSERT, UPDATE, DELETE \
+         and MERGE in regular files. Split it into several, which can depend on each other, or load rows with COPY (psql's \
+         \\copy)",
         BYTES_MAX >> 20
     )]
     TooLarge,

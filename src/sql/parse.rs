@@ -15,7 +15,7 @@ pub struct Span {
 }
 
 /// One statement of the author, with PostgreSQL's parse tree of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
     /// The author's text, without the terminating semicolon.
     pub text: String,
@@ -56,8 +56,24 @@ pub(crate) fn tree(text: &str) -> Result<pg_query::protobuf::ParseResult, NoTree
 /// # Errors
 /// [`SyntaxError`] with the position when the text does not parse; nothing is returned in part.
 pub fn parse(text: &str) -> Result<Vec<Statement>, SyntaxError> {
-    let parsed = tree(text).map_err(|error| syntax_error(text, error))?;
-    let statements = parsed
+    Ok(statements(text, tree(text).map_err(|error| syntax_error(text, error))?))
+}
+
+/// The texts of the statements, found by the same grammar without their trees being kept.
+///
+/// # Errors
+/// [`SyntaxError`] when the text does not parse.
+pub fn texts(text: &str) -> Result<Vec<&str>, SyntaxError> {
+    let split = stacker::maybe_grow(STACK.0, STACK.1, || pg_query::split_with_parser(text));
+    match split {
+        Ok(found) => Ok(found.into_iter().map(str::trim_end).collect()),
+        Err(_) => Err(parse(text).err().unwrap_or_else(|| syntax_error(text, NoTree::Nul))),
+    }
+}
+
+/// The statements of a text with that tree.
+pub(super) fn statements(text: &str, parsed: pg_query::protobuf::ParseResult) -> Vec<Statement> {
+    parsed
         .stmts
         .into_iter()
         .filter_map(|raw| {
@@ -71,8 +87,7 @@ pub fn parse(text: &str) -> Result<Vec<Statement>, SyntaxError> {
             let span = Span { start, end: start + trimmed.len() };
             Some(Statement { text: trimmed.to_owned(), span, node: raw.stmt?.node? })
         })
-        .collect();
-    Ok(statements)
+        .collect()
 }
 
 /// 1-based line and column (in characters) of a byte offset.
@@ -83,7 +98,7 @@ pub fn position(text: &str, offset: usize) -> (usize, usize) {
     (line, column)
 }
 
-fn syntax_error(text: &str, error: NoTree) -> SyntaxError {
+pub(super) fn syntax_error(text: &str, error: NoTree) -> SyntaxError {
     let (message, position_in_characters) = match error {
         NoTree::Syntax { message, position } => (message, position.unwrap_or(1)),
         NoTree::TooDeep => {
@@ -91,10 +106,14 @@ fn syntax_error(text: &str, error: NoTree) -> SyntaxError {
         }
         NoTree::Nul => ("the text contains a NUL byte".to_owned(), 1),
     };
-    let character = position_in_characters.saturating_sub(1);
-    let offset = text.char_indices().nth(character).map_or(text.len(), |(byte, _)| byte);
+    let offset = byte(text, position_in_characters);
     let (line, column) = position(text, offset);
     SyntaxError { message, line, column, offset }
+}
+
+/// Byte offset of a 1-based position in characters, as the parser gives it.
+pub(super) fn byte(text: &str, position: usize) -> usize {
+    text.char_indices().nth(position.saturating_sub(1)).map_or(text.len(), |(byte, _)| byte)
 }
 
 #[cfg(test)]

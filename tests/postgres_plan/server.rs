@@ -141,6 +141,7 @@ impl Database {
                 let row = self.client.query_one(&check.query, &[]).await.map_err(|error| error.to_string())?;
                 if row.get(0) { Ok(()) } else { Err(check.message.clone()) }
             }
+            Action::Script(script) => Err(format!("the text of {script:?} is not here")),
         }
     }
 
@@ -187,6 +188,7 @@ fn action_text(action: &Action) -> String {
         Action::Concurrent(concurrent) => format!("(concurrent) {}", concurrent.statement),
         Action::Backfill(backfill) => format!("(backfill) {}", update(backfill)),
         Action::Check(check) => format!("(check) {}", check.query),
+        Action::Script(script) => format!("(script) {:?}", script.changes),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The same words for every format.
 
-use crate::plan::model::{Action, Backfill, Blocks, Estimate, Plan, RollbackClass, Stage, Step, Undo, UndoAction};
+use crate::plan::model::{
+    Action, Backfill, Blocks, Estimate, Plan, RollbackClass, RowChange, Stage, Step, Undo, UndoAction,
+};
 use crate::sql::quote;
 
 /// Stages in the order of their usual place.
@@ -81,7 +83,7 @@ pub(super) fn is_long(step: &Step) -> bool {
         Action::Concurrent(_) => {
             step.waits_for_transactions.is_empty() && step.locks.iter().any(|lock| lock.blocks != Blocks::Nothing)
         }
-        Action::Backfill(_) | Action::Check(_) => false,
+        Action::Backfill(_) | Action::Check(_) | Action::Script(_) => false,
     };
     long && (!step.scans.is_empty() || !step.rewrites.is_empty())
 }
@@ -249,6 +251,12 @@ pub(super) fn sql(action: &Action) -> (Vec<String>, Option<&'static str>) {
         Action::Concurrent(concurrent) => (vec![format!("{};", concurrent.statement)], Some("outside a transaction")),
         Action::Backfill(backfill) => (vec![batch(backfill)], Some("in batches, each its own transaction")),
         Action::Check(check) => (vec![format!("{};", check.query)], Some("must be true")),
+        Action::Script(script) => {
+            let line = |change: &RowChange| {
+                format!("-- {} of {} in the file: {}", change.command, change.relation, change.statements)
+            };
+            (script.changes.iter().map(line).collect(), Some("in batches, each its own transaction"))
+        }
     }
 }
 

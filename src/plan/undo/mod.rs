@@ -124,6 +124,29 @@ fn own(done: &Done<'_>, needed: &mut Vec<Needed>) -> Undo {
     finish(done, statements, lost, gaps)
 }
 
+/// Adds what a change of rows on that catalog loses.
+pub(super) fn lost_rows(catalog: &Catalog, created: &Created, statement: &Statement, lost: &mut Vec<String>) {
+    let (impact, policy) = (Impact::none(), Policy::default());
+    let done = Done {
+        before: catalog,
+        after: catalog,
+        statements: &[],
+        impact: &impact,
+        unforeseeable: false,
+        created,
+        end: None,
+        policy: &policy,
+        source: &UndoSource::Catalog,
+    };
+    let mut found = Vec::new();
+    data::lost(&done, statement, &mut found);
+    for what in found {
+        if !lost.contains(&what) {
+            lost.push(what);
+        }
+    }
+}
+
 /// The undo of rows changed in batches.
 pub(super) fn of_backfill(backfill: &Backfill, created: &Created) -> Undo {
     let table = Name::new(&*backfill.schema, &*backfill.table);
@@ -209,6 +232,8 @@ fn actions(done: &Done<'_>, way: &[Back]) -> Option<Vec<UndoAction>> {
                     actions.push(UndoAction { action: Action::Backfill(backfill), postcondition: action::recorded() });
                     continue;
                 }
+                // Nothing that undoes is a file of the author.
+                Work::Script(_) => return None,
                 Work::Check(check) => {
                     actions.push(UndoAction { action: Action::Check(check), postcondition: action::recorded() });
                     continue;

@@ -15,7 +15,7 @@ mod vacuum;
 use std::time::{Duration, Instant};
 
 use batch::{Limits, Prepared};
-use pace::Pace;
+pub(super) use pace::Pace;
 use table::Table;
 use tuning::Tuning;
 
@@ -317,7 +317,8 @@ async fn fail(context: &Context<'_>, spec: &Backfill, work: &mut Work, fault: Fa
     }
 }
 
-async fn rest(context: &Context<'_>, pace: BackfillOptions, took: Duration, rows: i64) -> Result<(), Fault> {
+/// Pauses as the options want it.
+pub(super) async fn rest(context: &Context<'_>, pace: BackfillOptions, took: Duration, rows: i64) -> Result<(), Fault> {
     #[allow(clippy::cast_precision_loss)]
     let least = pace.rows_per_second.map(|limit| Duration::from_secs_f64(rows.max(0) as f64 / limit.max(1) as f64));
     let pause = took.mul_f64(pace.nice).max(least.unwrap_or_default().saturating_sub(took));

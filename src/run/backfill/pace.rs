@@ -11,7 +11,7 @@ const CALM: u32 = 16;
 
 /// Steers a batch's duration to the target.
 #[derive(Clone, Debug)]
-pub(super) struct Pace {
+pub(in crate::run) struct Pace {
     options: BackfillOptions,
     size: i64,
     seconds_per_row: Option<f64>,

@@ -102,6 +102,8 @@ impl Source {
             PlanError::Unsupported { statement, message } => {
                 RunError::new(Reason::StatementUnsupported, format!("{}: {message}", place(statement)))
             }
+            // Its files are small: no long run is taken out of them.
+            PlanError::RefusedInRun { .. } | PlanError::SourceChanged { .. } => RunError::defect(error),
             PlanError::Check(invalid) => RunError::new(Reason::StatementUnsupported, format!("spec.checks: {invalid}")),
             PlanError::NotAllowed { hazards, .. } => {
                 let mut ids: Vec<String> = hazards.iter().map(|hazard| hazard.id.to_string()).collect();

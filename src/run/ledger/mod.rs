@@ -6,6 +6,7 @@
 pub(super) mod cursor;
 pub(super) mod runs;
 pub(super) mod schema;
+pub(super) mod script;
 pub(super) mod steps;
 
 use super::error::{Fault, Reason, RunError};

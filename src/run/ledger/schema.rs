@@ -6,7 +6,7 @@ use crate::run::error::{Fault, Reason, RunError};
 use crate::run::preflight;
 
 /// In order; each is run once, in one transaction with its number. Never edit one that was released: add another.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "\
 CREATE TABLE wesley.runs (
     name text PRIMARY KEY,
@@ -112,6 +112,19 @@ COMMENT ON TABLE wesley.statements IS 'The statements of a reading by queryid; n
 ALTER TABLE wesley.cursors ADD COLUMN window_key text[], ADD COLUMN reached_key text[], ADD COLUMN window_rows bigint;
 COMMENT ON COLUMN wesley.cursors.window_key IS 'Key up to which rows are gone through several times, a share of them \
 each time (turn); reached_key: how far this turn is.';",
+    "\
+CREATE TABLE wesley.scripts (
+    run text NOT NULL,
+    step text NOT NULL,
+    epoch bigint NOT NULL,
+    statements_done bigint NOT NULL,
+    bytes_done bigint NOT NULL,
+    rows_done bigint NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (run, step),
+    FOREIGN KEY (run, step) REFERENCES wesley.steps (run, id) ON DELETE CASCADE
+);
+COMMENT ON TABLE wesley.scripts IS 'Where a long run of statements is; moved in the transaction of each batch.';",
 ];
 
 /// Whether the ledger exists here.
