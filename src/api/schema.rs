@@ -17,7 +17,7 @@ use super::{Database, Migration, MigrationPlan, ValidationWindow};
 const STRING_MAX: i64 = 1_048_576;
 
 /// Bound of lists that have none of their own.
-const LIST_MAX: i64 = 10_000;
+const LIST_MAX: i64 = 100_000;
 
 /// Bound of the values of maps that have none of their own.
 const MAP_VALUE_MAX: i64 = 253;
