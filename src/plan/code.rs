@@ -213,6 +213,9 @@ mod tests {
         let filled = planned(&code("UPDATE a SET b = 1 WHERE id = r.id"));
         let lost = "001-do: what the code changed in public.a";
         assert_eq!((filled.summary.rollback, filled.summary.rollback_reason.as_str()), (RollbackClass::Lossy, lost));
+        let both = "DO $$ DECLARE n int := 3; BEGIN ALTER TABLE a ADD COLUMN c int; UPDATE a SET b = n; END $$";
+        let plan = planned(both);
+        assert_eq!((plan.summary.rollback, plan.summary.rollback_reason.as_str()), (RollbackClass::Lossy, lost));
         for inner in ["CREATE ROLE x", "EXECUTE 'UPDATE a SET b = 1'"] {
             assert_eq!(planned(&code(inner)).summary.rollback, RollbackClass::ForwardOnly, "{inner}");
         }
@@ -224,10 +227,16 @@ mod tests {
             "DO $$ BEGIN CREATE UNIQUE INDEX i ON a (b); EXCEPTION WHEN unique_violation THEN NULL; END $$",
             "DO $$ BEGIN CREATE INDEX i ON a (b); EXCEPTION WHEN OTHERS THEN NULL; END $$",
             "DO $$ BEGIN IF true THEN CREATE INDEX i ON a (b); END IF; END $$",
-            "DO $$ DECLARE n int; BEGIN CREATE INDEX i ON a (b); END $$",
-            "DO $$ BEGIN CREATE INDEX i ON a (b); UPDATE a SET b = 1; END $$",
         ] {
             assert_eq!(planned(text).summary.rollback, RollbackClass::ForwardOnly, "{text}");
+        }
+        for (text, class) in [
+            ("DO $$ DECLARE n int; BEGIN CREATE INDEX i ON a (b); END $$", RollbackClass::Lossless),
+            ("DO $$ BEGIN CREATE INDEX i ON a (b); UPDATE a SET b = 1; END $$", RollbackClass::Lossy),
+        ] {
+            let plan = planned(text);
+            let steps: Vec<_> = plan.steps.iter().map(|step| step.id.as_str()).collect();
+            assert_eq!((steps, plan.summary.rollback), (vec!["001-do"], class), "{text}");
         }
     }
 }

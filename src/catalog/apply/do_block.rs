@@ -1,6 +1,6 @@
 //! `DO`: the statements inside, where it is certain that each of them runs once.
 
-use pg_query::protobuf::DoStmt;
+use pg_query::protobuf::{DoStmt, node};
 use serde_json::Value;
 
 use super::edit::{Edit, Outcome, fail};
@@ -40,9 +40,17 @@ pub fn body(statement: &DoStmt) -> Result<Value, Unforeseeable> {
     }
 }
 
-/// Whether nothing in the block changes the schema or the server, whatever way it takes: it reads and changes rows.
-pub fn only_rows(statement: &DoStmt) -> bool {
-    body(statement).is_ok_and(|parsed| !changes_schema(&parsed))
+/// The static statements in the block, wherever they stand, without its expressions; `None` where it cannot be read, or
+/// executes text that it makes.
+pub fn statements(statement: &DoStmt) -> Option<Vec<node::Node>> {
+    let parsed = body(statement).ok()?;
+    if contains_key(&parsed, "PLpgSQL_stmt_dynexecute") {
+        return None;
+    }
+    let mut found = Vec::new();
+    texts(&parsed, &mut found);
+    let parsed = found.into_iter().filter_map(|text| crate::sql::parse(text).ok());
+    Some(parsed.flatten().map(|statement| statement.node).collect())
 }
 
 fn block(edit: &mut Edit<'_>, block: &Value) -> Outcome {

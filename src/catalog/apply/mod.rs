@@ -34,7 +34,7 @@ mod view;
 
 use pg_query::protobuf::{ObjectType, TransactionStmtKind, node};
 
-pub(crate) use self::do_block::{body as do_body, only_rows as do_only_rows};
+pub(crate) use self::do_block::{body as do_body, statements as do_statements};
 use self::edit::{Edit, Outcome, fail};
 pub(crate) use self::extension::unlisted_schema as unlisted_extension_schema;
 pub(crate) use self::privileges::{

@@ -4,10 +4,11 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar, UpdateStmt};
 
 use super::Done;
-use crate::catalog::apply::{apply, do_only_rows};
+use crate::catalog::apply::{apply, do_statements};
 use crate::catalog::{Name, RelationKind};
 use crate::plan::analyze::{Lookup, Resolver, Target, analyze};
 use crate::plan::lock::LockMode;
+use crate::plan::postpone;
 use crate::sql::Statement;
 
 /// Adds what is lost. Rows of tables that the plan made go with their table.
@@ -42,7 +43,9 @@ pub(super) fn lost(done: &Done<'_>, statement: &Statement, lost: &mut Vec<String
 pub(super) fn lost_by_code(done: &Done<'_>, lost: &mut Vec<String>) {
     let runs = |statement: &Statement| match &statement.node {
         NodeEnum::SelectStmt(_) => Some("what functions of the query changed in"),
-        NodeEnum::DoStmt(block) if do_only_rows(block) => Some("what the code changed in"),
+        NodeEnum::DoStmt(block) if do_statements(block).is_some_and(|all| all.iter().any(changes_rows)) => {
+            Some("what the code changed in")
+        }
         _ => None,
     };
     if !done.statements.iter().any(|statement| runs(statement).is_some()) {
@@ -61,6 +64,11 @@ pub(super) fn lost_by_code(done: &Done<'_>, lost: &mut Vec<String>) {
         }
         let _ = apply(&mut catalog, statement);
     }
+}
+
+/// Whether rows may change by it; queries may call functions that change some.
+fn changes_rows(node: &NodeEnum) -> bool {
+    postpone::changes_rows(node) || matches!(node, NodeEnum::SelectStmt(select) if select.into_clause.is_none())
 }
 
 /// Whether nothing but columns that the plan makes gets other values: these go by themselves.

@@ -16,7 +16,7 @@ use super::ddl::{self, Needed, Skip};
 use super::draft::{Back, UndoSource, Work};
 use super::expand::{Expander, single};
 use super::model::{Action, Backfill, Empty, HazardId, Irreversible, LossyUndo, Policy, Undo, UndoAction, UndoSteps};
-use crate::catalog::apply::{apply, do_only_rows};
+use crate::catalog::apply::{apply, do_statements};
 use crate::catalog::{Catalog, Name};
 use crate::sql::{Statement, quote};
 
@@ -257,8 +257,12 @@ fn actions(done: &Done<'_>, way: &[Back]) -> Option<Vec<UndoAction>> {
 /// Effects outside the schema that nothing here undoes.
 fn outside(node: &NodeEnum) -> Option<String> {
     let what = match node {
-        NodeEnum::DoStmt(block) if do_only_rows(block) => return None,
-        NodeEnum::DoStmt(_) | NodeEnum::CallStmt(_) => "what the code did is not known",
+        // What it does to the schema is known, or the step would be unforeseeable.
+        NodeEnum::DoStmt(block) => match do_statements(block) {
+            Some(statements) => return statements.iter().find_map(outside),
+            None => "what the code did is not known",
+        },
+        NodeEnum::CallStmt(_) => "what the code did is not known",
         NodeEnum::AlterSystemStmt(_) => "the former setting of the server is not known",
         NodeEnum::AlterDatabaseStmt(_)
         | NodeEnum::AlterDatabaseSetStmt(_)
