@@ -35,7 +35,10 @@ pub(super) fn user_type(catalog: &Catalog, name: &Name, label: &str) -> Name {
         let other = Name::new(name.schema.clone(), other);
         catalog.types.contains_key(&other) || catalog.relations.contains_key(&other)
     };
-    Name::new(name.schema.clone(), free(&name.name, "", label, taken))
+    let numbered = (0..).map(|number| if number == 0 { label.to_owned() } else { format!("{label}{number}") });
+    let cut = |label: String| format!("{}_{label}", cut(&name.name, LIMIT.saturating_sub(label.len() + 1)));
+    let free = numbered.map(cut).find(|other| !taken(other));
+    Name::new(name.schema.clone(), free.unwrap_or_default())
 }
 
 /// A name for a column beside `column` that none of these relations has yet: `column_label`.
