@@ -42,15 +42,24 @@ fn way_back(context: &Context<'_>, label: &str) -> Option<Vec<Back>> {
     let (before, after) = (context.before(), context.after()?);
     let (name, former) = before.types.iter().find(|(name, known)| after.types.get(*name) != Some(*known))?;
     let TypeKind::Enum { labels } = &former.kind else { return None };
+    let TypeKind::Enum { labels: now } = &after.types.get(name)?.kind else { return None };
     if context.created.user_type(name) {
         return None;
     }
-    let mut way = Vec::new();
+    // Values that others have added since would go too.
+    let mut way = vec![Back::Work(Work::Check(Check {
+        query: format!(
+            "SELECT pg_catalog.array_agg(enumlabel ORDER BY enumsortorder) = ARRAY[{}]::pg_catalog.name[] \
+             FROM pg_catalog.pg_enum WHERE enumtypid = {}::pg_catalog.regtype",
+            listed(now),
+            quote::literal(&name.to_string())
+        ),
+        message: format!("type {name} has other values by now: undo first what changed them"),
+    }))];
     let aside = names::user_type(after, name, "former");
-    let labels: Vec<String> = labels.iter().map(|label| quote::literal(label)).collect();
     let mut statements = vec![
         format!("ALTER TYPE {name} RENAME TO {}", quote::ident(&aside.name)),
-        format!("CREATE TYPE {name} AS ENUM ({})", labels.join(", ")),
+        format!("CREATE TYPE {name} AS ENUM ({})", listed(labels)),
     ];
     for (table, relation) in before.relations.referring_to(name) {
         let columns: Vec<_> = relation.columns.iter().filter(|column| column.data_type.name == *name).collect();
@@ -103,6 +112,10 @@ fn way_back(context: &Context<'_>, label: &str) -> Option<Vec<Back>> {
     statements.extend(rest);
     way.push(Back::together(statements));
     Some(way)
+}
+
+fn listed(labels: &[String]) -> String {
+    labels.iter().map(|label| quote::literal(label)).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether the table has its columns from another one, whose change comes down to it.
