@@ -241,6 +241,31 @@ async fn a_table_that_grew_after_the_plan_is_not_changed_directly() {
     database.drop().await;
 }
 
+/// What others have done with the type since stops the way back before anything is touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enum_value_goes_while_no_row_has_it_and_no_other_came() {
+    let setup = "CREATE TYPE mood AS ENUM ('a'); CREATE TABLE t (id int PRIMARY KEY, m mood DEFAULT 'a')";
+    let database = Database::create("enum_back", majors()[0], setup).await;
+    let before = database.picture().await;
+    let plan = planned(&database, "ALTER TYPE mood ADD VALUE 'b'").await;
+    assert_eq!(database.apply("b", &plan).await.ending, Ok(Ending::Done));
+    assert_eq!(database.rollback("b").await.ending, Ok(Ending::RolledBack));
+    assert_eq!(database.picture().await, before);
+
+    assert_eq!(database.apply("b", &plan).await.ending, Ok(Ending::Done));
+    database.client.batch_execute("INSERT INTO t VALUES (1, 'b')").await.unwrap();
+    let error = database.rollback("b").await.ending.unwrap_err();
+    assert_eq!(error.reason, Reason::CheckFailed);
+    assert!(error.message.contains("public.t has rows whose m"), "{}", error.message);
+    database.client.batch_execute("UPDATE t SET m = 'a'; ALTER TYPE mood ADD VALUE 'c'").await.unwrap();
+    let error = database.rollback("b").await.ending.unwrap_err();
+    assert_eq!(error.reason, Reason::CheckFailed);
+    assert!(error.message.contains("has other values by now"), "{}", error.message);
+    let labels: i64 = database.ask("SELECT count(*) FROM pg_enum").await;
+    assert_eq!(labels, 3);
+    database.drop().await;
+}
+
 /// Between the plan and the lock there is a question that somebody answers later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_that_changed_after_the_plan_is_not_touched() {

@@ -46,16 +46,7 @@ fn way_back(context: &Context<'_>, label: &str) -> Option<Vec<Back>> {
     if context.created.user_type(name) {
         return None;
     }
-    // Values that others have added since would go too.
-    let mut way = vec![Back::Work(Work::Check(Check {
-        query: format!(
-            "SELECT pg_catalog.array_agg(enumlabel ORDER BY enumsortorder) = ARRAY[{}]::pg_catalog.name[] \
-             FROM pg_catalog.pg_enum WHERE enumtypid = {}::pg_catalog.regtype",
-            listed(now),
-            quote::literal(&name.to_string())
-        ),
-        message: format!("type {name} has other values by now: undo first what changed them"),
-    }))];
+    let mut way = Vec::new();
     let aside = names::user_type(after, name, "former");
     let mut statements = vec![
         format!("ALTER TYPE {name} RENAME TO {}", quote::ident(&aside.name)),
@@ -97,6 +88,16 @@ fn way_back(context: &Context<'_>, label: &str) -> Option<Vec<Back>> {
         statements.push(format!("ALTER TABLE {table} {}", parts.join(", ")));
     }
     statements.push(format!("DROP TYPE {aside}"));
+    // Values that others have added since would go too.
+    way.push(Back::Work(Work::Check(Check {
+        query: format!(
+            "SELECT pg_catalog.array_agg(enumlabel ORDER BY enumsortorder) = ARRAY[{}]::pg_catalog.name[] \
+             FROM pg_catalog.pg_enum WHERE enumtypid = {}::pg_catalog.regtype",
+            listed(now),
+            quote::literal(&name.to_string())
+        ),
+        message: format!("type {name} has other values by now: undo first what changed them"),
+    })));
     let mut reached = after.clone();
     run(&mut reached, &statements)?;
     // Its owner, privileges and comment.
