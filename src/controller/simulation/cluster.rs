@@ -278,10 +278,10 @@ impl Process {
         }
         let Some(sql) = self.sql() else { return Ended::Killed };
         let (uid, generation) = (&arguments["uid"], &arguments["generation"]);
-        let plan = super::scenarios::plan(&sql);
+        let plan = super::plans::plan(&sql);
         let name = format!("{}-{}", arguments["migration"], &plan.digest[7..17]);
         let name = format!("{name}-{generation}");
-        let object = super::scenarios::plan_object(&plan, &arguments["migration"], uid, generation);
+        let object = super::plans::plan_object(&plan, &arguments["migration"], uid, generation);
         let made =
             self.server.change(|state| state.store.create(&key("migrationplans", &self.job.namespace, &name), object));
         if made.is_err_and(|refused| refused.reason != "AlreadyExists") {
@@ -336,7 +336,7 @@ impl Process {
         }
         let now = self.server.clock.now();
         let mut state = self.server.lock();
-        let slow = super::scenarios::notes(&state, &arguments["plan"]).contains("slow");
+        let slow = super::plans::notes(&state, &arguments["plan"]).contains("slow");
         let name = self.run_name(arguments);
         let run = state.ledgers.get_mut(&self.database()).unwrap().runs.get_mut(&name).unwrap();
         let late = run.changed_at.is_none();
@@ -410,7 +410,7 @@ impl Process {
             }
             let what = format!("STEP {} {next}{}", arguments["migration"], if undo { " back" } else { "" });
             let effect = self.server.lock().faults.pass(&what);
-            let poison = !undo && super::scenarios::fails_at(&self.server.lock(), &arguments["plan"], next);
+            let poison = !undo && super::plans::fails_at(&self.server.lock(), &arguments["plan"], next);
             match effect {
                 Some(Effect::KilledBefore) => return Ended::Killed,
                 Some(Effect::Cut) => {

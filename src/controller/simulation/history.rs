@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::faults::{Effect, Fault, Faults, Point};
-use super::scenarios::{NAMESPACE, Scenario};
+use super::people::NAMESPACE;
+use super::scenarios::Scenario;
 use super::server::{Command, Server, State};
 use super::store::key;
 use crate::controller::clock::Clock;

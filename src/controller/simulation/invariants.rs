@@ -26,7 +26,7 @@ pub fn changed(state: &mut State, change: &Change, now: Timestamp) {
         "migrations" => change.object["status"].to_string(),
         _ => change.object.to_string(),
     };
-    if public.contains(super::scenarios::CANARY) {
+    if public.contains(super::people::CANARY) {
         state
             .violations
             .push(format!("{now} a literal is in {} {}", change.resource, change.object["metadata"]["name"]));
@@ -167,39 +167,38 @@ fn truth(state: &State, migration: &Migration) -> Vec<String> {
     wrong
 }
 
+/// Pods that run whose labels pass.
+fn at_work(state: &State, passes: impl Fn(&Value) -> bool) -> usize {
+    let pods = state.store.list("pods", None);
+    pods.into_iter().filter(|pod| pod["status"].is_null() && passes(&pod["metadata"]["labels"])).count()
+}
+
+/// Whether the pod or Job with those labels changes the database.
+fn is_exclusive(labels: &Value) -> bool {
+    matches!(labels["wesley.dev/action"].as_str(), Some("Execute" | "Rollback"))
+}
+
 /// A pod of a Job is about to begin.
 pub fn pod_begins(state: &mut State, job: &Value) {
-    let label = |name: &str| job["metadata"]["labels"][name].as_str().unwrap().to_owned();
-    let action = label("wesley.dev/action");
-    if action == "Plan" {
-        let database = label("wesley.dev/database");
-        let plans = |pod: &&Value| {
-            let labels = &pod["metadata"]["labels"];
-            labels["wesley.dev/action"] == "Plan"
-                && labels["wesley.dev/database"] == *database
-                && pod["status"].is_null()
+    let labels = &job["metadata"]["labels"];
+    let label = |name: &str| labels[name].as_str().unwrap().to_owned();
+    if labels["wesley.dev/action"] == "Plan" {
+        let plans = |other: &Value| {
+            other["wesley.dev/action"] == "Plan" && other["wesley.dev/database"] == labels["wesley.dev/database"]
         };
-        let others = state.store.list("pods", None).into_iter().filter(plans).count();
-        state.most_planning = state.most_planning.max(others + 1);
+        state.most_planning = state.most_planning.max(at_work(state, plans) + 1);
     }
-    if action != "Execute" && action != "Rollback" {
+    if !is_exclusive(labels) {
         return;
     }
     let (migration, database) = (label("wesley.dev/migration"), label("wesley.dev/database"));
-    let works = |pod: &&Value| {
-        let action = pod["metadata"]["labels"]["wesley.dev/action"].as_str();
-        matches!(action, Some("Execute" | "Rollback")) && pod["status"].is_null()
-    };
-    let others = state.store.list("pods", None).into_iter().filter(works).count();
-    state.most_at_once = state.most_at_once.max(others + 1);
+    state.most_at_once = state.most_at_once.max(at_work(state, is_exclusive) + 1);
     let namespace = job["metadata"]["namespace"].as_str().unwrap().to_owned();
     let mut wrong = Vec::new();
     // Another Job on the same database whose pod runs.
     for other in state.store.list("jobs", Some(("wesley.dev/database", &database))) {
-        let exclusive =
-            matches!(other["metadata"]["labels"]["wesley.dev/action"].as_str(), Some("Execute" | "Rollback"));
         let over = !other["status"]["conditions"].is_null();
-        if exclusive && !over && other["metadata"]["name"] != job["metadata"]["name"] {
+        if is_exclusive(&other["metadata"]["labels"]) && !over && other["metadata"]["name"] != job["metadata"]["name"] {
             let pods = state
                 .store
                 .list("pods", Some(("batch.kubernetes.io/job-name", other["metadata"]["name"].as_str().unwrap())));
@@ -216,7 +215,7 @@ pub fn pod_begins(state: &mut State, job: &Value) {
     if !finalizers {
         wrong.push(format!("{} runs without the finalizer", job["metadata"]["name"]));
     }
-    if action == "Execute" {
+    if labels["wesley.dev/action"] == "Execute" {
         let arguments = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
         let at =
             |name: &str| arguments.iter().position(|text| text == name).map(|at| arguments[at + 1].as_str().unwrap());

@@ -14,6 +14,8 @@ mod faults;
 mod history;
 mod invariants;
 mod ledger;
+mod people;
+mod plans;
 mod scenarios;
 mod server;
 mod store;

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::people::{
+    annotate, approve, approve_until, at, circuit, database, digest, done, down, edit, gone, lock, migration, orders,
+    phase, quiet, reason, sampling, shop, succeeded, suspend, with_canary,
+};
 use super::server::{Command, State};
-use super::store::{Key, key};
-use crate::plan::{Plan, Stage, digest_of};
-
-/// Namespace of everything.
-pub const NAMESPACE: &str = "team";
 
 /// Something that somebody does when the time has come.
 pub struct Act {
@@ -29,116 +28,6 @@ pub struct Scenario {
     pub end: fn(&State) -> bool,
     /// Whether the same steps are done in every run: not where somebody stops it in the middle for good.
     pub exact: bool,
-}
-
-fn at(resource: &str, name: &str) -> Key {
-    key(resource, NAMESPACE, name)
-}
-
-fn phase(state: &State, name: &str) -> String {
-    let found = state.store.get(&at("migrations", name));
-    found.map(|found| found["status"]["phase"].as_str().unwrap_or_default().to_owned()).unwrap_or_default()
-}
-
-fn reason(state: &State, name: &str) -> String {
-    let found = state.store.get(&at("migrations", name));
-    let conditions = found.and_then(|found| found["status"]["conditions"].as_array().cloned()).unwrap_or_default();
-    let ready = conditions.iter().find(|condition| condition["type"] == "Ready");
-    ready.and_then(|ready| ready["reason"].as_str()).unwrap_or_default().to_owned()
-}
-
-fn gone(state: &State, name: &str) -> bool {
-    state.store.get(&at("migrations", name)).is_none()
-}
-
-fn done(state: &State) -> usize {
-    state.ledgers.values().flat_map(|ledger| ledger.runs.values()).map(|run| run.done).sum()
-}
-
-fn edit(state: &mut State, resource: &str, name: &str, change: impl FnOnce(&mut Value)) {
-    state.store.update(&at(resource, name), None, change).unwrap();
-}
-
-fn digest(state: &State, name: &str) -> Value {
-    state.store.get(&at("migrations", name)).unwrap()["status"]["plan"]["digest"].clone()
-}
-
-fn approve(state: &mut State) {
-    approve_until(state, None);
-}
-
-fn approve_until(state: &mut State, until: Option<&str>) {
-    let plan = state.store.get(&at("migrations", "orders")).unwrap()["status"]["plan"]["name"].clone();
-    edit(state, "migrationplans", plan.as_str().unwrap(), |plan| {
-        plan["status"]["approval"] = json!({"decision": "Approved", "by": "ada"});
-        if let Some(until) = until {
-            plan["status"]["approval"]["expiresAt"] = until.into();
-        }
-    });
-}
-
-fn suspend(state: &mut State, suspended: bool) {
-    edit(state, "migrations", "orders", |object| object["spec"]["suspend"] = suspended.into());
-}
-
-/// The server refuses the password of the Secret, or takes it again.
-fn lock(state: &mut State, locked: bool) {
-    state.ledgers.get_mut("shop").unwrap().locked = locked;
-}
-
-/// Nothing answers at the database's address, or something does again.
-fn down(state: &mut State, down: bool) {
-    state.ledgers.get_mut("shop").unwrap().down = down;
-}
-
-/// What the Database says of runs that it failed.
-fn circuit(state: &State) -> Value {
-    state.store.get(&at("databases", "shop")).map_or(Value::Null, |shop| shop["status"]["circuit"].clone())
-}
-
-fn annotate(state: &mut State, annotation: &str) {
-    let digest = digest(state, "orders");
-    edit(state, "migrations", "orders", |object| object["metadata"]["annotations"][annotation] = digest);
-}
-
-fn database() -> Value {
-    json!({"connection": {"host": {"value": "db"}, "dbname": {"value": "shop"}, "user": {"value": "owner"}}})
-}
-
-fn shop() -> (&'static str, &'static str, Value) {
-    ("databases", "shop", database())
-}
-
-/// A literal that must stay where the SQL is.
-pub const CANARY: &str = "canary-literal";
-
-fn with_canary(sql: &str) -> String {
-    format!("{sql} {CANARY}")
-}
-
-fn migration(sql: &str, more: &Value) -> Value {
-    let source = json!({"sql": with_canary(sql)});
-    let mut spec = json!({"databaseRef": {"name": "shop"}, "source": source, "approval": "Automatic"});
-    super::store::merge(&mut spec, more);
-    spec
-}
-
-fn orders(sql: &str, more: &Value) -> (&'static str, &'static str, Value) {
-    ("migrations", "orders", migration(sql, more))
-}
-
-fn quiet(cron: &str, seconds: i32, overrun: &str) -> (&'static str, &'static str, Value) {
-    let schedule = json!({"cron": cron, "durationSeconds": seconds, "timeZone": "UTC"});
-    ("validationwindows", "quiet", json!({"schedules": [schedule], "maxConcurrent": 1, "overrun": overrun}))
-}
-
-/// What is said of the Jobs that sample the Database.
-fn sampling(state: &State) -> Value {
-    state.store.get(&at("databases", "shop")).map_or(Value::Null, |shop| shop["status"]["inspection"].clone())
-}
-
-fn succeeded(state: &State) -> bool {
-    phase(state, "orders") == "Succeeded"
 }
 
 /// All of them.
@@ -585,64 +474,4 @@ pub fn crowd(databases: usize, each: usize) -> Scenario {
         all.iter().all(|object| object["status"]["phase"] == "Succeeded")
     };
     Scenario { name: "many at once", objects, acts: Vec::new(), end, exact: true }
-}
-
-/// The plan of a source: its words are the stages of its steps.
-pub fn plan(sql: &str) -> Plan {
-    let stages: Vec<Stage> = sql
-        .split_whitespace()
-        .filter_map(|word| match word {
-            "expand" => Some(Stage::Expand),
-            "backfill" => Some(Stage::Backfill),
-            "validate" => Some(Stage::Validate),
-            "switch" => Some(Stage::Switch),
-            "contract" => Some(Stage::Contract),
-            _ => None,
-        })
-        .collect();
-    let steps: Vec<Value> = stages
-        .iter()
-        .enumerate()
-        .map(|(index, stage)| {
-            json!({
-                "id": format!("{index:03}-step"), "stage": stage, "origin": {"statement": 0, "start": 0, "end": 1},
-                "pattern": "as-written", "description": sql, "action": {"transaction": {"statements": ["select 1"]}},
-                "locks": [], "estimate": {"rows": 0, "bytes": 0, "secondsLeast": 0, "secondsMost": 1},
-                "postcondition": {"recorded": {}}, "undo": {"nothing": {}},
-            })
-        })
-        .collect();
-    let contract = stages.contains(&Stage::Contract);
-    let summary = json!({
-        "statements": 1, "steps": steps.len(), "needsValidation": stages.contains(&Stage::Validate),
-        "hasContract": contract, "rollback": if contract { "ForwardOnly" } else { "Lossless" },
-    });
-    let target = json!({"serverVersion": 180_004, "systemIdentifier": "1", "databaseOid": 5, "database": "shop"});
-    let notes: Vec<&str> = sql.split_whitespace().filter(|word| word.starts_with("fail:") || *word == "slow").collect();
-    let plan = json!({
-        "digest": "", "sourceDigest": "", "target": target, "catalogFingerprint": "", "summary": summary,
-        "steps": steps, "notes": notes,
-    });
-    let mut plan: Plan = serde_json::from_value(plan).unwrap();
-    plan.digest = digest_of(&plan);
-    plan
-}
-
-/// The MigrationPlan as the runner makes it.
-pub fn plan_object(plan: &Plan, migration: &str, uid: &str, generation: &str) -> Value {
-    let owner = json!({"apiVersion": "wesley.dev/v1alpha1", "kind": "Migration", "name": migration, "uid": uid});
-    let mut spec = serde_json::to_value(plan).unwrap();
-    spec["migration"] = json!({"name": migration, "uid": uid, "generation": generation.parse::<i64>().unwrap()});
-    json!({"metadata": {"ownerReferences": [owner]}, "spec": spec})
-}
-
-/// What the author's words say about the plan.
-pub fn notes(state: &State, plan: &str) -> String {
-    state.store.get(&at("migrationplans", plan)).map(|plan| plan["spec"]["notes"].to_string()).unwrap_or_default()
-}
-
-/// Whether a step of a plan fails for good.
-pub fn fails_at(state: &State, plan: &str, step: usize) -> bool {
-    let plan = state.store.get(&at("migrationplans", plan));
-    plan.is_some_and(|plan| plan["spec"]["notes"] == json!([format!("fail:{step}")]))
 }

@@ -127,7 +127,7 @@ impl Server {
             let at = self.clock.now();
             self.lock().writes.push(format!("{at} {}", call.point()));
         }
-        if call.key.resource == "events" && body.to_string().contains(super::scenarios::CANARY) {
+        if call.key.resource == "events" && body.to_string().contains(super::people::CANARY) {
             self.lock().violations.push(format!("a literal is in an event: {body}"));
         }
         match effect {
