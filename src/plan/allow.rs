@@ -120,3 +120,40 @@ pub(super) fn small_tables(steps: &[Step], catalog: &Catalog, policy: &Policy) -
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::{Catalog, Name, apply::apply};
+    use crate::plan::{HazardId, Policy, plan};
+    use crate::sql::parse;
+
+    fn dangers(setup: &str, change: &str) -> Vec<HazardId> {
+        use strum::IntoEnumIterator;
+        let mut catalog = Catalog::default();
+        catalog.server.version = 180_000;
+        catalog.server.search_path = vec!["public".to_owned()];
+        for statement in parse(&format!("CREATE SCHEMA public; {setup}")).unwrap() {
+            apply(&mut catalog, &statement).unwrap();
+        }
+        if let Some(table) = catalog.relations.get_mut(&Name::new("public", "big")) {
+            (table.stats.empty, table.stats.bytes) = (false, 1 << 40);
+        }
+        let policy = Policy { allowed: HazardId::iter().collect(), ..Policy::default() };
+        plan(&parse(change).unwrap(), &catalog, &policy).unwrap().hazards.iter().map(|hazard| hazard.id).collect()
+    }
+
+    #[test]
+    fn what_is_done_to_a_table_in_the_step_that_makes_it_is_no_danger() {
+        let change = "CREATE TABLE t (id int, a int); ALTER TABLE t ADD CHECK (a > 0);
+                      ALTER TABLE t ALTER a TYPE text USING a || 'x'; ALTER TABLE t ADD PRIMARY KEY (id)";
+        assert_eq!(dangers("", change), []);
+    }
+
+    #[test]
+    fn a_new_name_does_not_make_a_large_table_new() {
+        let change = "ALTER TABLE big RENAME TO t; ALTER TABLE t ADD EXCLUDE USING btree (a WITH =)";
+        assert!(dangers("CREATE TABLE big (id int, a int)", change).contains(&HazardId::IndexBuild));
+        let change = "DROP TABLE big; CREATE TABLE big (id int, a int)";
+        assert!(dangers("CREATE TABLE big (id int, a int)", change).contains(&HazardId::DataLoss));
+    }
+}

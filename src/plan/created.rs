@@ -24,6 +24,14 @@ impl Created {
         self.relations.contains(name)
     }
 
+    /// With the relations that `later` knows besides and `before` does not have: those that one step makes and works on.
+    pub fn with_those_of(&self, later: &Self, before: &Catalog) -> Self {
+        let mut all = self.clone();
+        let new = later.relations.iter().filter(|name| !before.relations.contains_key(*name));
+        all.relations.extend(new.cloned());
+        all
+    }
+
     /// Whether the plan made the column, or its table.
     pub fn column(&self, table: &Name, column: &str) -> bool {
         self.relation(table) || self.columns.contains(&(table.clone(), column.to_owned()))

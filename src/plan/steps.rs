@@ -380,7 +380,8 @@ impl<'a> Builder<'a> {
         {
             self.notes.push(format!("step {}: others wait, in every form: {why}", self.steps.len() + 1));
         }
-        let found = allow::hazards(&run.impact, undo, (before, &self.catalog), created, self.policy);
+        let own = created.with_those_of(&self.created, before);
+        let found = allow::hazards(&run.impact, undo, (before, &self.catalog), &own, self.policy);
         let found = found.into_iter().filter(|hazard| !draft.harmless.contains(&hazard.id));
         for hazard in found.chain(draft.hazards.iter().cloned()) {
             if !self.hazards.contains(&hazard) {
