@@ -66,6 +66,18 @@ async fn a_query_of_ones_own_holds_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_does_more_than_ask_is_refused() {
+    let major = *end_majors().last().unwrap();
+    let database = Database::create("hold_acts", major, TABLE).await;
+    let query = Some("SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity WHERE pid < 0".to_owned());
+    let options = Options { holds: Holds { query, ..Holds::default() }, ..Options::default() };
+    let error = database.apply_with("h", &fill(), &options, &|_: &Progress| ()).await.ending.unwrap_err();
+    assert_eq!(error.reason, Reason::StatementUnsupported);
+    assert!(error.message.contains("spec.backfill.holds.query") && error.message.contains("beyond this database"));
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn limits_change_while_it_runs() {
     let major = *end_majors().last().unwrap();
     let database = Database::create("hold_tuning", major, TABLE).await;

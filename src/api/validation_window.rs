@@ -22,7 +22,7 @@ use crate::inspect::activity::QuietPeriod;
     namespaced,
     status = "ValidationWindowStatus",
     derive = "PartialEq",
-    doc = "Quiet hours: steps that read whole tables or build indexes wait for them.",
+    doc = "Quiet hours: steps that prove constraints on the rows of whole tables wait for them.",
     printcolumn(name = "Open", type_ = "boolean", json_path = ".status.open", description = "Whether it is open now."),
     printcolumn(name = "Opens", type_ = "string", json_path = ".status.opensAt", description = "Next opening."),
     printcolumn(name = "Closes", type_ = "string", json_path = ".status.closesAt", description = "End of the present opening."),

@@ -17,6 +17,9 @@ const HORIZON: SignedDuration = SignedDuration::from_hours(24 * 366 * 4);
 /// Most steps of one search. A window whose openings are all denied one by one needs one step for each.
 const STEPS_MAX: usize = 4_000;
 
+/// Among how many openings the longest is looked for: those of two weeks when there are two each day.
+const OPENINGS: usize = 28;
+
 /// A window's state at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
@@ -80,6 +83,19 @@ impl Calendar {
         }
         let scheduled = cover(&self.schedules, now).is_some();
         Opening::Shut { opens_at: self.open_after(now), denied: denied && scheduled }
+    }
+
+    /// The longest of the next openings after the present one; nothing when none comes.
+    pub fn longest_to_come(&self, now: Timestamp) -> Option<SignedDuration> {
+        let mut longest = None;
+        let mut moment = self.close_after(now)?;
+        for _ in 0..OPENINGS {
+            let Some(opens_at) = self.open_after(moment) else { break };
+            let Some(closes_at) = self.close_after(opens_at) else { return Some(SignedDuration::MAX) };
+            longest = longest.max(Some(closes_at.duration_since(opens_at)));
+            moment = closes_at;
+        }
+        longest
     }
 
     /// The first moment after `now`, at which the window is open, that it is shut.
@@ -341,5 +357,30 @@ mod tests {
         let zone = invalid(&[good], &[schedule("0 2 * * *", 60, "Europe/Berlim")]);
         assert_eq!(zone.field, "spec.deny[0].timeZone");
         assert!(zone.message.contains("Europe/Berlim"), "{zone}");
+    }
+
+    #[test]
+    fn the_longest_opening_to_come_knows_one_off_windows_and_what_is_denied() {
+        let longest = |calendar: &Calendar, now: &str| calendar.longest_to_come(time(now)).map(|found| found.as_secs());
+        let nightly = [schedule("0 2 * * *", 60, "UTC")];
+        assert_eq!(longest(&calendar(&nightly, &[]), "2026-06-10T02:30:00Z"), Some(3_600));
+        let halved = calendar(&nightly, &[schedule("30 2 * * *", 60, "UTC")]);
+        assert_eq!(longest(&halved, "2026-06-10T02:10:00Z"), Some(1_800));
+        let hourly = calendar(&[schedule("0 * * * *", 60, "UTC")], &[schedule("59 23 * * *", 1, "UTC")]);
+        assert_eq!(
+            longest(&hourly, "2026-06-10T12:00:00Z"),
+            Some(86_340),
+            "openings that follow on each other are one"
+        );
+
+        let period = |start: &str, end: &str| Period { start_time: Time(time(start)), end_time: Time(time(end)) };
+        let mut once = spec(&[], &[]);
+        once.openings = vec![
+            period("2026-06-10T12:00:00Z", "2026-06-10T12:01:00Z"),
+            period("2026-06-11T12:00:00Z", "2026-06-11T18:00:00Z"),
+        ];
+        let once = Calendar::new(&once).unwrap();
+        assert_eq!(longest(&once, "2026-06-10T12:00:30Z"), Some(21_600));
+        assert_eq!(longest(&once, "2026-06-11T12:00:00Z"), None, "the present one does not count");
     }
 }

@@ -9,7 +9,7 @@ use super::analyze::{Target, analyze};
 use super::author::Settings;
 use super::draft::Draft;
 use super::lock::LockMode;
-use super::model::{Check, Origin, Stage};
+use super::model::{Check, HazardId, Origin, Stage};
 use super::steps::Placed;
 use crate::catalog::Catalog;
 use crate::sql;
@@ -82,21 +82,33 @@ fn placed(check: &Assertion, stage: Stage, origin: &Origin) -> Placed {
 }
 
 fn require(check: &Assertion, catalog: &Catalog) -> Result<(), InvalidAssertion> {
-    let invalid = |message: &str| InvalidAssertion { name: check.name.clone(), message: message.to_owned() };
+    only_reads(&check.sql, catalog).map_err(|message| InvalidAssertion { name: check.name.clone(), message })
+}
+
+/// Requires that SQL is a question: one SELECT that neither changes nor locks rows, nor acts beyond the database. The
+/// server's READ ONLY does not prevent the last.
+///
+/// # Errors
+/// What is wrong with it, without its literals.
+pub fn only_reads(text: &str, catalog: &Catalog) -> Result<(), String> {
     // The parser's own message may quote a literal.
-    let statements = sql::parse(&check.sql)
-        .map_err(|error| invalid(&format!("syntax error at line {}, column {}", error.line, error.column)))?;
+    let statements =
+        sql::parse(text).map_err(|error| format!("syntax error at line {}, column {}", error.line, error.column))?;
     let [statement] = statements.as_slice() else {
-        return Err(invalid("it must be exactly one SELECT"));
+        return Err("it must be exactly one SELECT".to_owned());
     };
     let reads = matches!(&statement.node, Node::SelectStmt(select) if select.into_clause.is_none());
-    let locks = analyze(statement, catalog).locks;
-    let writes =
-        locks.iter().any(|(target, mode)| matches!(target, Target::Relation(_)) && *mode != LockMode::AccessShare);
-    if reads && !writes {
-        Ok(())
-    } else {
-        Err(invalid("it must be a SELECT that reads only: it changes or locks rows"))
+    let impact = analyze(statement, catalog);
+    let writes = impact
+        .locks
+        .iter()
+        .any(|(target, mode)| matches!(target, Target::Relation(_)) && *mode != LockMode::AccessShare);
+    if !reads || writes {
+        return Err("it must be a SELECT that reads only: it changes or locks rows".to_owned());
+    }
+    match impact.hazards.iter().find(|hazard| hazard.id == HazardId::ClusterWide) {
+        Some(hazard) => Err(format!("it must be a SELECT that reads only: {}", hazard.message)),
+        None => Ok(()),
     }
 }
 
@@ -136,6 +148,7 @@ mod tests {
         let catalog = Catalog::default();
         for bad in [
             "delete from public.t",
+            "select pg_terminate_backend(1)",
             "select 1; select 2",
             "",
             "select true into temp x",

@@ -27,7 +27,7 @@ impl Created {
     /// With the relations that `later` knows besides and `before` does not have: those that one step makes and works on.
     pub fn with_those_of(&self, later: &Self, before: &Catalog) -> Self {
         let mut all = self.clone();
-        let new = later.relations.iter().filter(|name| !before.relations.contains_key(*name));
+        let new = later.relations.iter().filter(|name| !before.relations.contains_key(name));
         all.relations.extend(new.cloned());
         all
     }

@@ -41,7 +41,7 @@ mod steps;
 mod temporary;
 mod undo;
 
-pub use assertion::{Assertion, AssertionTime, InvalidAssertion, NAME as ASSERTION};
+pub use assertion::{Assertion, AssertionTime, InvalidAssertion, NAME as ASSERTION, only_reads};
 pub use author::{UNDO_IN_FILE, unwrapped};
 pub use depends::still_holds;
 pub use digest::{of_plan as digest_of, of_source as source_digest};

@@ -143,6 +143,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether a run that ends so has not executed a step: it was refused, or did not get hold of the database.
+    pub const fn comes_before_the_steps(self) -> bool {
+        matches!(self.exit(), Exit::InvalidInput | Exit::Precondition | Exit::NotAllowed)
+            || matches!(self, Self::Unreachable | Self::TooManyConnections | Self::DatabaseBusy)
+    }
+
     /// The exit code that goes with it.
     pub const fn exit(self) -> Exit {
         match self {

@@ -26,7 +26,7 @@ use super::script;
 use super::session::Session;
 use super::transaction;
 use crate::catalog::introspect::{IntrospectError, introspect, moment};
-use crate::plan::{Action, Plan, Stage, outgrown, still_holds};
+use crate::plan::{Action, Plan, Stage, only_reads, outgrown, still_holds};
 
 /// What to execute.
 #[derive(Clone, Debug)]
@@ -88,6 +88,7 @@ async fn forward(
         }
     };
     outcome.describe(&plan, &context.tally);
+    require_question(&context).await.map_err(|fault| before_start(&context, fault))?;
     let ended = walk(&mut context, &plan).await;
     outcome.describe(&plan, &context.tally);
     let ended = record_end(&mut context, ended).await;
@@ -255,6 +256,16 @@ async fn require_same_catalog(context: &Context<'_>, plan: &Plan) -> Result<(), 
          (`wesley apply`: run it again)",
     )
     .into())
+}
+
+/// The query that holds backfills comes with the run, not with the plan that was approved: it may only ask.
+pub(super) async fn require_question(context: &Context<'_>) -> Result<(), Fault> {
+    let Some(query) = &context.options.holds.query else { return Ok(()) };
+    let catalog = introspect(context.session.client()).await.map_err(unreadable)?;
+    only_reads(query, &catalog).map_err(|message| {
+        let message = format!("spec.backfill.holds.query (--hold-query): {message}. Correct it, and run it again");
+        RunError::new(Reason::StatementUnsupported, message).into()
+    })
 }
 
 /// A catalog that cannot be read, before anything was begun.

@@ -10,7 +10,9 @@ use pg_query::protobuf::{AlterTableType, ObjectType};
 use super::connect::Settings;
 use super::context::{Context, Tally, Unit};
 use super::error::{Fault, Reason, RunError};
-use super::execute::{before_start, execute, not_recorded, record_failure, require_name, require_same_database};
+use super::execute::{
+    before_start, execute, not_recorded, record_failure, require_name, require_question, require_same_database,
+};
 use super::failpoint::{Boundary, hit};
 use super::ledger::runs::{self, RunState};
 use super::ledger::steps::{self, StepRecord, StepState};
@@ -53,6 +55,7 @@ async fn backward(
     };
     let taken = take(&mut context, outcome).await.map_err(|fault| before_start(&context, fault))?;
     let Some((plan, records)) = taken else { return Ok(Ending::AlreadyRolledBack) };
+    require_question(&context).await.map_err(|fault| before_start(&context, fault))?;
     context.tally.changed = true;
     let done = records.values().filter(|record| record.state == StepState::Done).count();
     context.tally.steps_done = i64::try_from(done).unwrap_or(i64::MAX);

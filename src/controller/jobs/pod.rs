@@ -60,7 +60,8 @@ pub(super) fn spec(work: Work<'_>) -> PodSpec {
             name: CONTAINER.to_owned(),
             image: Some(work.runner.image.clone()),
             image_pull_policy: Some(work.runner.pull_policy.clone()),
-            args: Some(work.arguments),
+            // The kubelet takes `$(NAME)` for a variable, and `$$` for a dollar sign.
+            args: Some(work.arguments.iter().map(|argument| argument.replace('$', "$$")).collect()),
             env: Some(environment(work.database)),
             volume_mounts: Some(mounts),
             resources: Some(resources(template)),

@@ -112,7 +112,7 @@ fn what_the_runner_is_told_when_it_plans() {
 #[test]
 fn what_the_runner_is_told_when_it_executes() {
     let mut world = World::new();
-    world.observed.migration.spec.backfill.holds.query = Some("SELECT busy()".to_owned());
+    world.observed.migration.spec.backfill.holds.query = Some("SELECT busy($$(POD)$$)".to_owned());
     world.turn().planned("orders-a");
     assert_eq!(world.status().run.as_ref().unwrap().gates, [Gate::Validate, Gate::Contract]);
     let job = made(&world, &SourceMount::Inline);
@@ -128,7 +128,8 @@ fn what_the_runner_is_told_when_it_executes() {
     assert_eq!(mounted.pointer("/projected/sources/0/configMap/name"), Some(&json!(map.metadata.name)));
     assert_eq!(map.immutable, None, "what it says may change");
     assert!(!format!("{map:?}").contains("busy"), "no SQL in what others may write");
-    assert_eq!(value_of(&arguments, "--hold-query"), Some("SELECT busy()"));
+    let escaped = Some("SELECT busy($$$$(POD)$$$$)");
+    assert_eq!(value_of(&arguments, "--hold-query"), escaped, "the kubelet makes $$ a dollar sign");
     assert!(!arguments.iter().any(|argument| argument == "--source"), "the plan holds what is executed");
     assert_eq!(job.pointer("/spec/activeDeadlineSeconds"), Some(&json!(86_400)));
 }

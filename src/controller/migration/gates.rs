@@ -112,7 +112,7 @@ pub fn overrun(draft: &Draft<'_>, window: &Window) -> Overrun {
     window.overrun.max(draft.spec().validation.overrun)
 }
 
-/// Why the next validation step does not begin in what is left of an opening. One that no opening is long enough for
+/// Why the next validation step does not begin in what is left of an opening. One that no later opening is long enough for
 /// begins nevertheless where it may overrun: waiting would not help.
 fn too_long(draft: &Draft<'_>, window: &Window, closes_at: Option<Timestamp>) -> Option<String> {
     let done = draft.status.execution.as_ref().map_or(0, |execution| execution.steps_done);
@@ -132,8 +132,8 @@ fn too_long(draft: &Draft<'_>, window: &Window, closes_at: Option<Timestamp>) ->
     }
     (overrun(draft, window) == Overrun::Cancel).then(|| {
         format!(
-            "the next validation takes {seconds} s or more, the longest opening of the ValidationWindow {name} is \
-             {longest} s: name a longer window, or let it overrun (overrun: Finish in window and Migration)"
+            "the next validation takes {seconds} s or more, the longest opening to come of the ValidationWindow \
+             {name} has {longest} s: name a longer window, or let it overrun (overrun: Finish in window and Migration)"
         )
     })
 }

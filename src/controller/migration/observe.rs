@@ -16,7 +16,7 @@ use crate::api::{Database, Migration, MigrationPlan, MigrationStatus, Reason};
 use crate::controller::context::Context;
 use crate::controller::database::circuit::Standing;
 use crate::controller::error::{Error, Result, bounded};
-use crate::controller::windows::Calendar;
+use crate::controller::windows::{Calendar, Opening};
 use crate::controller::{jobs, names};
 use crate::plan::Stage;
 use crate::report::RunAction;
@@ -255,28 +255,29 @@ fn window(
     }
     match Calendar::new(&window.spec) {
         Err(invalid) => WindowState::Invalid(name, invalid),
-        Ok(calendar) => WindowState::Known(Window {
-            name,
-            opening: calendar.at(now),
-            overrun: window.spec.overrun,
-            longest_seconds: window
-                .spec
-                .schedules
-                .iter()
-                .map(|schedule| schedule.duration_seconds.into())
-                .max()
-                .unwrap_or(0),
-            overrides: window
-                .spec
-                .overrides
-                .iter()
-                .filter(|entry| Some(&entry.migration) == migration.metadata.name.as_ref())
-                .cloned()
-                .collect(),
-            guards: window.spec.guards.clone(),
-            places: window.spec.max_concurrent,
-            has_place: true,
-        }),
+        Ok(calendar) => {
+            let opening = calendar.at(now);
+            // Asked for only where an opening may be too short.
+            let open = matches!(opening, Opening::Open { .. });
+            let longest_seconds =
+                open.then(|| calendar.longest_to_come(now)).flatten().map_or(0, |found| found.as_secs());
+            WindowState::Known(Window {
+                name,
+                opening,
+                overrun: window.spec.overrun,
+                longest_seconds,
+                overrides: window
+                    .spec
+                    .overrides
+                    .iter()
+                    .filter(|entry| Some(&entry.migration) == migration.metadata.name.as_ref())
+                    .cloned()
+                    .collect(),
+                guards: window.spec.guards.clone(),
+                places: window.spec.max_concurrent,
+                has_place: true,
+            })
+        }
     }
 }
 

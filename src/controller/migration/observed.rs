@@ -201,7 +201,7 @@ pub struct Window {
     pub opening: Opening,
     /// What it says about validation that overruns.
     pub overrun: Overrun,
-    /// Seconds of its longest opening.
+    /// Seconds of its longest opening to come, the present one aside; while it is shut, 0.
     pub longest_seconds: i64,
     /// Overrides for this Migration.
     pub overrides: Vec<Override>,

@@ -126,13 +126,11 @@ fn undo(draft: &Draft<'_>, status: &mut MigrationStatus) {
     };
 }
 
-/// Whether no run has told of a step, and the last one did not come to the database.
+/// Whether no run has told of a step, and the last one ended before it could execute any.
 fn has_not_arrived(draft: &Draft<'_>) -> bool {
     let nothing = draft.status.execution.as_ref().is_some_and(|execution| execution.steps_done == 0);
-    let reason = draft.status.last_run.as_ref().and_then(|run| run.reason.parse().ok());
-    draft.state() == Some(ExecutionState::Started)
-        && nothing
-        && matches!(reason, Some(RunReason::Unreachable | RunReason::TooManyConnections))
+    let reason: Option<RunReason> = draft.status.last_run.as_ref().and_then(|run| run.reason.parse().ok());
+    draft.state() == Some(ExecutionState::Started) && nothing && reason.is_some_and(RunReason::comes_before_the_steps)
 }
 
 /// Whether the point of no return may be passed: a run for which it was open has not said yet how far it came.
@@ -167,7 +165,12 @@ fn rollback_ready(draft: &Draft<'_>, status: &MigrationStatus, conditions: &mut 
         return conditions.set(kind, False, Reason::Contracting, message);
     }
     if has_not_arrived(draft) {
-        return conditions.set(kind, False, Reason::NothingToUndo, "no run has come to the database");
+        return conditions.set(
+            kind,
+            False,
+            Reason::NothingToUndo,
+            "no run has executed a step: the last one could not begin",
+        );
     }
     match (record.ready, record.class) {
         (true, RollbackClass::Lossless) => conditions.set(kind, True, Reason::Lossless, &record.until),
