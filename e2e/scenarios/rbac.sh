@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the accounts may do, asked of the real API server: the operator nothing on Secrets, the runner its two
-# verbs, the approver no more than approve, the application team nothing of the platform team's.
+# What the accounts may do, asked of the real API server: the operator nothing on Secrets, the approver no
+# more than approve, the application team nothing of the platform team's, nobody anything in a namespace of others.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 . "$E2E_DIR/lib/cluster.sh"
 
@@ -54,5 +54,11 @@ expect_role yes approver patch migrationplans.wesley.dev/status
 expect_role no approver patch migrations.wesley.dev
 expect_role no approver create migrationplans.wesley.dev
 expect_role no approver patch migrationplans.wesley.dev
+
+for role in view edit platform approver; do
+	expect no "$role-user" get migrations.wesley.dev default
+	expect no "$role-user" create migrations.wesley.dev default
+	expect no "$role-user" patch migrationplans.wesley.dev/status default
+done
 
 ((failed == 0)) || die "the rights are not as they should be"

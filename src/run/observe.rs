@@ -138,7 +138,8 @@ async fn kept(client: &Client, run: &str, moment: Moment) -> Result<Reading, Fau
         .collect()
 }
 
-/// What the server has counted in this database. `queryid` of another role's statement is null to a role without
+/// What the server has counted in this database, without what only looks into catalogs: that is this program's own, and
+/// tools'. `queryid` of another role's statement is null to a role without
 /// `pg_read_all_stats`; the columns are those of version 1.8 of the extension, which PostgreSQL 13 brought.
 async fn read(client: &Client) -> Result<Result<Reading, Unavailable>, Fault> {
     let Some(row) = client.query_opt(EXTENSION, &[]).await? else {
@@ -160,6 +161,7 @@ async fn read(client: &Client) -> Result<Result<Reading, Unavailable>, Fault> {
          FROM {schema}.pg_stat_statements
          WHERE dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
            AND queryid IS NOT NULL AND calls > 0
+           AND query NOT LIKE ALL (ARRAY['%pg_catalog.%', '%wesley.%'])
          GROUP BY queryid ORDER BY sum(total_exec_time) DESC LIMIT {STATEMENTS_MAX}"
     );
     match client.query(&sql, &[]).await {

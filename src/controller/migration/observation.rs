@@ -68,7 +68,7 @@ fn verdict(record: &ObservationRecord, wanted: &Observation) -> Option<Standing>
     Some(match record.verdict? {
         Verdict::Go => {
             let message = format!(
-                "{} statements were compared; none became slower by more than {limit} %{}",
+                "{} statements were compared; none became slower by more than {limit} % and 50 µs a call{}",
                 record.compared,
                 figures(&record.worst)
             );
