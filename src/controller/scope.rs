@@ -12,6 +12,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config, Error as ControllerError};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{Controller, PredicateConfig, WatchStreamExt, predicates, reflector, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -134,17 +135,20 @@ impl Scope {
         let all = watcher::Config::default;
 
         let waker = context.clone();
-        let migrations = watch.kind("Migration", all(), writers.migrations, without_sql).inspect_ok(move |found| {
-            if let Ok(migration) = &found.0 {
-                wake::migration_changed(&waker, migration);
-            }
-        });
+        let migrations = watch
+            .kind("Migration", all(), &context.stores.migrations, writers.migrations, without_sql)
+            .inspect_ok(move |found| {
+                if let Ok(migration) = &found.0 {
+                    wake::migration_changed(&waker, migration);
+                }
+            });
         let waker = context.clone();
-        let jobs =
-            watch.kind("Job", ours, writers.jobs, as_it_is).inspect_ok(move |job| wake::job_changed(&waker, job));
-        let plans = watch.kind("MigrationPlan", all(), writers.plans, as_it_is);
+        let jobs = watch
+            .kind("Job", ours, &context.stores.jobs, writers.jobs, as_it_is)
+            .inspect_ok(move |job| wake::job_changed(&waker, job));
+        let plans = watch.kind("MigrationPlan", all(), &context.stores.plans, writers.plans, as_it_is);
         let waker = context.clone();
-        let databases = watch.kind("Database", all(), writers.databases, as_it_is);
+        let databases = watch.kind("Database", all(), &context.stores.databases, writers.databases, as_it_is);
         let gone = context.clone();
         let databases = databases
             // A filter swallows deletions: nothing of the object changes by them.
@@ -156,7 +160,7 @@ impl Scope {
             .predicate_filter(changed, PredicateConfig::default())
             .inspect_ok(move |found| wake::database_changed(&waker, found));
         let waker = context.clone();
-        let windows = watch.kind("ValidationWindow", all(), writers.windows, as_it_is);
+        let windows = watch.kind("ValidationWindow", all(), &context.stores.windows, writers.windows, as_it_is);
         let gone = context.clone();
         let windows = windows
             .inspect_ok(move |found| {
@@ -221,6 +225,7 @@ impl Watch {
         &self,
         kind: &'static str,
         config: watcher::Config,
+        store: &Store<K>,
         writer: Writer<K>,
         lighten: fn(&mut K),
     ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static + use<K>
@@ -234,6 +239,7 @@ impl Watch {
             None => Api::all(client),
         };
         let errors = self.context.metrics.watch_errors.clone();
+        let store = store.clone();
         watcher(api, config.page_size(PAGE))
             .inspect_err(move |error| {
                 tracing::warn!(kind, %error, "a watch failed; it is repeated");
@@ -245,6 +251,7 @@ impl Watch {
                 object.meta_mut().managed_fields = None;
                 object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
             })
+            .try_filter(move |event| std::future::ready(!is_outdated(event, &store)))
             .reflect(writer)
             .touched_objects()
             // Told and waited for above. A controller that sees an error stops looking at all of its streams for a while.
@@ -264,6 +271,20 @@ fn without_sql(migration: &mut Guarded<Migration>) {
 }
 
 fn as_it_is<K>(_: &mut K) {}
+
+/// Whether a watch shows an older state of an object than the store has: it would hide what is known already, such as a
+/// run. Versions of one resource are numbers that grow (Kubernetes documentation, "Resource versions"); where they are
+/// something else, nothing is outdated.
+fn is_outdated<K>(event: &watcher::Event<K>, store: &Store<K>) -> bool
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let watcher::Event::Apply(object) = event else { return false };
+    let Some(known) = store.get(&ObjectRef::from_obj(object)) else { return false };
+    let version = |object: &K| object.resource_version()?.parse::<u128>().ok();
+    object.meta().uid == known.meta().uid
+        && matches!((version(object), version(&known)), (Some(new), Some(old)) if new < old)
+}
 
 /// What makes an object worth a look: everything but its status. The status is ours, and writing it must not wake us.
 fn changed<K: Resource>(object: &K) -> Option<u64> {

@@ -348,8 +348,10 @@ pub fn approved(draft: &Draft<'_>) -> (ConditionStatus, Reason, String) {
                 let message = format!("approved{who}; the approval expires at {until} if nothing has begun until then");
                 return (ConditionStatus::True, Reason::ApprovedByPerson, message);
             }
-            let message =
-                format!("the approval{who} of the MigrationPlan {} expired at {until}: approve it again", plan.name);
+            let message = format!(
+                "the approval{who} of the MigrationPlan {} expired at {until}: approve it again there, spec.approvedPlan does not renew it",
+                plan.name
+            );
             return (ConditionStatus::False, Reason::ApprovalExpired, message);
         }
         None => {}

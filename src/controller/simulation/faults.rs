@@ -30,7 +30,7 @@ pub enum Effect {
     Held,
     /// The event comes twice.
     Repeated,
-    /// The event comes after the next one of its kind.
+    /// The event comes after the next one of its kind; where none comes, after a minute.
     Reordered,
     /// Instead of the event, the watch says that its version is too old.
     Expired,

@@ -221,7 +221,15 @@ impl Server {
                     state.broadcast(&change);
                     state.broadcast(&change);
                 }
-                Some(Effect::Reordered) => state.behind.push(change.clone()),
+                Some(Effect::Reordered) => {
+                    state.behind.push(change.clone());
+                    self.later(60, change.clone(), |state, change| {
+                        let waits = state.behind.iter().position(|behind| behind.version == change.version);
+                        if waits.map(|at| state.behind.remove(at)).is_some() {
+                            state.broadcast(change);
+                        }
+                    });
+                }
                 Some(Effect::Expired) => state.expire(&change),
                 Some(_) => state.watchers.retain(|watcher| watcher.resource != change.resource),
             }
