@@ -1,10 +1,12 @@
 //! From drafts to steps: locks, hazards, estimate, postcondition and undo, all read off the SQL and the catalog.
 
+use std::collections::BTreeSet;
+
 use pg_query::NodeEnum;
 
 use super::action::{self, Run};
 use super::allow;
-use super::analyze::{Target, TransactionRule, analyze};
+use super::analyze::{Impact, Target, TransactionRule, analyze};
 use super::author::Settings;
 use super::created::Created;
 use super::ddl::Needed;
@@ -194,15 +196,7 @@ impl<'a> Builder<'a> {
             }
             transaction.statements = statements;
         }
-        let exists = |target: &&Target| match target {
-            Target::Any => true,
-            Target::Relation(name) => before.relations.contains_key(name),
-        };
-        let list = |targets: &std::collections::BTreeSet<Target>| -> Vec<String> {
-            targets.iter().filter(exists).map(ToString::to_string).collect()
-        };
-        let locks =
-            run.impact.locks.iter().filter(|(target, _)| exists(target)).map(|(target, mode)| lock(target, *mode));
+        let touched = Touched::of(&run.impact, &before);
         let slug = match slugs.as_slice() {
             [only] => *only,
             [one, rest @ ..] if rest.iter().all(|slug| slug == one) => *one,
@@ -216,10 +210,10 @@ impl<'a> Builder<'a> {
             pattern: first.pattern.to_owned(),
             description: described(&descriptions),
             action,
-            locks: locks.collect(),
-            rewrites: list(&run.impact.rewrites),
-            scans: list(&run.impact.scans),
-            waits_for_transactions: list(&run.impact.waits_for_transactions),
+            locks: touched.locks,
+            rewrites: touched.rewrites,
+            scans: touched.scans,
+            waits_for_transactions: touched.waits_for_transactions,
             estimate,
             postcondition,
             undo,
@@ -342,24 +336,17 @@ impl<'a> Builder<'a> {
                 self.hazards.push(hazard);
             }
         }
-        let known = |target: &Target| match target {
-            Target::Any => true,
-            Target::Relation(name) => self.catalog.relations.contains_key(name),
-        };
-        let list = |targets: &std::collections::BTreeSet<Target>| -> Vec<String> {
-            targets.iter().filter(|target| known(target)).map(ToString::to_string).collect()
-        };
-        let locks = impact.locks.iter().filter(|(target, _)| known(target));
+        let touched = Touched::of(impact, &self.catalog);
         let step = Step {
             id: self.id(placed.draft.slug),
             stage: placed.draft.stage,
             origin: placed.origin.clone(),
             pattern: placed.pattern.to_owned(),
             description: placed.draft.description.clone(),
-            locks: locks.map(|(target, mode)| lock(target, *mode)).collect(),
-            rewrites: list(&impact.rewrites),
-            scans: list(&impact.scans),
-            waits_for_transactions: list(&impact.waits_for_transactions),
+            locks: touched.locks,
+            rewrites: touched.rewrites,
+            scans: touched.scans,
+            waits_for_transactions: touched.waits_for_transactions,
             estimate: estimate::of_script(script),
             postcondition: action::recorded(),
             undo: undo.clone(),
@@ -387,6 +374,33 @@ impl<'a> Builder<'a> {
             if !self.hazards.contains(&hazard) {
                 self.hazards.push(hazard);
             }
+        }
+    }
+}
+
+/// What a step does to relations that were there before it, as the plan shows it.
+struct Touched {
+    locks: Vec<StepLock>,
+    rewrites: Vec<String>,
+    scans: Vec<String>,
+    waits_for_transactions: Vec<String>,
+}
+
+impl Touched {
+    fn of(impact: &Impact, before: &Catalog) -> Self {
+        let exists = |target: &Target| match target {
+            Target::Any => true,
+            Target::Relation(name) => before.relations.contains_key(name),
+        };
+        let list = |targets: &BTreeSet<Target>| -> Vec<String> {
+            targets.iter().filter(|target| exists(target)).map(ToString::to_string).collect()
+        };
+        let locks = impact.locks.iter().filter(|(target, _)| exists(target));
+        Self {
+            locks: locks.map(|(target, mode)| lock(target, *mode)).collect(),
+            rewrites: list(&impact.rewrites),
+            scans: list(&impact.scans),
+            waits_for_transactions: list(&impact.waits_for_transactions),
         }
     }
 }
