@@ -11,17 +11,16 @@ use super::faults::Effect;
 use super::ledger::{Run, State as RunState};
 use super::server::{Server, State};
 use super::store::{Key, has_label, key};
-use crate::inspect::activity::Activity;
-use crate::inspect::statements::Verdict;
-use crate::plan::{Plan, Stage};
-use crate::report::{Observation, Report};
+use crate::api::validation_window::Guards;
+use crate::plan::{Action, Plan, Stage};
+use crate::report::Report;
 use crate::run::WindowEnd;
 
 /// How long a step takes.
 const STEP: Duration = Duration::from_secs(3);
 
 /// How a pod ends.
-enum Ended {
+pub enum Ended {
     /// The process ended with a report.
     Reported(Box<Report>),
     /// The process was killed.
@@ -150,11 +149,12 @@ impl State {
     }
 }
 
-struct Process {
-    server: Arc<Server>,
-    job: Key,
+/// A runner in its pod.
+pub struct Process {
+    pub server: Arc<Server>,
+    pub job: Key,
     pod: Key,
-    object: Value,
+    pub object: Value,
 }
 
 impl Process {
@@ -208,11 +208,11 @@ impl Process {
         found
     }
 
-    fn database(&self) -> String {
+    pub fn database(&self) -> String {
         self.object["metadata"]["labels"]["wesley.dev/database"].as_str().unwrap().to_owned()
     }
 
-    fn report(&self, exit_code: i32, reason: &str, change: impl FnOnce(&mut Report)) -> Ended {
+    pub fn report(&self, exit_code: i32, reason: &str, change: impl FnOnce(&mut Report)) -> Ended {
         let action = self.object["metadata"]["labels"]["wesley.dev/action"].clone();
         let mut report = Report {
             v: 1,
@@ -237,7 +237,7 @@ impl Process {
     }
 
     /// What the ledger knows, told.
-    fn tell(&self, exit_code: i32, reason: &str, name: &str) -> Ended {
+    pub fn tell(&self, exit_code: i32, reason: &str, name: &str) -> Ended {
         let run = self.server.lock().ledgers[&self.database()].runs[name].clone();
         let count = |number: usize| i32::try_from(number).unwrap();
         self.report(exit_code, reason, |report| {
@@ -257,7 +257,7 @@ impl Process {
     }
 
     /// Works for a while; whether somebody told it to stop meanwhile.
-    async fn takes(&self, time: Duration) -> bool {
+    pub async fn takes(&self, time: Duration) -> bool {
         let end = Instant::now() + time;
         tokio::select! {
             () = tokio::time::sleep_until(end) => false,
@@ -270,99 +270,6 @@ impl Process {
                 }
             } => true,
         }
-    }
-
-    async fn plan(&self, arguments: &BTreeMap<String, String>) -> Ended {
-        if self.takes(Duration::from_secs(1)).await {
-            return self.report(75, "Interrupted", |_| {});
-        }
-        let Some(sql) = self.sql() else { return Ended::Killed };
-        let (uid, generation) = (&arguments["uid"], &arguments["generation"]);
-        let plan = super::plans::plan(&sql);
-        let name = format!("{}-{}", arguments["migration"], &plan.digest[7..17]);
-        let name = format!("{name}-{generation}");
-        let object = super::plans::plan_object(&plan, &arguments["migration"], uid, generation);
-        let made =
-            self.server.change(|state| state.store.create(&key("migrationplans", &self.job.namespace, &name), object));
-        if made.is_err_and(|refused| refused.reason != "AlreadyExists") {
-            return self.report(75, "ApiUnavailable", |_| {});
-        }
-        self.report(0, "Planned", |report| {
-            report.plan = Some(name);
-            report.digest = Some(plan.digest.clone());
-            report.steps_total = i32::try_from(plan.steps.len()).unwrap();
-        })
-    }
-
-    /// The SQL as it is mounted; nothing when a ConfigMap is missing.
-    fn sql(&self) -> Option<String> {
-        let volumes = self.object["spec"]["template"]["spec"]["volumes"].as_array()?;
-        let sources = volumes.iter().find(|volume| volume["name"] == "source")?["projected"]["sources"].as_array()?;
-        let state = self.server.lock();
-        let mut text = Vec::new();
-        for source in sources {
-            let map = &source["configMap"];
-            let object = state.store.get(&key("configmaps", &self.job.namespace, map["name"].as_str()?))?;
-            text.push(object["data"][map["items"][0]["key"].as_str()?].as_str()?.to_owned());
-        }
-        Some(text.join(" "))
-    }
-
-    fn run_name(&self, arguments: &BTreeMap<String, String>) -> String {
-        format!("{}.{}", arguments["migration"], arguments["uid"])
-    }
-
-    async fn inspect(&self, arguments: &BTreeMap<String, String>) -> Ended {
-        if self.takes(Duration::from_secs(1)).await {
-            return self.report(75, "Interrupted", |_| {});
-        }
-        let name = self.run_name(arguments);
-        let run = self.server.lock().ledgers.entry(self.database()).or_default().runs.get(&name).cloned();
-        match run.map(|run| run.state) {
-            None => self.report(0, "NotRecorded", |_| {}),
-            Some(RunState::Running) => self.tell(0, "Inspected", &name),
-            Some(RunState::Done) => self.tell(0, "Done", &name),
-            Some(RunState::RollingBack) => self.tell(0, "RollbackUnfinished", &name),
-            Some(RunState::RolledBack) => self.tell(0, "RolledBack", &name),
-        }
-    }
-
-    /// What the observation of the statements says: a plan with the word `slow` makes one slower.
-    fn observe(&self, ended: Ended, arguments: &BTreeMap<String, String>, measure: bool) -> Ended {
-        let Ended::Reported(mut report) = ended else { return ended };
-        let changed = report.exit_code == 0 && matches!(report.next_stage, None | Some(Stage::Contract));
-        if !changed || !arguments.contains_key("regression-percent-max") {
-            return Ended::Reported(report);
-        }
-        let now = self.server.clock.now();
-        let mut state = self.server.lock();
-        let slow = super::plans::notes(&state, &arguments["plan"]).contains("slow");
-        let name = self.run_name(arguments);
-        let run = state.ledgers.get_mut(&self.database()).unwrap().runs.get_mut(&name).unwrap();
-        let late = run.changed_at.is_none();
-        let since = run.changed_at.get_or_insert(now).as_second();
-        if measure {
-            let verdict = if slow { Verdict::NoGo } else { Verdict::Go };
-            let verdict = Some(verdict).filter(|_| !late);
-            report.observation = Some(Observation { since: Some(since), verdict, ..Observation::default() });
-        }
-        Ended::Reported(report)
-    }
-
-    /// What a Database's Job finds: one more hour each time.
-    async fn sample(&self) -> Ended {
-        if self.takes(Duration::from_secs(1)).await {
-            return self.report(75, "Interrupted", |_| {});
-        }
-        let mut state = self.server.lock();
-        let ledger = state.ledgers.entry(self.database()).or_default();
-        ledger.hours_measured += 1;
-        let hours_measured = ledger.hours_measured;
-        drop(state);
-        self.report(0, "Inspected", |report| {
-            let activity = Activity { hours_measured, reason: "TooFewSamples".to_owned(), ..Activity::default() };
-            report.activity = Some(activity);
-        })
     }
 
     async fn work(&self, arguments: &BTreeMap<String, String>, undo: bool) -> Ended {
@@ -399,13 +306,26 @@ impl Process {
             if !undo && (!gates.contains(gate) || late) {
                 return self.tell(0, "Paused", &name);
             }
-            validating |= stage == Stage::Validate;
-            if !undo {
-                self.server.change(|state| {
-                    super::invariants::step_begins(state, &self.object, stage, self.server.clock.now())
-                });
+            if !undo && stage == Stage::Validate && arguments.contains_key("guards") {
+                let Some(guards) = self.file("guards") else { return Ended::Killed };
+                let guards: Guards = serde_json::from_str(&guards).unwrap();
+                let lag = self.server.lock().ledgers[&self.database()].lag;
+                if guards.replication_lag_seconds_max.is_some_and(|most| lag > most) {
+                    return self.tell(20, "GuardNotMet", &name);
+                }
             }
-            if self.takes(STEP).await {
+            validating |= stage == Stage::Validate;
+            let step = steps.get(next);
+            self.server.change(|state| {
+                let now = self.server.clock.now();
+                match step {
+                    _ if undo => super::invariants::undo_begins(state, &self.object, now),
+                    Some(step) => super::invariants::step_begins(state, &self.object, step, now),
+                    None => {}
+                }
+            });
+            let seconds = step.filter(|_| !undo).map_or(0, |step| step.estimate.seconds_least);
+            if self.takes(STEP.max(Duration::from_secs(seconds.unsigned_abs()))).await {
                 return self.tell(75, "Interrupted", &name);
             }
             let what = format!("STEP {} {next}{}", arguments["migration"], if undo { " back" } else { "" });
@@ -416,7 +336,8 @@ impl Process {
                 Some(Effect::Cut) => {
                     // The process goes on for a while, and holds the database.
                     let (server, database, pod) = (self.server.clone(), self.database(), self.pod.name.clone());
-                    if !poison {
+                    let check = step.filter(|step| !undo && matches!(step.action, Action::Check(_)));
+                    if !poison && check.is_none() {
                         self.record(&name, undo);
                     }
                     tokio::spawn(async move {
@@ -435,6 +356,13 @@ impl Process {
             if poison {
                 return self.tell(14, "StatementFailed", &name);
             }
+            if let Some(Action::Check(check)) = step.filter(|_| !undo).map(|step| &step.action)
+                && !self.passes(&name, &check.query)
+            {
+                let touched = steps[..next].iter().any(|step| !matches!(step.action, Action::Check(_)));
+                let (code, reason) = if touched { (14, "CheckFailed") } else { (11, "PreconditionFailed") };
+                return self.tell(code, reason, &name);
+            }
             self.record(&name, undo);
             match effect {
                 Some(Effect::KilledAfter) => return Ended::Killed,
@@ -442,6 +370,17 @@ impl Process {
                 _ => {}
             }
         }
+    }
+
+    /// Whether a check is answered with true. That it was asked is remembered with its step.
+    fn passes(&self, name: &str, check: &str) -> bool {
+        let mut state = self.server.lock();
+        let ledger = state.ledgers.get_mut(&self.database()).unwrap();
+        let passes = !ledger.untrue.contains(check);
+        if passes {
+            ledger.runs.get_mut(name).unwrap().passed.insert(check.to_owned());
+        }
+        passes
     }
 
     /// Whether nothing answers.

@@ -6,14 +6,15 @@ use serde_json::Value;
 use super::ledger::State as RunState;
 use super::server::State;
 use super::store::{Change, key};
+use crate::api::migration::{DeletionPolicy, RollbackPolicy};
 use crate::api::validation_window::Overrun;
-use crate::api::{ConditionType, Database, Migration, Phase, ValidationWindow};
+use crate::api::{ConditionType, Database, Migration, Phase, ROLLBACK_ANNOTATION, ValidationWindow};
 use crate::controller::conditions::{find, is_true};
 use crate::controller::migration::window_name;
 use crate::controller::phase::phase;
 use crate::controller::windows::{Calendar, Opening};
 use crate::inspect::statements::Verdict;
-use crate::plan::{RollbackClass, Stage};
+use crate::plan::{Action, Assertion, AssertionTime, RollbackClass, Stage, Step};
 
 /// What is said of two executions on one database.
 pub const TWO_JOBS: &str = "two Jobs at once";
@@ -134,6 +135,11 @@ fn truth(state: &State, migration: &Migration) -> Vec<String> {
     let refused = status.observation.as_ref().and_then(|observed| observed.verdict) == Some(Verdict::NoGo);
     if status.phase == Some(Phase::Succeeded) && observes && (status.observation.is_none() || refused) {
         wrong.push("Succeeded before the observation was passed".to_owned());
+    }
+    if status.phase == Some(Phase::Succeeded) {
+        let asked = |name: &String| run.is_some_and(|run| run.passed.contains(name));
+        let left = migration.spec.checks.iter().filter(|check| !asked(&check.name));
+        wrong.extend(left.map(|check| format!("Succeeded, but the check {} was not answered with true", check.name)));
     }
     match status.phase {
         Some(Phase::Succeeded) if ledger_state != Some(RunState::Done) => {
@@ -256,23 +262,72 @@ fn contract_begins(state: &mut State, job: &Value, now: Timestamp) {
     }
 }
 
-/// A step is about to begin.
-pub fn step_begins(state: &mut State, job: &Value, stage: Stage, now: Timestamp) {
-    if stage == Stage::Contract {
-        contract_begins(state, job, now);
-    }
-    if stage != Stage::Validate {
-        return;
-    }
+/// The Migration of a Job.
+fn migration_of(state: &State, job: &Value) -> Option<Migration> {
     let namespace = job["metadata"]["namespace"].as_str().unwrap();
     let name = job["metadata"]["labels"]["wesley.dev/migration"].as_str().unwrap();
-    let Some(migration) = state.store.get(&key("migrations", namespace, name)) else { return };
-    let migration: Migration = serde_json::from_value(migration.clone()).unwrap();
+    let found = state.store.get(&key("migrations", namespace, name))?;
+    Some(serde_json::from_value(found.clone()).unwrap())
+}
+
+/// A step is about to be undone: somebody asked for that, or the policy did.
+pub fn undo_begins(state: &mut State, job: &Value, now: Timestamp) {
+    let Some(migration) = migration_of(state, job) else { return };
+    let spec = &migration.spec;
+    let digest = migration.status.as_ref().and_then(|status| Some(status.plan.as_ref()?.digest.as_str()));
+    let annotated = migration.metadata.annotations.as_ref().and_then(|all| all.get(ROLLBACK_ANNOTATION));
+    let asked = digest.is_some()
+        && (annotated.map(String::as_str) == digest || spec.rollback.requested_for.as_deref() == digest);
+    let goes = migration.metadata.deletion_timestamp.is_some() && spec.deletion_policy == DeletionPolicy::Rollback;
+    if !asked && !goes && spec.rollback.policy == RollbackPolicy::Manual {
+        let name = migration.metadata.name.unwrap_or_default();
+        state.violations.push(format!("{now} {name} is undone, and nobody asked for that"));
+    }
+}
+
+/// A step is about to begin.
+pub fn step_begins(state: &mut State, job: &Value, step: &Step, now: Timestamp) {
+    if step.stage == Stage::Contract {
+        contract_begins(state, job, now);
+    }
+    checks_begin(state, job, step, now);
+    if step.stage == Stage::Validate {
+        validation_begins(state, job, now);
+    }
+}
+
+/// Checks before the change are answered before anything else is done, those after it before the point of no return.
+fn checks_begin(state: &mut State, job: &Value, step: &Step, now: Timestamp) {
+    let Some(migration) = migration_of(state, job) else { return };
+    if matches!(step.action, Action::Check(_)) {
+        return;
+    }
+    let meta = &migration.metadata;
+    let name = meta.name.as_deref().unwrap();
+    let run = format!("{name}.{}", meta.uid.as_deref().unwrap());
+    let run = state.ledgers.get(&migration.spec.database_ref.name).and_then(|ledger| ledger.runs.get(&run));
+    let due = |check: &&Assertion| check.when == AssertionTime::Before || step.stage == Stage::Contract;
+    let left =
+        migration.spec.checks.iter().filter(due).find(|check| run.is_none_or(|run| !run.passed.contains(&check.name)));
+    let left =
+        left.map(|check| format!("{now} {name}: step {} begins before the check {} is passed", step.id, check.name));
+    state.violations.extend(left);
+}
+
+fn validation_begins(state: &mut State, job: &Value, now: Timestamp) {
+    let Some(migration) = migration_of(state, job) else { return };
+    let namespace = job["metadata"]["namespace"].as_str().unwrap();
+    let name = job["metadata"]["labels"]["wesley.dev/migration"].as_str().unwrap();
+    let lag = state.ledgers.get(&migration.spec.database_ref.name).map_or(0, |ledger| ledger.lag);
     let database = state.store.get(&key("databases", namespace, &migration.spec.database_ref.name));
     let database = database.map(|database| serde_json::from_value(database.clone()).unwrap());
     let Some(window) = window_name(&migration, database.as_ref()) else { return };
     let Some(window) = state.store.get(&key("validationwindows", namespace, &window)) else { return };
     let window: ValidationWindow = serde_json::from_value(window.clone()).unwrap();
+    let guards = window.spec.guards.as_ref();
+    if guards.and_then(|guards| guards.replication_lag_seconds_max).is_some_and(|most| lag > most) {
+        state.violations.push(format!("{now} {name} validates while a standby is {lag} s behind"));
+    }
     let calendar = Calendar::new(&window.spec).unwrap();
     let began: Timestamp = job["metadata"]["creationTimestamp"].as_str().unwrap().parse().unwrap();
     let open = |at| matches!(calendar.at(at), Opening::Open { .. });

@@ -1,6 +1,6 @@
 //! What the target databases remember: which steps are done, and every execution of every step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -26,6 +26,8 @@ pub struct Run {
     pub state: State,
     /// When everything but the contract steps was done, where statements are observed.
     pub changed_at: Option<Timestamp>,
+    /// Checks that were answered with true.
+    pub passed: BTreeSet<String>,
 }
 
 /// A step that was executed or undone.
@@ -50,6 +52,10 @@ pub struct Ledger {
     pub down: bool,
     /// Jobs that nothing answered.
     pub unanswered: usize,
+    /// Seconds that its standby is behind.
+    pub lag: i32,
+    /// Checks whose answer is not true.
+    pub untrue: BTreeSet<String>,
     /// Hours of activity that were measured.
     pub hours_measured: i32,
 }
@@ -64,6 +70,7 @@ impl Run {
             done: 0,
             state: State::Running,
             changed_at: None,
+            passed: BTreeSet::new(),
         }
     }
 

@@ -11,11 +11,13 @@
 
 mod cluster;
 mod faults;
+mod gate_scenarios;
 mod history;
 mod invariants;
 mod ledger;
 mod people;
 mod plans;
+mod reading;
 mod scenarios;
 mod server;
 mod store;

@@ -109,6 +109,28 @@ pub fn quiet(cron: &str, seconds: i32, overrun: &str) -> (&'static str, &'static
     ("validationwindows", "quiet", json!({"schedules": [schedule], "maxConcurrent": 1, "overrun": overrun}))
 }
 
+/// The same window with more in its spec.
+pub fn quiet_and(cron: &str, seconds: i32, overrun: &str, more: &Value) -> (&'static str, &'static str, Value) {
+    let (resource, name, mut spec) = quiet(cron, seconds, overrun);
+    merge(&mut spec, more);
+    (resource, name, spec)
+}
+
+/// How far the standby of the database is behind.
+pub fn lag(state: &mut State, seconds: i32) {
+    state.ledgers.entry("shop".to_owned()).or_default().lag = seconds;
+}
+
+/// Whether the database answers the author's check with true.
+pub fn answer(state: &mut State, check: &str, passes: bool) {
+    let untrue = &mut state.ledgers.entry("shop".to_owned()).or_default().untrue;
+    if passes {
+        untrue.remove(check);
+    } else {
+        untrue.insert(check.to_owned());
+    }
+}
+
 /// What is said of the Jobs that sample the Database.
 pub fn sampling(state: &State) -> Value {
     state.store.get(&at("databases", "shop")).map_or(Value::Null, |shop| shop["status"]["inspection"].clone())

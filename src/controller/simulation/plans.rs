@@ -4,29 +4,57 @@ use serde_json::{Value, json};
 
 use super::people::at;
 use super::server::State;
-use crate::plan::{Plan, Stage, digest_of};
+use crate::plan::{Assertion, AssertionTime, Plan, Stage, digest_of};
 
-/// The plan of a source: its words are the stages of its steps.
-pub fn plan(sql: &str) -> Plan {
-    let stages: Vec<Stage> = sql
-        .split_whitespace()
-        .filter_map(|word| match word {
-            "expand" => Some(Stage::Expand),
-            "backfill" => Some(Stage::Backfill),
-            "validate" => Some(Stage::Validate),
-            "switch" => Some(Stage::Switch),
-            "contract" => Some(Stage::Contract),
-            _ => None,
-        })
-        .collect();
-    let steps: Vec<Value> = stages
+/// A step in the making.
+struct Word {
+    stage: Stage,
+    /// How long it takes at least.
+    seconds: i64,
+    /// The check that it is.
+    check: Option<String>,
+}
+
+fn words(sql: &str) -> Vec<Word> {
+    let word = |text: &str| {
+        let (name, seconds) = text.split_once(':').unwrap_or((text, "0"));
+        let stage = match name {
+            "expand" => Stage::Expand,
+            "backfill" => Stage::Backfill,
+            "validate" => Stage::Validate,
+            "switch" => Stage::Switch,
+            "contract" => Stage::Contract,
+            _ => return None,
+        };
+        Some(Word { stage, seconds: seconds.parse().unwrap(), check: None })
+    };
+    sql.split_whitespace().filter_map(word).collect()
+}
+
+/// The plan of a source: its words are the stages of its steps, with the seconds that they take (`validate:30`). The
+/// checks stand where the planner puts them.
+pub fn plan(sql: &str, checks: &[Assertion]) -> Plan {
+    let mut words = words(sql);
+    let asked = |when, stage| {
+        let of = checks.iter().filter(move |check| check.when == when);
+        of.map(move |check| Word { stage, seconds: 0, check: Some(check.name.clone()) })
+    };
+    let contract = words.iter().position(|word| word.stage == Stage::Contract).unwrap_or(words.len());
+    words.splice(contract..contract, asked(AssertionTime::After, Stage::Switch));
+    words.splice(0..0, asked(AssertionTime::Before, Stage::Expand));
+    let stages: Vec<Stage> = words.iter().map(|word| word.stage).collect();
+    let steps: Vec<Value> = words
         .iter()
         .enumerate()
-        .map(|(index, stage)| {
+        .map(|(index, word)| {
+            let action = match &word.check {
+                Some(name) => json!({"check": {"query": name, "message": ""}}),
+                None => json!({"transaction": {"statements": ["select 1"]}}),
+            };
             json!({
-                "id": format!("{index:03}-step"), "stage": stage, "origin": {"statement": 0, "start": 0, "end": 1},
-                "pattern": "as-written", "description": sql, "action": {"transaction": {"statements": ["select 1"]}},
-                "locks": [], "estimate": {"rows": 0, "bytes": 0, "secondsLeast": 0, "secondsMost": 1},
+                "id": format!("{index:03}-step"), "stage": word.stage, "origin": {"statement": 0, "start": 0, "end": 1},
+                "pattern": "as-written", "description": sql, "action": action, "locks": [],
+                "estimate": {"rows": 0, "bytes": 0, "secondsLeast": word.seconds, "secondsMost": word.seconds + 1},
                 "postcondition": {"recorded": {}}, "undo": {"nothing": {}},
             })
         })

@@ -30,9 +30,15 @@ pub struct Scenario {
     pub exact: bool,
 }
 
-/// All of them.
-#[allow(clippy::too_many_lines)]
+/// All of them. A new one comes last: the sample of faults goes by the place in the list.
 pub fn scenarios() -> Vec<Scenario> {
+    let mut all = stories();
+    all.extend(super::gate_scenarios::stories());
+    all
+}
+
+#[allow(clippy::too_many_lines)]
+fn stories() -> Vec<Scenario> {
     let act = |when, what| Act { when, after: 0, what };
     let scenario = |name, objects, acts, end| Scenario { name, objects, acts, end, exact: true };
     let everything = "expand backfill validate switch contract";
