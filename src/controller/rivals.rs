@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::api::migration_status::RunRecord;
 use crate::api::{Migration, MigrationStatus, Reason};
 use crate::report::RunAction;
+use crate::run::Reason as RunReason;
 
 use super::validation_window::decide::{seniority, waits_for};
 
@@ -133,7 +134,8 @@ fn rivalry(
             run.is_none()
                 && waits_for(other, window)
                 && seniority(other) < seniority(migration)
-                // One whose database is taken could not use the place.
+                // One whose database is taken, or not as the guards want it, could not use the place.
+                && !waits_for_guard(other)
                 && !held(&other.spec.database_ref.name)
                 && !same_database(other)
         });
@@ -169,21 +171,26 @@ pub fn is_exclusive(run: &RunRecord) -> bool {
 
 /// Whether a Migration waits for its turn on its database.
 pub fn waits_for_database(migration: &Migration) -> bool {
-    waits_because(migration, Reason::DatabaseBusy)
+    waits_because(migration, Reason::DatabaseBusy.word())
 }
 
 /// Whether a Migration waits until others have been planned.
 pub fn waits_for_planning(migration: &Migration) -> bool {
-    waits_because(migration, Reason::PlanningQueued)
+    waits_because(migration, Reason::PlanningQueued.word())
 }
 
-fn waits_because(migration: &Migration, reason: Reason) -> bool {
+/// Whether a Migration waits until its database is as the guards of its window want it.
+fn waits_for_guard(migration: &Migration) -> bool {
+    waits_because(migration, RunReason::GuardNotMet.into())
+}
+
+fn waits_because(migration: &Migration, reason: &str) -> bool {
     let status = migration.status.as_ref();
     migration.metadata.deletion_timestamp.is_none()
         && !migration.spec.suspend
         && status.is_some_and(|status| {
             super::conditions::find(&status.conditions, crate::api::ConditionType::Ready)
-                .is_some_and(|ready| ready.reason == reason.word())
+                .is_some_and(|ready| ready.reason == reason)
         })
 }
 
@@ -315,5 +322,17 @@ mod tests {
         inside.status.as_mut().unwrap().run.as_mut().unwrap().window = Some("quiet".to_owned());
         assert_eq!(claims.look(&mine, &[inside.clone()], Some("quiet")).ahead_in_window, 1);
         assert_eq!(claims.look(&mine, &[inside], Some("another")).ahead_in_window, 0);
+    }
+
+    #[test]
+    fn one_that_waits_for_a_guard_leaves_the_place_to_others() {
+        use crate::controller::migration::tests::gates::{guarded, waiting};
+        let claims = Claims::default();
+        let mine = named(ready_to_run(), "mine", 20);
+        for (world, ahead) in [(waiting(), 1), (guarded(), 0)] {
+            let mut older = named(world, "older", 10);
+            older.spec.database_ref = LocalRef { name: "other".to_owned() };
+            assert_eq!(claims.look(&mine, &[older], Some("quiet")).ahead_in_window, ahead);
+        }
     }
 }

@@ -4,10 +4,11 @@ use jiff::SignedDuration;
 
 use crate::api::database::ApprovalRule;
 use crate::api::migration_plan::Decision as PlanDecision;
-use crate::api::migration_status::{ExecutionState, Gate, RollbackOrigin};
+use crate::api::migration_status::{ExecutionState, Gate, Hold, RollbackOrigin};
 use crate::api::{ConditionStatus, Reason};
 use crate::plan::Stage;
 use crate::report::RunAction;
+use crate::run::Reason as RunReason;
 
 use super::decide::{Draft, Kind, Situation};
 use super::gates::{self, GateState};
@@ -302,11 +303,23 @@ pub fn held(draft: &Draft<'_>, activity: Reason) -> Option<Situation> {
     if hold.stalled {
         return Some(held_as_it_is(draft));
     }
+    let guarded = is_guarded(draft, hold);
+    if guarded && !gates::validation(draft).is_open() {
+        // What the window itself says outlasts the hold.
+        return None;
+    }
+    let activity = if guarded { Reason::AwaitingWindow } else { activity };
     let message = match until {
         Some(until) => format!("{}. Next try at {until}", hold.message.trim_end_matches('.')),
         None => hold.message.clone(),
     };
     Some(Situation { kind: Kind::Working(activity), reason: hold.reason.clone(), message, wake: until })
+}
+
+/// Whether a guard of the window is what the next validation waits for.
+fn is_guarded(draft: &Draft<'_>, hold: &Hold) -> bool {
+    let next = draft.status.execution.as_ref().and_then(|execution| execution.next_stage);
+    next == Some(Stage::Validate) && hold.reason.parse() == Ok(RunReason::GuardNotMet)
 }
 
 fn held_as_it_is(draft: &Draft<'_>) -> Situation {

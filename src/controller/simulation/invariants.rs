@@ -103,6 +103,10 @@ fn status(migration: &Migration) -> Vec<String> {
     if is_true(&status.conditions, ConditionType::Reconciling) && is_true(&status.conditions, ConditionType::Stalled) {
         wrong.push("Reconciling and Stalled at once".to_owned());
     }
+    let guarded = find(&status.conditions, ConditionType::Ready).is_some_and(|ready| ready.reason == "GuardNotMet");
+    if guarded && (derived != Phase::AwaitingWindow || status.window.is_none()) {
+        wrong.push(format!("it waits for a guard, and is {derived}, for the window {:?}", status.window));
+    }
     let ready = is_true(&status.conditions, ConditionType::RollbackReady);
     if status.rollback.as_ref().is_some_and(|rollback| rollback.ready != ready) {
         wrong.push(format!("RollbackReady is {ready}, status.rollback.ready is not"));

@@ -7,6 +7,7 @@ use crate::api::validation_window::Overrun;
 use crate::api::{Phase, migration_status::Gate};
 use crate::controller::migration::decide::{Action, decide};
 use crate::controller::migration::observed::{Window, WindowState};
+use crate::controller::validation_window::decide::waits_for;
 use crate::controller::windows::Opening;
 use crate::plan::Stage;
 use crate::report::RunAction;
@@ -36,7 +37,8 @@ fn open() -> WindowState {
     window(Opening::Open { closes_at: Some(time("2026-06-11T05:00:00Z")) })
 }
 
-fn waiting() -> World {
+/// A Migration that waits for its window.
+pub fn waiting() -> World {
     let mut world = World::new();
     world.observed.window = shut();
     world.turn().planned("orders-a");
@@ -61,6 +63,45 @@ fn validation_waits_for_the_window_and_says_until_when() {
     assert!(world.status().window.is_none());
     world.executed(7, None);
     assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+/// One that a guard of its open window stopped.
+pub fn guarded() -> World {
+    let mut world = waiting();
+    world.now = time("2026-06-11T03:00:00Z");
+    world.observed.window = open();
+    world.turn();
+    world.reports(20, "GuardNotMet", |report| {
+        report.message =
+            "validation waits for the guard activeSessionsMax: 9 active sessions, the limit is 4".to_owned();
+        report.steps_done = 3;
+        report.next_stage = Some(Stage::Validate);
+    });
+    world
+}
+
+#[test]
+fn a_guard_that_is_not_met_is_waited_for_like_the_window() {
+    use crate::api::migration_status::{GateName, GateVerdict};
+    let mut world = guarded();
+    assert_eq!((world.phase(), world.ready().0), (Phase::AwaitingWindow, "GuardNotMet"));
+    assert!(
+        world.ready().1.contains("9 active sessions, the limit is 4. Next try at 2026-06-11T"),
+        "{}",
+        world.ready().1
+    );
+    assert!(waits_for(&world.observed.migration, "quiet"), "it is in the queue of the window");
+    let gates = &world.status().gates;
+    let gate = gates.iter().find(|gate| gate.name == GateName::Window).unwrap();
+    assert_eq!((gate.verdict, gate.reason.as_str()), (GateVerdict::Waiting, "GuardNotMet"));
+    // It is tried again by itself.
+    world.later(1);
+    assert_eq!((world.phase(), world.running()), (Phase::Validating, Some(RunAction::Execute)));
+    // Where the window has shut meanwhile, that is what it waits for.
+    let mut late = guarded();
+    late.observed.window = shut();
+    late.turn();
+    assert_eq!((late.phase(), late.ready().0), (Phase::AwaitingWindow, "AwaitingWindow"));
 }
 
 #[test]
