@@ -26,7 +26,7 @@ async fn plan(database: &Database) -> Plan {
 
 fn window(seconds: i64, cancel: bool) -> Options {
     let closes_at = Timestamp::now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
-    Options { window: Some(WindowEnd { closes_at, cancel }), ..Options::default() }
+    Options { window: Some(WindowEnd { closes_at, longest_seconds: i64::MAX, cancel }), ..Options::default() }
 }
 
 fn guarded(guards: Guards) -> Options {
@@ -51,6 +51,31 @@ async fn nothing_validates_after_the_window_has_closed() {
         let open = database.apply_with("parts", &plan, &window(3_600, true), &()).await;
         assert_eq!(open.reason(), Reason::Done, "{major}: {:?}", open.ending);
         assert!(valid(&database).await);
+        database.drop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_validation_that_does_not_fit_behind_another_does_not_begin() {
+    for major in end_majors() {
+        let database = Database::create("window_rest", major, SETUP).await;
+        let catalog = introspect(&database.session().await).await.unwrap();
+        let sql = "alter table parts add constraint positive check (n > 0); alter table parts add constraint small check (n < 9999)";
+        let policy = Policy { in_place_bytes: 0, ..Policy::default() };
+        let mut plan = wesley::plan::plan(&wesley::sql::parse(sql).unwrap(), &catalog, &policy).unwrap();
+        let last = plan.steps.iter_mut().rfind(|step| step.stage == Stage::Validate).unwrap();
+        last.estimate.seconds_least = 7_200;
+        for cancel in [true, false] {
+            let outcome = database.apply_with("parts", &plan, &window(3_600, cancel), &()).await;
+            assert_eq!((outcome.reason(), outcome.next_stage), (Reason::Paused, Some(Stage::Validate)), "{major}");
+            assert!(valid(&database).await, "{major}: the first one fits");
+            let query = "select convalidated from pg_constraint where conname = 'small'";
+            assert!(!database.client.query_one(query, &[]).await.unwrap().get::<_, bool>(0), "{major} {cancel}");
+        }
+        let never = WindowEnd { longest_seconds: 3_600, ..window(3_600, false).window.unwrap() };
+        let options = Options { window: Some(never), ..Options::default() };
+        let done = database.apply_with("parts", &plan, &options, &()).await;
+        assert_eq!(done.reason(), Reason::Done, "{major}: waiting would not help: {:?}", done.ending);
         database.drop().await;
     }
 }

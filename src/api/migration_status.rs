@@ -282,6 +282,10 @@ pub struct RunRecord {
     /// When that window closes: no step that reads whole tables begins after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_closes_at: Option<Time>,
+    /// Seconds of the longest opening of that window to come: what takes longer would wait in vain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub longest_opening_seconds: Option<i64>,
     /// What happens to validation that is still running then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overrun: Option<Overrun>,

@@ -185,10 +185,10 @@ fn utc() -> String {
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, strum::Display,
 )]
 pub enum Overrun {
-    /// The run that began in the window goes on to its end.
+    /// It goes on to its end; the next one waits for the next opening.
     #[default]
     Finish,
-    /// The run is cancelled; what it did not finish waits for the next opening.
+    /// It is cancelled; what it did not finish waits for the next opening.
     Cancel,
 }
 

@@ -67,6 +67,9 @@ pub(super) struct JobArgs {
     /// When the window that validation runs in closes.
     #[arg(long, value_name = "TIME")]
     window_closes_at: Option<jiff::Timestamp>,
+    /// How long the longest of its openings to come is.
+    #[arg(long, value_name = "SECONDS", default_value_t = i64::MAX)]
+    longest_opening_seconds: i64,
     /// What happens to validation that is still running then.
     #[arg(long, value_enum, default_value_t = OverrunArg::Finish)]
     overrun: OverrunArg,
@@ -158,9 +161,11 @@ fn task(args: &JobArgs) -> Result<Task, Failure> {
             validate: args.gates.contains(&GateArg::Validate),
             contract: args.gates.contains(&GateArg::Contract),
         },
-        window: args
-            .window_closes_at
-            .map(|closes_at| WindowEnd { closes_at, cancel: args.overrun == OverrunArg::Cancel }),
+        window: args.window_closes_at.map(|closes_at| WindowEnd {
+            closes_at,
+            longest_seconds: args.longest_opening_seconds,
+            cancel: args.overrun == OverrunArg::Cancel,
+        }),
         guards: guards(args.guards.as_deref())?,
         blocking_slice: (defaults.blocking_slice.0.min(longest), longest),
         lock_budget: args.lock_budget_seconds.map_or(defaults.lock_budget, Duration::from_secs),

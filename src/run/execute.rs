@@ -289,7 +289,6 @@ async fn walk(context: &mut Context<'_>, plan: &Plan) -> Result<Ending, RunError
     let records =
         steps::read(context.session.client(), &context.run.name).await.map_err(|fault| before_start(context, fault))?;
     let resuming = context.tally.changed || records.values().any(|record| record.state != StepState::Planned);
-    let mut validating = false;
     for step in &plan.steps {
         let record = records.get(&step.id).copied().unwrap_or(steps::StepRecord::PLANNED);
         if record.state == StepState::Done {
@@ -302,7 +301,7 @@ async fn walk(context: &mut Context<'_>, plan: &Plan) -> Result<Ending, RunError
         }
         if step.stage == Stage::Validate {
             let window = context.options.window;
-            if window.is_some_and(|window| !window.admits(step, validating, Timestamp::now())) {
+            if window.is_some_and(|window| !window.admits(step, Timestamp::now())) {
                 return Ok(Ending::Paused(step.stage));
             }
             if let Some(guards) = &context.options.guards {
@@ -310,7 +309,6 @@ async fn walk(context: &mut Context<'_>, plan: &Plan) -> Result<Ending, RunError
                     .await
                     .map_err(|fault| before_start(context, fault).at(&step.id))?;
             }
-            validating = true;
         }
         if resuming && context.tally.resumed_at.is_none() {
             context.tally.resumed_at = Some(step.id.clone());

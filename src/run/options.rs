@@ -40,15 +40,20 @@ impl Gates {
 pub struct WindowEnd {
     /// When it closes.
     pub closes_at: Timestamp,
-    /// Whether validation that is still running then is cancelled. If not, what was begun in time goes on to its end.
+    /// Seconds of the longest of its openings to come: a validation that takes longer fits into none of them.
+    pub longest_seconds: i64,
+    /// Whether a validation that is still running then is cancelled. If not, it goes on to its end.
     pub cancel: bool,
 }
 
 impl WindowEnd {
-    /// Whether a validation step may begin now; `begun` when an earlier one of this run did.
-    pub fn admits(self, step: &Step, begun: bool, now: Timestamp) -> bool {
-        let rest = self.closes_at.duration_since(now).as_secs();
-        if self.cancel { rest > 0 && step.estimate.seconds_least <= rest } else { rest > 0 || begun }
+    /// Whether a validation step may begin now, whatever this run has done before: it fits into the rest of the
+    /// opening, or waiting for another one would not help and it may overrun.
+    pub fn admits(self, step: &Step, now: Timestamp) -> bool {
+        // Whole seconds, as the operator reckons: what it calls too long afterwards is what was too long here.
+        let rest = self.closes_at.as_second() - now.as_second();
+        let seconds = step.estimate.seconds_least;
+        self.closes_at > now && (seconds <= rest || !self.cancel && seconds > self.longest_seconds)
     }
 
     /// Cancels `interrupt` when the window closes, where it is to be so.
@@ -229,17 +234,20 @@ mod tests {
     #[test]
     fn validation_begins_inside_its_window_only() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        for (cancel, seconds, now, begun, admitted) in [
-            (true, 10, 90, false, true),
-            (true, 10, 91, false, false),
-            (true, 10, 91, true, false),
-            (true, 0, 100, false, false),
-            (false, 10, 99, false, true),
-            (false, 10, 100, false, false),
-            (false, 10, 500, true, true),
+        for (seconds, now, cancelled, finished) in [
+            (10, 90, true, true),
+            (10, 91, false, false),
+            (0, 99, true, true),
+            (0, 100, false, false),
+            (0, 500, false, false),
+            // It fits into no opening.
+            (61, 40, false, true),
+            (61, 100, false, false),
         ] {
-            let end = WindowEnd { closes_at: at(100), cancel };
-            assert_eq!(end.admits(&step(seconds), begun, at(now)), admitted, "{cancel} {seconds} {now} {begun}");
+            for (cancel, admitted) in [(true, cancelled), (false, finished)] {
+                let end = WindowEnd { closes_at: at(100), longest_seconds: 60, cancel };
+                assert_eq!(end.admits(&step(seconds), at(now)), admitted, "{cancel} {seconds} {now}");
+            }
         }
     }
 }

@@ -344,6 +344,9 @@ fn arguments(request: &Request<'_>) -> Vec<String> {
         option("gates", gates.join(","));
         if let Some(closes_at) = &run.window_closes_at {
             option("window-closes-at", closes_at.0.to_string());
+            if let Some(seconds) = run.longest_opening_seconds {
+                option("longest-opening-seconds", seconds.to_string());
+            }
             option("overrun", run.overrun.unwrap_or_default().to_string().to_lowercase());
         }
     }

@@ -264,6 +264,7 @@ fn the_end_of_the_window_reaches_the_runner() {
     world.turn().planned("orders-a");
     let arguments = arguments_of(&made(&world, &SourceMount::Inline));
     assert_eq!(value_of(&arguments, "--window-closes-at"), Some("2026-06-10T13:00:00Z"));
+    assert_eq!(value_of(&arguments, "--longest-opening-seconds"), Some("3600"));
     assert_eq!(value_of(&arguments, "--overrun"), Some("cancel"));
     assert_eq!(value_of(&arguments, "--guards"), Some("/var/run/wesley/guards/guards.json"));
 }

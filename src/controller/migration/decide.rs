@@ -271,6 +271,7 @@ impl Draft<'_> {
             digest: if action == RunAction::Plan { None } else { digest },
             inputs: if action == RunAction::Plan { inputs } else { None },
             window_closes_at: place.as_ref().and_then(|place| place.closes_at).map(Time),
+            longest_opening_seconds: place.as_ref().map(|place| place.longest_seconds),
             overrun: place.as_ref().map(|place| place.overrun),
             window: place.map(|place| place.window),
             probe,

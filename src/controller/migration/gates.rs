@@ -37,6 +37,8 @@ pub struct Place {
     pub window: String,
     /// When it closes; absent when not in foreseeable time.
     pub closes_at: Option<Timestamp>,
+    /// Seconds of its longest opening to come.
+    pub longest_seconds: i64,
     /// What happens to validation that is still running then.
     pub overrun: Overrun,
 }
@@ -70,8 +72,10 @@ pub fn validation(draft: &Draft<'_>) -> GateState {
             Opening::Open { closes_at } if window.has_place => match too_long(draft, window, closes_at) {
                 Some(message) => shut(Reason::WindowTooShort, message, closes_at),
                 None => {
+                    let (window_name, longest_seconds) = (window.name.clone(), window.longest_seconds);
                     let overrun = overrun(draft, window);
-                    GateState::Open { place: Some(Place { window: window.name.clone(), closes_at, overrun }) }
+                    let place = Place { window: window_name, closes_at, longest_seconds, overrun };
+                    GateState::Open { place: Some(place) }
                 }
             },
             Opening::Open { .. } => {

@@ -280,8 +280,9 @@ impl Process {
         let gates = arguments.get("gates").cloned().unwrap_or_default();
         let closes_at = arguments.get("window-closes-at").map(|time| time.parse().unwrap());
         let cancel = arguments.get("overrun").is_some_and(|overrun| overrun == "cancel");
-        let window = closes_at.map(|closes_at| WindowEnd { closes_at, cancel });
-        let mut validating = false;
+        let longest_seconds =
+            arguments.get("longest-opening-seconds").map_or(i64::MAX, |seconds| seconds.parse().unwrap());
+        let window = closes_at.map(|closes_at| WindowEnd { closes_at, longest_seconds, cancel });
         let plan = key("migrationplans", &self.job.namespace, &arguments["plan"]);
         let plan = self.server.lock().store.get(&plan).cloned().unwrap_or_default();
         let steps: Vec<crate::plan::Step> = serde_json::from_value(plan["spec"]["steps"].clone()).unwrap_or_default();
@@ -301,7 +302,7 @@ impl Process {
                 _ => "",
             };
             let late = window.is_some_and(|window| {
-                stage == Stage::Validate && !window.admits(&steps[next], validating, self.server.clock.now())
+                stage == Stage::Validate && !window.admits(&steps[next], self.server.clock.now())
             });
             if !undo && (!gates.contains(gate) || late) {
                 return self.tell(0, "Paused", &name);
@@ -314,7 +315,6 @@ impl Process {
                     return self.tell(20, "GuardNotMet", &name);
                 }
             }
-            validating |= stage == Stage::Validate;
             let step = steps.get(next);
             self.server.change(|state| {
                 let now = self.server.clock.now();

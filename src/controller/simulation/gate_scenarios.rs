@@ -51,6 +51,16 @@ pub fn stories() -> Vec<Scenario> {
             succeeded,
         ),
         scenario(
+            "a validation that does not fit behind another",
+            vec![
+                shop(),
+                quiet("*/10 * * * *", 60, "Finish"),
+                orders("expand validate:30 validate:40 validate:90 switch", &window),
+            ],
+            vec![],
+            succeeded,
+        ),
+        scenario(
             "a freeze that is in the calendar",
             vec![
                 shop(),

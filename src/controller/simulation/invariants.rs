@@ -296,7 +296,7 @@ pub fn step_begins(state: &mut State, job: &Value, step: &Step, now: Timestamp) 
     }
     checks_begin(state, job, step, now);
     if step.stage == Stage::Validate {
-        validation_begins(state, job, now);
+        validation_begins(state, job, step, now);
     }
 }
 
@@ -318,7 +318,7 @@ fn checks_begin(state: &mut State, job: &Value, step: &Step, now: Timestamp) {
     state.violations.extend(left);
 }
 
-fn validation_begins(state: &mut State, job: &Value, now: Timestamp) {
+fn validation_begins(state: &mut State, job: &Value, step: &Step, now: Timestamp) {
     let Some(migration) = migration_of(state, job) else { return };
     let namespace = job["metadata"]["namespace"].as_str().unwrap();
     let name = job["metadata"]["labels"]["wesley.dev/migration"].as_str().unwrap();
@@ -336,7 +336,20 @@ fn validation_begins(state: &mut State, job: &Value, now: Timestamp) {
     let began: Timestamp = job["metadata"]["creationTimestamp"].as_str().unwrap().parse().unwrap();
     let open = |at| matches!(calendar.at(at), Opening::Open { .. });
     let finishes = window.spec.overrun.max(migration.spec.validation.overrun) == Overrun::Finish;
-    let admitted = open(now) || finishes && open(began);
+    // A run under `Finish` goes by the calendar that it was told, also when somebody changes that meanwhile.
+    let arguments = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+    let told = arguments.iter().position(|text| text == "--window-closes-at").and_then(|at| arguments[at + 1].as_str());
+    let told: Option<Timestamp> = told.map(|time| time.parse().unwrap());
+    let unchanged = calendar.at(began) == Opening::Open { closes_at: told };
+    let admitted = open(now) || finishes && !unchanged && told.is_some_and(|end| now < end);
+    if let Opening::Open { closes_at: Some(closes_at) } = calendar.at(now) {
+        let (rest, seconds) = (closes_at.as_second() - now.as_second(), step.estimate.seconds_least);
+        let longest = calendar.longest_to_come(now).map_or(0, |longest| longest.as_secs());
+        if unchanged && seconds > rest && (seconds <= longest || !finishes) {
+            let what = format!("begins a validation of {seconds} s, {rest} s before its window closes");
+            state.violations.push(format!("{now} {name} {what}"));
+        }
+    }
     let digest = migration.status.as_ref().and_then(|status| Some(status.plan.as_ref()?.digest.clone()));
     let overridden =
         window.spec.overrides.iter().any(|entry| entry.migration == name && Some(&entry.plan) == digest.as_ref());

@@ -2,7 +2,7 @@
 
 mod end_to_end;
 mod faults;
-mod gates;
+pub(in crate::controller) mod gates;
 mod histories;
 mod leaving;
 mod observation;
