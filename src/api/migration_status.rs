@@ -37,6 +37,9 @@ pub struct MigrationStatus {
     /// The plan that is or will be executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanRecord>,
+    /// The plan that was approved, and that the present one replaces; absent once that is approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_plan: Option<ReplacedPlan>,
     /// What the ledger in the database said last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<ExecutionRecord>,
@@ -163,6 +166,18 @@ pub struct PlanRecord {
     /// The database it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<DatabaseIdentity>,
+}
+
+/// A plan that was approved, and of which nothing will be executed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplacedPlan {
+    /// Name of the MigrationPlan.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Why it is replaced, for people.
+    #[schemars(length(max = 1024))]
+    pub message: String,
 }
 
 /// What the ledger said last about the plan.

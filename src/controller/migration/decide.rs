@@ -9,9 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::migration::DeletionPolicy;
-use crate::api::migration_status::{ExecutionState, Gate, RunRecord};
-use crate::api::{MigrationSpec, MigrationStatus, RETRY_ANNOTATION, Reason};
-use crate::controller::conditions::whole_seconds;
+use crate::api::migration_status::{ExecutionState, Gate, ReplacedPlan, RunRecord};
+use crate::api::{ConditionStatus, ConditionType, MigrationSpec, MigrationStatus, RETRY_ANNOTATION, Reason};
+use crate::controller::conditions::{find, shorten, whole_seconds};
 use crate::controller::{jobs, names};
 use crate::report::RunAction;
 
@@ -204,9 +204,22 @@ impl Draft<'_> {
         })
     }
 
+    /// Drops a plan of which nothing was done. Where it was approved, people are told why that counts no more.
+    pub fn replace_plan(&mut self, why: &str) {
+        let approved = find(&self.status.conditions, ConditionType::Approved);
+        let by_somebody = approved.is_some_and(|approved| {
+            approved.status == ConditionStatus::True && approved.reason != Reason::Automatic.word()
+        });
+        if let Some(plan) = self.status.plan.take().filter(|_| by_somebody) {
+            self.status.replaced_plan = Some(ReplacedPlan { name: plan.name, message: shorten(why) });
+        }
+        self.status.execution = None;
+    }
+
     /// Forgets plan and execution: the next thing is to plan.
     pub fn start_over(&mut self) {
         self.status.plan = None;
+        self.status.replaced_plan = None;
         self.status.execution = None;
         self.status.rollback = None;
         self.status.hold = None;

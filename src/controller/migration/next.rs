@@ -288,9 +288,20 @@ fn plan(draft: &mut Draft<'_>) -> Situation {
     if draft.observed.ahead_in_planning >= PLANNED_AT_ONCE {
         return queued(draft);
     }
-    draft.status.plan = None;
-    draft.status.execution = None;
+    let why = outdated_by(draft);
+    draft.replace_plan(why);
     draft.start(RunAction::Plan, Vec::new(), None)
+}
+
+/// What has made the plan another one.
+fn outdated_by(draft: &Draft<'_>) -> &'static str {
+    if source_changed(draft) {
+        "the SQL has changed"
+    } else if draft.plan_facts().is_none() {
+        "its MigrationPlan does not exist any more"
+    } else {
+        "what else it was made from has changed: spec.checks, allowed hazards, or connection and policy of the Database"
+    }
 }
 
 /// The hold, if it forbids a run now.
@@ -339,17 +350,36 @@ fn held_as_it_is(draft: &Draft<'_>) -> Situation {
 
 /// Whether the plan may be executed: status, reason and message of the condition `Approved`.
 pub fn approved(draft: &Draft<'_>) -> (ConditionStatus, Reason, String) {
+    let (status, reason, message) = approval_of_plan(draft);
+    match &draft.status.replaced_plan {
+        Some(replaced) if status != ConditionStatus::True => {
+            let why =
+                format!("The MigrationPlan {}, which was approved, is replaced: {}", replaced.name, replaced.message);
+            (status, reason, format!("{message}. {why}"))
+        }
+        _ => (status, reason, message),
+    }
+}
+
+fn approval_of_plan(draft: &Draft<'_>) -> (ConditionStatus, Reason, String) {
     let Some(plan) = &draft.status.plan else {
         return (ConditionStatus::Unknown, Reason::NotPlanned, "there is no plan yet".to_owned());
     };
     let decided = draft.plan_facts().and_then(|plan| plan.approval.clone());
     let by = decided.as_ref().and_then(|approval| approval.by.clone());
     let expires_at = decided.as_ref().and_then(|approval| approval.expires_at.as_ref()).map(|time| time.0);
+    let mut expired = None;
     match decided.map(|approval| approval.decision) {
         Some(PlanDecision::Rejected) => {
             let who = by.map(|by| format!(" by {by}")).unwrap_or_default();
-            let message =
-                format!("the MigrationPlan {} was rejected{who}: change the Migration, or have it approved", plan.name);
+            let there = match draft.spec().approved_plan.as_deref() {
+                Some(digest) if digest == plan.digest => " there, spec.approvedPlan does not overrule it",
+                _ => "",
+            };
+            let message = format!(
+                "the MigrationPlan {} was rejected{who}: change the Migration, or have it approved{there}",
+                plan.name
+            );
             return (ConditionStatus::False, Reason::PlanRejected, message);
         }
         Some(PlanDecision::Approved) => {
@@ -361,11 +391,11 @@ pub fn approved(draft: &Draft<'_>) -> (ConditionStatus, Reason, String) {
                 let message = format!("approved{who}; the approval expires at {until} if nothing has begun until then");
                 return (ConditionStatus::True, Reason::ApprovedByPerson, message);
             }
-            let message = format!(
-                "the approval{who} of the MigrationPlan {} expired at {until}: approve it again there, spec.approvedPlan does not renew it",
-                plan.name
-            );
-            return (ConditionStatus::False, Reason::ApprovalExpired, message);
+            // As if there was none: another way of approving it may still be open.
+            expired = Some(format!(
+                "the approval{who} of the MigrationPlan {} expired at {until}: approve it again, or set spec.approvedPlan: {}",
+                plan.name, plan.digest
+            ));
         }
         None => {}
     }
@@ -373,7 +403,11 @@ pub fn approved(draft: &Draft<'_>) -> (ConditionStatus, Reason, String) {
     if draft.spec().approval.max(policy) == ApprovalRule::Automatic {
         return (ConditionStatus::True, Reason::Automatic, "no approval is required".to_owned());
     }
-    match draft.spec().approved_plan.as_deref() {
+    let in_spec = draft.spec().approved_plan.as_deref();
+    if let Some(message) = expired.filter(|_| in_spec != Some(plan.digest.as_str())) {
+        return (ConditionStatus::False, Reason::ApprovalExpired, message);
+    }
+    match in_spec {
         Some(digest) if digest == plan.digest => {
             (ConditionStatus::True, Reason::ApprovedInSpec, "spec.approvedPlan names the plan".to_owned())
         }

@@ -372,8 +372,7 @@ fn failed(draft: &mut Draft<'_>, run: &RunRecord, class: Class, reason: &str, me
     let untouched = draft.status.execution.as_ref().is_none_or(|execution| execution.steps_done == 0);
     if run.action == RunAction::Execute && untouched && reason.parse().is_ok_and(|reason| PLAN_AGAIN.contains(&reason))
     {
-        draft.status.plan = None;
-        draft.status.execution = None;
+        draft.replace_plan(message.split(". ").next().unwrap_or(reason));
         draft.status.outdated_plans = draft.status.outdated_plans.saturating_add(1);
         let until = draft.after(retry::after_unexpected(&draft.spec().retry, draft.status.outdated_plans));
         return hold(draft, reason, &format!("{message}; it is planned again"), false, Some(until));

@@ -2,7 +2,7 @@
 
 use crate::api::migration_status::{ExecutionState, Gate, WindowRecord};
 use crate::api::{ConditionStatus, ConditionType, MigrationStatus, Reason};
-use crate::controller::conditions::{Conditions, find};
+use crate::controller::conditions::{Conditions, find, is_true};
 use crate::controller::phase::phase;
 use crate::controller::windows::Opening;
 use crate::plan::{RollbackClass, Stage};
@@ -34,6 +34,9 @@ pub fn compose(draft: &Draft<'_>, situation: &Situation) -> MigrationStatus {
     progress(draft, &mut conditions);
     rollback_ready(draft, &status, &mut conditions);
     status.conditions = conditions.finish();
+    if is_true(&status.conditions, ConditionType::Approved) {
+        status.replaced_plan = None;
+    }
     status.phase = Some(phase(&status.conditions));
     status.gates = gate_list::gates(draft, situation, &status.conditions);
     status.observed_generation = Some(generation);

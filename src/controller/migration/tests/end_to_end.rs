@@ -114,6 +114,68 @@ fn approval_in_git() {
 }
 
 #[test]
+fn an_approval_in_git_renews_one_that_expired_but_overrules_no_rejection() {
+    let mut world = World::new();
+    world.approval_required().turn().planned("orders-a").decided(Verdict::Rejected);
+    let digest = world.digest();
+    world.edit(|spec| spec.approved_plan = Some(digest.clone()));
+    assert_eq!((world.phase(), world.ready().0), (Phase::Failed, "PlanRejected"));
+    assert!(world.ready().1.contains("approved there, spec.approvedPlan does not overrule it"), "{}", world.ready().1);
+    let approval = world.observed.plan.as_mut().unwrap().approval.as_mut().unwrap();
+    (approval.decision, approval.expires_at) = (Verdict::Approved, Some(Time("2026-06-10T11:00:00Z".parse().unwrap())));
+    world.turn();
+    assert_eq!(world.condition(ConditionType::Approved).unwrap().reason, "ApprovedInSpec");
+    assert_eq!(world.phase(), Phase::Executing);
+    // Without it, what to do is said.
+    let mut world = World::new();
+    world.approval_required().turn().planned("orders-a");
+    world.observed.plan.as_mut().unwrap().approval = Some(crate::api::migration_plan::Approval {
+        decision: Verdict::Approved,
+        by: Some("ada".to_owned()),
+        at: None,
+        expires_at: Some(Time("2026-06-10T11:00:00Z".parse().unwrap())),
+        note: None,
+    });
+    world.turn();
+    assert_eq!(world.ready().0, "ApprovalExpired");
+    assert!(world.ready().1.contains(&format!("or set spec.approvedPlan: {}", world.digest())), "{}", world.ready().1);
+}
+
+#[test]
+fn why_an_approved_plan_is_replaced_stays_in_sight_until_the_new_one_is_approved() {
+    let approved = |world: &World| world.condition(ConditionType::Approved).unwrap().message.clone();
+    // The runner finds another schema than the plan was made for.
+    let mut world = World::new();
+    world.approval_required().turn().planned("orders-a").decided(Verdict::Approved);
+    world.reports(11, "CatalogChanged", |report| {
+        report.message = "the schema has changed since the plan was made. Nothing was touched".to_owned();
+    });
+    world.later(600).planned("orders-b");
+    assert_eq!((world.phase(), world.ready().0), (Phase::AwaitingApproval, "AwaitingApproval"));
+    let message = approved(&world);
+    assert!(message.contains("orders-a, which was approved, is replaced: the schema has changed since"), "{message}");
+    assert!(message.contains("approve it") && !message.contains("Nothing was touched"), "{message}");
+    assert_eq!(world.ready().1, message, "who waits for it sees it");
+    world.later(3_600);
+    assert_eq!(approved(&world), message);
+    world.decided(Verdict::Approved);
+    assert_eq!((world.phase(), world.status().replaced_plan.as_ref()), (Phase::Executing, None));
+    // Somebody changes what it is made from.
+    let mut world = World::new();
+    world.approval_required();
+    world.observed.rival = Some("other".to_owned());
+    world.turn().planned("orders-a").decided(Verdict::Approved);
+    world.edit_sql("select 2").planned("orders-b");
+    assert!(approved(&world).contains("orders-a, which was approved, is replaced: the SQL has changed"));
+    world.policy(|policy| policy.in_place_bytes_max += 1).planned("orders-c");
+    assert!(approved(&world).contains("orders-a"), "nobody approved the second: {}", approved(&world));
+    // A plan that nobody approved is replaced without a word.
+    let mut world = World::new();
+    world.approval_required().turn().planned("orders-a").edit_sql("select 2").planned("orders-b");
+    assert!(!approved(&world).contains("replaced"), "{}", approved(&world));
+}
+
+#[test]
 fn the_database_can_demand_approval() {
     let mut world = World::new();
     world.policy(|policy| policy.approval = crate::api::database::ApprovalRule::Required).planned("orders-a");
