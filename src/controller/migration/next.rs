@@ -319,6 +319,12 @@ pub fn held(draft: &Draft<'_>, activity: Reason) -> Option<Situation> {
         // What the window itself says outlasts the hold.
         return None;
     }
+    if let Standing::Open { until: next, .. } = &draft.observed.circuit
+        && until.is_some_and(|until| until < *next)
+    {
+        // The later of two times is when it goes on.
+        return failing(draft);
+    }
     let activity = if guarded { Reason::AwaitingWindow } else { activity };
     let message = match until {
         Some(until) => format!("{}. Next try at {until}", hold.message.trim_end_matches('.')),

@@ -136,7 +136,8 @@ fn has_failed(observed: &Observed) -> bool {
 fn settle_rivalry(context: &Context, observed: &mut Observed, now: Timestamp, claim: bool) -> Decision {
     // Most Migrations are at rest: rivals matter only to one that would begin something, or that waits for them.
     let alone = decide(observed, now);
-    let waits = observed.status().run.is_none() && alone.status.window.is_some();
+    let pauses = alone.status.hold.is_some() && has_failed(observed);
+    let waits = observed.status().run.is_none() && (alone.status.window.is_some() || pauses);
     if !starts(observed, &alone) && !waits {
         return alone;
     }

@@ -386,6 +386,33 @@ fn a_database_that_fails_again_and_again_makes_everything_wait() {
     world.observed.circuit = open(&world);
     world.later(5);
     assert_eq!((world.ready().0, world.running()), ("CircuitOpen", None), "what has begun waits too");
+    // A pause of its own that ends earlier is not when it goes on.
+    let shown = |world: &mut World, failures: i32| {
+        world.reports(75, "ConnectionLost", |report| report.steps_done = 1);
+        world.observed.circuit = open(world);
+        world.turn();
+        let hold = world.status().hold.clone().unwrap().until.unwrap();
+        assert_eq!(world.status().waits, failures);
+        (
+            world.ready().0.to_owned(),
+            world.ready().1.contains(&hold.0.to_string()),
+            decide(&world.observed, world.now).wake,
+        )
+    };
+    world.observed.circuit = Standing::Closed;
+    world.turn();
+    let next = world.now.checked_add(jiff::SignedDuration::from_secs(40)).unwrap();
+    assert_eq!(shown(&mut world, 2), ("CircuitOpen".to_owned(), false, Some(next)));
+    for failures in 3..=6 {
+        world.observed.circuit = Standing::Closed;
+        world.later(60);
+        world.observed.circuit = Standing::Closed;
+        shown(&mut world, failures);
+    }
+    let hold = world.status().hold.clone().unwrap().until.unwrap();
+    let last = (world.ready().0, decide(&world.observed, world.now).wake);
+    assert_eq!(last, ("ConnectionLost", Some(hold.0)), "{}", world.ready().1);
+    world.later(60);
     world.observed.circuit = Standing::Probing { by: "parts".to_owned(), why: String::new() };
     world.turn();
     assert_eq!((world.ready().0, world.running()), ("CircuitProbing", None));
