@@ -184,7 +184,8 @@ fn waits_for_guard(migration: &Migration) -> bool {
     waits_because(migration, RunReason::GuardNotMet.into())
 }
 
-fn waits_because(migration: &Migration, reason: &str) -> bool {
+/// Whether a Migration says that it waits for this reason.
+pub fn waits_because(migration: &Migration, reason: &str) -> bool {
     let status = migration.status.as_ref();
     migration.metadata.deletion_timestamp.is_none()
         && !migration.spec.suspend
