@@ -3,8 +3,8 @@
 //! The window is open while one of its schedules is and no deny schedule is. Intervals are half open: a window from
 //! 02:00 for an hour is shut at 03:00. Durations are elapsed time, so a clock change moves the end on the wall clock.
 
-use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
+use croner::{Cron, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -56,6 +56,8 @@ pub struct Calendar {
 
 #[derive(Clone, Debug)]
 enum Rule {
+    /// At no time: of a day that no calendar has.
+    Never,
     /// Again and again.
     Regular { cron: Box<Cron>, zone: TimeZone, duration: SignedDuration },
     /// Once.
@@ -162,6 +164,9 @@ impl Rule {
             field: format!("{field}.timeZone"),
             message: format!("{:?} is no time zone of the IANA database, such as Europe/Berlin", schedule.time_zone),
         })?;
+        if !has_days(&cron) {
+            return Ok(Self::Never);
+        }
         let duration = SignedDuration::from_secs(schedule.duration_seconds.into());
         Ok(Self::Regular { cron: Box::new(cron), zone, duration })
     }
@@ -173,6 +178,7 @@ impl Rule {
     /// The end of the interval of this rule that holds `moment`. The latest beginning has the latest end.
     fn cover(&self, moment: Timestamp) -> Option<Timestamp> {
         let (start, end) = match self {
+            Self::Never => return None,
             Self::Regular { cron, zone, duration } => {
                 let at = moment.to_zoned(zone.clone());
                 let start = cron.find_previous_occurrence(&at, true).ok()?.timestamp();
@@ -185,6 +191,7 @@ impl Rule {
 
     fn start_after(&self, moment: Timestamp) -> Option<Timestamp> {
         match self {
+            Self::Never => None,
             Self::Regular { cron, zone, .. } => {
                 let at = moment.to_zoned(zone.clone());
                 cron.find_next_occurrence(&at, false).ok().map(|start| start.timestamp())
@@ -193,6 +200,41 @@ impl Rule {
         }
     }
 }
+
+/// Whether any day has the date of a cron expression. A calendar repeats after 28 years, in which each of the 14 kinds of
+/// years is (two lengths, seven weekdays to begin with): what is in none of them would be looked for thousands of years
+/// ahead, at every look.
+fn has_days(cron: &Cron) -> bool {
+    let Ok(first) = jiff::civil::Date::new(2001, 1, 1) else { return true };
+    let last = first.saturating_add(jiff::Span::new().years(28));
+    let mut day = first;
+    while day < last {
+        let month = day.month().unsigned_abs().into();
+        // An error is for the search to meet.
+        if !cron.pattern.month_match(month).unwrap_or(true) {
+            day = day.last_of_month().saturating_add(jiff::Span::new().days(1));
+            continue;
+        }
+        let weekday = WEEKDAYS[usize::from(day.weekday().to_sunday_zero_offset().unsigned_abs()) % 7];
+        let matches = cron.pattern.day_match(day.year().into(), month, day.day().unsigned_abs().into(), weekday);
+        if matches.unwrap_or(true) {
+            return true;
+        }
+        day = day.saturating_add(jiff::Span::new().days(1));
+    }
+    false
+}
+
+/// From Sunday on.
+const WEEKDAYS: [Weekday; 7] = [
+    Weekday::Sunday,
+    Weekday::Monday,
+    Weekday::Tuesday,
+    Weekday::Wednesday,
+    Weekday::Thursday,
+    Weekday::Friday,
+    Weekday::Saturday,
+];
 
 #[cfg(test)]
 mod tests {
@@ -340,6 +382,18 @@ mod tests {
         assert_eq!(impossible.at(time("2026-06-10T02:15:00Z")), never);
         let denied = calendar(&[schedule("0 2 * * *", 60, "UTC")], &[schedule("0 * * * *", 60, "UTC")]);
         assert_eq!(denied.at(time("2026-06-10T04:15:00Z")), never);
+    }
+
+    #[test]
+    fn days_that_no_calendar_has_are_not_searched_for() {
+        let rule = |cron: &str| Rule::new("spec.schedules[0]", &schedule(cron, 60, "UTC")).unwrap();
+        for cron in ["0 0 30 2 *", "0 0 31 4,6,9,11 *", "* * 30-31 2 *", "0 0 31 feb *"] {
+            assert!(matches!(rule(cron), Rule::Never), "{cron}");
+        }
+        // A leap day, one that is a Sunday, the last Friday, the working day next to the first.
+        for cron in ["0 0 29 2 *", "0 0 29 2 +0", "0 0 * * 5L", "0 0 1W * *", "0 0 30 2 1", "0 0 31 * *"] {
+            assert!(matches!(rule(cron), Rule::Regular { .. }), "{cron}");
+        }
     }
 
     #[test]
