@@ -159,5 +159,10 @@ mod tests {
             assert!(!error.to_string().contains("canary"), "{error}");
         }
         assert_eq!(require(&check("c", AssertionTime::Before, "select true"), &catalog), Ok(()));
+        // What is wrong becomes a part of other sentences.
+        for bad in ["select pg_terminate_backend(1)", "select pg_reload_conf()", "select 1; select 2"] {
+            let message = only_reads(bad, &catalog).unwrap_err();
+            assert!(!message.ends_with('.'), "{message}");
+        }
     }
 }

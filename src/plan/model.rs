@@ -440,9 +440,11 @@ impl std::fmt::Display for Hazard {
 }
 
 impl Hazard {
-    /// Builds a hazard.
+    /// Builds a hazard. The message goes on in other sentences: it has no full stop.
     pub fn new(id: HazardId, relation: Option<String>, message: impl Into<String>) -> Self {
-        Self { id, relation, message: message.into() }
+        let mut message = message.into();
+        message.truncate(message.trim_end_matches('.').len());
+        Self { id, relation, message }
     }
 }
 
