@@ -76,7 +76,7 @@ pub fn next(draft: &mut Draft<'_>, origin: RollbackOrigin) -> Situation {
         );
     }
     if draft.observed.database.is_none() {
-        return next::database_missing(draft);
+        return pending(draft, origin, next::database_missing(draft));
     }
     // A hold of the execution does not concern the way back.
     let on_the_way = state == ExecutionState::RollingBack;
@@ -84,10 +84,10 @@ pub fn next(draft: &mut Draft<'_>, origin: RollbackOrigin) -> Situation {
         return held;
     }
     if let Some(rival) = &draft.observed.rival {
-        return next::busy(draft, rival);
+        return pending(draft, origin, next::busy(draft, rival));
     }
     if let Some(failing) = next::failing(draft) {
-        return failing;
+        return pending(draft, origin, failing);
     }
     if !on_the_way {
         mark(draft, origin);
@@ -97,6 +97,21 @@ pub fn next(draft: &mut Draft<'_>, origin: RollbackOrigin) -> Situation {
     }
     settle::begin(draft, ExecutionState::RollingBack);
     draft.start(RunAction::Rollback, Vec::new(), None)
+}
+
+/// What an undo waits for, with the undo itself.
+fn pending(draft: &Draft<'_>, origin: RollbackOrigin, waits: Situation) -> Situation {
+    let begun = draft.state() == Some(ExecutionState::RollingBack);
+    let recorded = draft.status.rollback.as_ref().and_then(|record| record.cause.as_deref());
+    let held = draft.status.hold.as_ref().map(|hold| hold.message.as_str());
+    let cause = if begun { recorded } else { held }.unwrap_or("a step failed");
+    let why = match origin {
+        RollbackOrigin::Policy => format!("as spec.rollback.policy says, because {}", cause.trim_end_matches('.')),
+        RollbackOrigin::Deletion => "as spec.deletionPolicy says".to_owned(),
+        RollbackOrigin::Spec | RollbackOrigin::Annotation => "as asked for".to_owned(),
+    };
+    let message = format!("{}. Then what was done is undone, {why}", waits.message.trim_end_matches('.'));
+    Situation { message, ..waits }
 }
 
 fn mark(draft: &mut Draft<'_>, origin: RollbackOrigin) {

@@ -362,6 +362,27 @@ fn integrity_needs_a_person() {
 }
 
 #[test]
+fn an_undo_that_has_to_wait_is_told_of() {
+    use crate::api::migration::RollbackPolicy;
+    let mut world = World::new();
+    world.observed.migration.spec.rollback.policy = RollbackPolicy::OnFailure;
+    world.turn().planned("orders-a");
+    world.observed.rival = Some("other".to_owned());
+    world.reports(14, "StatementFailed", |report| {
+        report.message = "step 003: no".to_owned();
+        report.steps_done = 2;
+        report.rollback = Some(lossless(2));
+    });
+    assert_eq!((world.phase(), world.ready().0), (Phase::Blocked, "DatabaseBusy"));
+    let expected =
+        "one at a time is executed. Then what was done is undone, as spec.rollback.policy says, because step 003: no";
+    assert!(world.ready().1.ends_with(expected), "{}", world.ready().1);
+    world.observed.rival = None;
+    world.turn();
+    assert_eq!(world.running(), Some(RunAction::Rollback));
+}
+
+#[test]
 fn words_of_other_versions_do_not_reach_conditions() {
     let mut world = World::new();
     world.turn().reports(10, "not one word", |report| report.message = "x".repeat(5_000));
