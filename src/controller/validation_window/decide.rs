@@ -93,10 +93,12 @@ pub fn decide<'a>(
 /// those of the namespace.
 fn suggestion(window: &ValidationWindow, databases: &[Database]) -> Option<Suggestion> {
     let name = window.metadata.name.as_deref();
-    let uses = |database: &&Database| match (&database.spec.policy.default_window_ref, &window.spec.database_selector) {
-        (Some(reference), _) => Some(reference.name.as_str()) == name,
-        (None, Some(selector)) => selector.matches(database.metadata.labels.as_ref()),
-        (None, None) => true,
+    let selector = window.spec.database_selector.as_ref();
+    let may_use =
+        |database: &Database| selector.is_none_or(|selector| selector.matches(database.metadata.labels.as_ref()));
+    let uses = |database: &&Database| {
+        let default = database.spec.policy.default_window_ref.as_ref();
+        may_use(database) && default.is_none_or(|reference| Some(reference.name.as_str()) == name)
     };
     let used: Vec<&Database> = databases.iter().filter(uses).collect();
     let known: Vec<(&Database, &Activity)> =
@@ -235,6 +237,8 @@ mod tests {
 
     #[test]
     fn hours_are_suggested_in_which_all_databases_of_the_window_are_quiet() {
+        use crate::api::reference::LocalRef;
+        use crate::api::validation_window::DatabaseSelector;
         use crate::controller::migration::tests::world::database;
         let now = "2026-06-10T01:00:00Z".parse().unwrap();
         let sampled = |name: &str, crons: &[&str]| {
@@ -261,6 +265,17 @@ mod tests {
         assert_eq!((both.quiet[0].cron.as_str(), both.quiet[0].transactions_per_hour), ("0 2 * * *", 10));
         let few = told(&[sampled("a", &["0 1 * * *"]), sampled("b", &[])]).unwrap();
         assert!(few.reason == "TooFewSamples" && few.message.contains("Database b"), "{few:?}");
+        // One that names the window and may not use it.
+        let mut selecting = window.clone();
+        let labels = [("tier".to_owned(), "large".to_owned())].into();
+        selecting.spec.database_selector = Some(DatabaseSelector { match_labels: labels });
+        let [mut large, mut small] = [sampled("a", &["0 1 * * *"]), sampled("b", &["0 9 * * *"])];
+        large.metadata.labels = Some([("tier".to_owned(), "large".to_owned())].into());
+        small.spec.policy.default_window_ref = Some(LocalRef { name: "quiet".to_owned() });
+        let of = |databases: &[Database]| decide(&selecting, [].iter(), databases, now).0.suggestion;
+        assert_eq!(of(&[small.clone()]), None);
+        let one = of(&[large, small]).unwrap();
+        assert_eq!((one.databases, one.databases_total, one.reason.as_str()), (1, 1, "QuietHours"));
         let apart = told(&[sampled("a", &["0 1 * * *"]), sampled("b", &["0 9 * * *"])]).unwrap();
         assert_eq!((apart.reason.as_str(), apart.quiet.len()), ("NoQuietHours", 0));
     }
