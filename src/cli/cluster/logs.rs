@@ -41,7 +41,10 @@ pub async fn logs(args: &LogsArgs) -> Result<(), Failure> {
     let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
     let found = pods.list(&of_job).await.map_err(|error| failure(&format!("list the pods of Job {job}"), &error))?;
     let Some(pod) = found.items.iter().max_by_key(|pod| pod.creation_timestamp().map(|time| time.0)) else {
-        let message = format!("the pods of Job {job} are gone: ended Jobs are kept for an hour");
+        let message = format!(
+            "the pods of Job {job} are gone: a Job that ended by itself is kept for an hour, one that was stopped \
+             (suspend, rollback, end of a window) goes at once; status.lastRun has what it came to"
+        );
         return Err(Failure::new(Exit::Precondition, message));
     };
     let params = LogParams { follow: args.follow, ..LogParams::default() };
