@@ -1,6 +1,7 @@
 //! Migrations: observe, decide, apply.
 
 mod apply;
+mod approval;
 pub mod decide;
 mod deletion;
 pub mod dependencies;

@@ -10,7 +10,7 @@ use crate::run::Reason as RunReason;
 
 use super::decide::{Draft, Kind, Situation};
 use super::observed::WindowState;
-use super::{gate_list, gates, next, rollback};
+use super::{approval, gate_list, gates, next, rollback};
 
 /// The status to write.
 pub fn compose(draft: &Draft<'_>, situation: &Situation) -> MigrationStatus {
@@ -27,7 +27,7 @@ pub fn compose(draft: &Draft<'_>, situation: &Situation) -> MigrationStatus {
             conditions.set_word(ConditionType::Approved, was.status, &was.reason, &was.message);
         }
         _ => {
-            let (approved, reason, message) = next::approved(draft);
+            let (approved, reason, message) = approval::approved(draft);
             conditions.set(ConditionType::Approved, approved, reason, &message);
         }
     }
