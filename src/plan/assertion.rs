@@ -107,7 +107,8 @@ pub fn only_reads(text: &str, catalog: &Catalog) -> Result<(), String> {
         return Err("it must be a SELECT that reads only: it changes or locks rows".to_owned());
     }
     match impact.hazards.iter().find(|hazard| hazard.id == HazardId::ClusterWide) {
-        Some(hazard) => Err(format!("it must be a SELECT that reads only: {}", hazard.message)),
+        // It goes on in other sentences.
+        Some(hazard) => Err(format!("it must be a SELECT that reads only: {}", hazard.message.trim_end_matches('.'))),
         None => Ok(()),
     }
 }

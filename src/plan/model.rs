@@ -440,11 +440,9 @@ impl std::fmt::Display for Hazard {
 }
 
 impl Hazard {
-    /// Builds a hazard. The message goes on in other sentences: it has no full stop.
+    /// Builds a hazard.
     pub fn new(id: HazardId, relation: Option<String>, message: impl Into<String>) -> Self {
-        let mut message = message.into();
-        message.truncate(message.trim_end_matches('.').len());
-        Self { id, relation, message }
+        Self { id, relation, message: message.into() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A run: is it still going on, should it stop, how did it end?
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::Reason;
 use crate::api::migration_status::{
@@ -320,8 +321,8 @@ fn executed(draft: &mut Draft<'_>, run: &RunRecord) {
             );
         }
     };
-    let shut_meanwhile =
-        gate == Gate::Validate && run.window_closes_at.is_some() && !gates::validation(draft).is_open();
+    let shut = |closes_at: &Time| closes_at.0 <= draft.now || !gates::validation(draft).is_open();
+    let shut_meanwhile = gate == Gate::Validate && run.window_closes_at.as_ref().is_some_and(shut);
     if run.gates.contains(&gate) && !shut_meanwhile {
         return unexpected(draft, Reason::RunLost.word(), "the run stopped at a gate that was open");
     }
@@ -415,13 +416,8 @@ fn stall(draft: &mut Draft<'_>, reason: &str, message: &str) {
 fn hold(draft: &mut Draft<'_>, reason: &str, message: &str, stalled: bool, until: Option<Timestamp>) {
     let planned = draft.status.plan.as_ref().map(|plan| plan.inputs.clone());
     let inputs = inputs::inputs(draft.observed).or(planned);
-    draft.status.hold = Some(Hold {
-        reason: word(reason),
-        message: shorten(message),
-        stalled,
-        until: until.map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
-        inputs,
-    });
+    draft.status.hold =
+        Some(Hold { reason: word(reason), message: shorten(message), stalled, until: until.map(Time), inputs });
 }
 
 /// Reason and message of an end.

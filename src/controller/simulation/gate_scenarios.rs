@@ -29,11 +29,7 @@ pub fn stories() -> Vec<Scenario> {
             ],
             vec![
                 act(|state| done(state) >= 1, |state| lag(state, 60)),
-                Act {
-                    when: |state| reason(state, "orders") == "GuardNotMet",
-                    after: 120,
-                    what: |state| lag(state, 10),
-                },
+                Act { when: |state| reason(state, "orders") == "GuardNotMet", after: 30, what: |state| lag(state, 10) },
             ],
             succeeded,
         ),
@@ -41,12 +37,12 @@ pub fn stories() -> Vec<Scenario> {
             "a guard that is met in the next opening only",
             vec![
                 shop(),
-                quiet_and("20 * * * *", 600, "Cancel", &guarded),
-                orders("expand validate validate switch", &window),
+                quiet_and("20,40 * * * *", 120, "Cancel", &guarded),
+                orders("expand validate validate validate switch", &window),
             ],
             vec![
                 act(|state| done(state) >= 2, |state| lag(state, 60)),
-                Act { when: |state| reason(state, "orders") == "GuardNotMet", after: 900, what: |state| lag(state, 0) },
+                Act { when: |state| reason(state, "orders") == "GuardNotMet", after: 150, what: |state| lag(state, 0) },
             ],
             succeeded,
         ),

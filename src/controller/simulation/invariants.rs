@@ -336,12 +336,12 @@ fn validation_begins(state: &mut State, job: &Value, step: &Step, now: Timestamp
     let began: Timestamp = job["metadata"]["creationTimestamp"].as_str().unwrap().parse().unwrap();
     let open = |at| matches!(calendar.at(at), Opening::Open { .. });
     let finishes = window.spec.overrun.max(migration.spec.validation.overrun) == Overrun::Finish;
-    // A run under `Finish` goes by the calendar that it was told, also when somebody changes that meanwhile.
+    // A run goes by the calendar that it was told, until the operator sees a change and stops it.
     let arguments = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
     let told = arguments.iter().position(|text| text == "--window-closes-at").and_then(|at| arguments[at + 1].as_str());
     let told: Option<Timestamp> = told.map(|time| time.parse().unwrap());
     let unchanged = calendar.at(began) == Opening::Open { closes_at: told };
-    let admitted = open(now) || finishes && !unchanged && told.is_some_and(|end| now < end);
+    let admitted = open(now) || !unchanged && told.is_some_and(|end| now < end);
     if let Opening::Open { closes_at: Some(closes_at) } = calendar.at(now) {
         let (rest, seconds) = (closes_at.as_second() - now.as_second(), step.estimate.seconds_least);
         let longest = calendar.longest_to_come(now).map_or(0, |longest| longest.as_secs());
