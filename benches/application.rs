@@ -12,14 +12,15 @@ mod application;
 #[allow(dead_code)]
 mod patterns;
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use application::{Application, Met};
+use application::{Application, Met, milliseconds};
 use patterns::Pattern;
 use wesley::catalog::introspect::introspect;
-use wesley::plan::{HazardId, Policy, plan};
+use wesley::plan::{HazardId, Policy, Step, plan};
 use wesley::run::connect::Settings;
-use wesley::run::{Options, Request, apply};
+use wesley::run::{Options, Progress, ProgressState, Request, apply};
 use wesley::sql;
 
 /// Tables, types and functions of the forms, and the ledger of the run before.
@@ -40,27 +41,58 @@ async fn load(url: &str, rows: u64) -> Application {
     Application::start(url, rows, number("WESLEY_SESSIONS", 4), pause, Some(OPEN)).await
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 10_000.0).round() / 10.0
-}
-
-fn line(form: &Pattern, rows: u64, took: Duration, waited: usize, before: &Met, during: &Met) -> serde_json::Value {
+fn line(form: &Pattern, rows: u64, took: Duration, steps: &Steps, before: &Met, during: &Met) -> serde_json::Value {
     let slice = Options::default().blocking_slice.1;
     let added = during.at(1.0).saturating_sub(before.at(1.0));
-    serde_json::json!({
+    let mut line = serde_json::json!({
         "form": form.name,
         "rows": rows,
         "migrationMilliseconds": milliseconds(took),
-        "timesWaited": waited,
-        "statements": during.statements,
-        "failed": during.failed,
-        "cachedPlans": during.cached_plans,
-        "statementsPerSecondRatio": ((during.per_second() / before.per_second()) * 100.0).round() / 100.0,
-        "p99Milliseconds": [milliseconds(before.at(0.99)), milliseconds(during.at(0.99))],
-        "longestMilliseconds": [milliseconds(before.at(1.0)), milliseconds(during.at(1.0))],
+        "timesWaited": steps.waited,
         "addedStallMilliseconds": milliseconds(added),
         "withinSlice": added <= slice + Duration::from_millis(50),
-    })
+        "steps": steps.took.len(),
+        "outsideEstimate": steps.outside,
+    });
+    if let Some(line) = line.as_object_mut() {
+        line.extend(during.figures(before));
+    }
+    line
+}
+
+/// How long the steps of a run took, next to what the plan expected.
+#[derive(Default)]
+struct Steps {
+    /// Times that a step waited for a lock or for the server.
+    waited: usize,
+    /// Milliseconds from the end of the step before to the end of each; with the time that it waited.
+    took: Vec<(String, i64)>,
+    /// The end of the last one.
+    ended: i64,
+    /// Those that took less or more than the plan said: what they do, the seconds, least and most of the estimate.
+    outside: Vec<(String, f64, i64, i64)>,
+}
+
+impl Steps {
+    fn look(&mut self, progress: &Progress) {
+        self.waited += usize::from(progress.state == ProgressState::Waiting);
+        if let (ProgressState::Done, Some(step)) = (progress.state, &progress.step) {
+            self.took.push((step.clone(), progress.elapsed_milliseconds - self.ended));
+            self.ended = progress.elapsed_milliseconds;
+        }
+    }
+
+    /// Seconds of the estimate are whole ones: a least of 2 says at least 1.5.
+    fn compare(&mut self, steps: &[Step]) {
+        for (id, took) in &self.took {
+            let Some(step) = steps.iter().find(|step| step.id == *id) else { continue };
+            let (least, most) = (step.estimate.seconds_least, step.estimate.seconds_most);
+            if *took + 500 < least * 1000 || *took > most * 1000 + 500 {
+                #[allow(clippy::cast_precision_loss)]
+                self.outside.push((step.id.clone(), *took as f64 / 1000.0, least, most));
+            }
+        }
+    }
 }
 
 async fn measure(url: &str, form: &Pattern, rows: u64) -> Result<serde_json::Value, Box<dyn std::error::Error>> {
@@ -86,11 +118,13 @@ async fn measure(url: &str, form: &Pattern, rows: u64) -> Result<serde_json::Val
 
     let running = load(url, rows.min(100_000)).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let waited = std::sync::atomic::AtomicUsize::new(0);
-    let look = |progress: &wesley::run::Progress| {
-        let waits = progress.state == wesley::run::ProgressState::Waiting;
-        waited.fetch_add(usize::from(waits), std::sync::atomic::Ordering::Relaxed);
+    let seen = Mutex::new(Steps::default());
+    let look = |progress: &Progress| {
+        if let Ok(mut steps) = seen.lock() {
+            steps.look(progress);
+        }
     };
+    let planned = made.steps.clone();
     let began = Instant::now();
     let outcome = apply(&settings, form.name, Request::Start(Box::new(made)), &Options::default(), &look).await;
     let took = began.elapsed();
@@ -101,7 +135,9 @@ async fn measure(url: &str, form: &Pattern, rows: u64) -> Result<serde_json::Val
     if !client.query_one(form.holds, &[]).await?.get::<_, bool>(0) {
         return Err(format!("{}: not what was asked for", form.name).into());
     }
-    Ok(line(form, rows, took, waited.into_inner(), &before, &during))
+    let mut steps = seen.into_inner()?;
+    steps.compare(&planned);
+    Ok(line(form, rows, took, &steps, &before, &during))
 }
 
 #[tokio::main]

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use application::{Application, Met};
+use application::{Application, Met, milliseconds};
 use serde_json::{Value, json};
 use tokio::task::block_in_place;
 use tokio_postgres::{Client, NoTls};
@@ -307,23 +307,17 @@ impl Bench {
     }
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 10_000.0).round() / 10.0
-}
-
 fn line(tool: Tool, change: &Change, rows: u64, took: Duration, before: &Met, during: &Met) -> Value {
-    json!({
+    let mut line = json!({
         "tool": tool.name(),
         "change": change.name,
         "rows": rows,
         "migrationMilliseconds": milliseconds(took),
-        "statements": during.statements,
-        "failed": during.failed,
-        "cachedPlans": during.cached_plans,
-        "statementsPerSecondRatio": ((during.per_second() / before.per_second()) * 100.0).round() / 100.0,
-        "p99Milliseconds": [milliseconds(before.at(0.99)), milliseconds(during.at(0.99))],
-        "longestMilliseconds": [milliseconds(before.at(1.0)), milliseconds(during.at(1.0))],
-    })
+    });
+    if let Some(line) = line.as_object_mut() {
+        line.extend(during.figures(before));
+    }
+    line
 }
 
 #[tokio::main]

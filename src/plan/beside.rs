@@ -106,11 +106,10 @@ fn only_beside(before: &Catalog, after: &Catalog) -> bool {
         let of_view = relation.index.as_ref().and_then(|index| catalog.relations.get(&index.table));
         relation.view.is_some() || of_view.is_some_and(|table| table.view.is_some())
     };
-    let bare = |relation: &Relation| Relation {
-        triggers: Vec::new(),
-        rules: Vec::new(),
-        policies: Vec::new(),
-        ..relation.clone()
+    let bare = |relation: &Relation| {
+        let mut bare = relation.clone();
+        (bare.triggers, bare.rules, bare.policies) = Default::default();
+        bare
     };
     let mut relations = before.relations.differences(&after.relations);
     let fits = relations.all(|(_, old, new)| match (old, new) {

@@ -11,7 +11,7 @@ use crate::plan::{ASSERTION, Check};
 pub(super) async fn run(context: &mut Context<'_>, unit: &Unit<'_>, check: &Check) -> Result<(), RunError> {
     let mut attempts = context.attempts(Manner::Gentle);
     loop {
-        let Err(fault) = attempt(context, unit, check, &attempts).await else {
+        let Err(fault) = context.session.in_transaction(commit(context, unit, check, &attempts)).await else {
             return Ok(());
         };
         context.recover(unit, &mut attempts, fault).await?;
@@ -23,15 +23,7 @@ pub(super) async fn run(context: &mut Context<'_>, unit: &Unit<'_>, check: &Chec
     }
 }
 
-async fn attempt(context: &Context<'_>, unit: &Unit<'_>, check: &Check, attempts: &Attempts) -> Result<(), Fault> {
-    let done = inside(context, unit, check, attempts).await;
-    if done.is_err() {
-        context.session.roll_back().await;
-    }
-    done
-}
-
-async fn inside(context: &Context<'_>, unit: &Unit<'_>, check: &Check, attempts: &Attempts) -> Result<(), Fault> {
+async fn commit(context: &Context<'_>, unit: &Unit<'_>, check: &Check, attempts: &Attempts) -> Result<(), Fault> {
     let session = &context.session;
     let client = session.client();
     let begin = format!("BEGIN; SET LOCAL lock_timeout = {}", attempts.slice().as_millis());

@@ -107,15 +107,16 @@ async fn go_on(
             break;
         }
         let began = Instant::now();
-        let place = match attempt(context, unit, script, &batch, work.place, attempts).await {
-            Ok(place) => place,
-            Err(fault) => {
-                smaller(work, &batch, fault)?;
-                work.reader = run.reader(work.place.statements);
-                batch = Batch::default();
-                continue;
-            }
-        };
+        let place =
+            match context.session.in_transaction(commit(context, unit, script, &batch, work.place, attempts)).await {
+                Ok(place) => place,
+                Err(fault) => {
+                    smaller(work, &batch, fault)?;
+                    work.reader = run.reader(work.place.statements);
+                    batch = Batch::default();
+                    continue;
+                }
+            };
         let took = began.elapsed();
         work.pace.committed(batch.statements, took);
         let rows = place.rows - work.place.rows;
@@ -153,22 +154,7 @@ fn next(reader: &mut Reader, most: i64) -> Result<Batch, RunError> {
     Ok(batch)
 }
 
-async fn attempt(
-    context: &Context<'_>,
-    unit: &Unit<'_>,
-    script: &Script,
-    batch: &Batch,
-    place: Place,
-    attempts: &Attempts,
-) -> Result<Place, Fault> {
-    let done = inside(context, unit, script, batch, place, attempts).await;
-    if done.is_err() {
-        context.session.roll_back().await;
-    }
-    done
-}
-
-async fn inside(
+async fn commit(
     context: &Context<'_>,
     unit: &Unit<'_>,
     script: &Script,

@@ -241,7 +241,16 @@ impl Session {
         }
     }
 
-    /// Ends a transaction that failed. The connection is given up when even that fails.
+    /// Does what begins, fills and commits a transaction; ends the transaction when any of it failed.
+    pub async fn in_transaction<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        let done = work.await;
+        if done.is_err() {
+            self.roll_back().await;
+        }
+        done
+    }
+
+    /// Ends a transaction. The connection is given up when even that fails.
     pub async fn roll_back(&self) {
         let _ = tokio::time::timeout(CANCEL_GRACE, self.client.batch_execute("ROLLBACK")).await;
     }

@@ -15,7 +15,7 @@ pub(super) async fn run(context: &mut Context<'_>, unit: &Unit<'_>, transaction:
     let mut attempts = context.attempts(unit.manner());
     loop {
         let tried = match queue::stay_out(context, unit, &mut attempts).await {
-            Ok(()) => attempt(context, unit, transaction, &attempts).await,
+            Ok(()) => context.session.in_transaction(commit(context, unit, transaction, &attempts)).await,
             Err(fault) => Err(fault),
         };
         let Err(fault) = tried else {
@@ -32,20 +32,7 @@ pub(super) async fn run(context: &mut Context<'_>, unit: &Unit<'_>, transaction:
     }
 }
 
-async fn attempt(
-    context: &Context<'_>,
-    unit: &Unit<'_>,
-    transaction: &Transaction,
-    attempts: &Attempts,
-) -> Result<(), Fault> {
-    let done = inside(context, unit, transaction, attempts).await;
-    if done.is_err() {
-        context.session.roll_back().await;
-    }
-    done
-}
-
-async fn inside(
+async fn commit(
     context: &Context<'_>,
     unit: &Unit<'_>,
     transaction: &Transaction,

@@ -24,6 +24,11 @@ pub fn random(state: &mut u64) -> u64 {
     *state
 }
 
+/// To a tenth.
+pub fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 10_000.0).round() / 10.0
+}
+
 /// What it met with.
 #[derive(Clone, Debug, Default)]
 pub struct Met {
@@ -51,6 +56,19 @@ impl Met {
         #[allow(clippy::cast_precision_loss)]
         let statements = self.statements as f64;
         statements / self.during.as_secs_f64().max(0.001)
+    }
+
+    /// What a benchmark says of the load during a change, next to the load `before` it; times in milliseconds.
+    pub fn figures(&self, before: &Met) -> serde_json::Map<String, serde_json::Value> {
+        let value = serde_json::json!({
+            "statements": self.statements,
+            "failed": self.failed,
+            "cachedPlans": self.cached_plans,
+            "statementsPerSecondRatio": ((self.per_second() / before.per_second()) * 100.0).round() / 100.0,
+            "p99Milliseconds": [milliseconds(before.at(0.99)), milliseconds(self.at(0.99))],
+            "longestMilliseconds": [milliseconds(before.at(1.0)), milliseconds(self.at(1.0))],
+        });
+        value.as_object().cloned().unwrap_or_default()
     }
 
     fn add(&mut self, other: Met) {

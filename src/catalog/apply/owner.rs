@@ -22,7 +22,7 @@ pub(super) fn of_relation(edit: &mut Edit<'_>, name: &Name, new: &str) -> Outcom
     let relation = edit.relation_mut(name)?;
     let old = relation.owner.clone();
     if old != new {
-        swap(&mut relation.owner, &mut relation.privileges, new);
+        swap(&mut relation.owner, &mut relation.details.privileges, new);
         for column in relation.columns.iter_mut().filter(|column| !column.privileges.is_empty()) {
             let mut list = Privileges::parse(&column.privileges);
             list.change_owner(&old, new);
@@ -34,7 +34,7 @@ pub(super) fn of_relation(edit: &mut Edit<'_>, name: &Name, new: &str) -> Outcom
     }
     for sequence in names::owned_sequences(edit, name) {
         let relation = edit.relation_mut(&sequence)?;
-        swap(&mut relation.owner, &mut relation.privileges, new);
+        swap(&mut relation.owner, &mut relation.details.privileges, new);
     }
     Ok(())
 }

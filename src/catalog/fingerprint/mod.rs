@@ -14,7 +14,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use self::closure::{Closure, closure};
-use super::{Catalog, Column, Name, Relation};
+use super::{Catalog, Name, Relation, RelationDetails};
 
 /// `sha256:` and the hex digest over the whole schema.
 pub fn fingerprint(catalog: &Catalog) -> String {
@@ -112,12 +112,9 @@ impl Hash {
 
     /// The relation without sizes, privileges in order. Taken apart in full, so that no new field is forgotten.
     fn schema_facts(&mut self, relation: &Relation) {
-        let Relation {
-            kind,
-            persistence,
-            owner,
-            columns,
-            constraints,
+        let Relation { kind, persistence, owner, columns, constraints, index, access_method, stats: _, details } =
+            relation;
+        let RelationDetails {
             triggers,
             rules,
             policies,
@@ -129,19 +126,16 @@ impl Hash {
             partition_key,
             of_type,
             view,
-            index,
             sequence,
             foreign,
             options,
-            access_method,
             tablespace,
             replica_identity,
             privileges,
             comment,
             extension,
             columns_unknown: _,
-            stats: _,
-        } = relation;
+        } = &**details;
         self.value(&(
             kind,
             persistence,
@@ -157,7 +151,9 @@ impl Hash {
         self.value(&(options, access_method, tablespace, replica_identity, sorted(privileges), comment, extension));
         for column in columns {
             if column.privileges.len() > 1 {
-                self.value(&Column { privileges: sorted(&column.privileges).into_owned(), ..column.clone() });
+                let mut column = column.clone();
+                column.privileges.sort();
+                self.value(&column);
             } else {
                 self.value(column);
             }
@@ -177,7 +173,7 @@ fn sorted(privileges: &[String]) -> Cow<'_, [String]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{DataType, Function, RelationKind, Statistics, Trigger, TriggerTiming, View};
+    use crate::catalog::{Column, DataType, Function, RelationKind, Statistics, Trigger, TriggerTiming, View};
 
     fn column(name: &str) -> Column {
         let data_type =

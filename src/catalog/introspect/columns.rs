@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::{Catalog, Column, Generated, Identity, Name, TypeKind};
+use super::super::{Catalog, Column, ColumnDetails, Generated, Identity, Name, TypeKind};
 use super::comments::class;
 use super::names::{Attributes, Names};
 use super::query::{Fields, each};
@@ -42,8 +42,7 @@ pub(super) async fn read(context: &mut Context<'_>, catalog: &mut Catalog) -> Re
     let (names, comments) = (&context.names, &context.comments);
     each(context.client, "columns", &sql, &names.schema_oids, |row| {
         let (relation, number) = (row.take()?, row.take()?);
-        let (mut column, default) = column(row, names)?;
-        column.comment = comments.of_column(relation, number);
+        let (column, default) = column(row, names, comments.of_column(relation, number))?;
         let Some(columns) = columns_of(catalog, names, relation) else { return Ok(()) };
         expressions.extend(default.map(|oid| Expression { relation, position: columns.len(), oid }));
         attributes.entry(relation).or_default().push(number, &column.name);
@@ -58,23 +57,31 @@ pub(super) async fn read(context: &mut Context<'_>, catalog: &mut Catalog) -> Re
         let own = context.names.relations.get(&expression.relation);
         let columns = columns_of(catalog, &context.names, expression.relation);
         if let Some(column) = columns.and_then(|columns| columns.get_mut(expression.position)) {
-            column.references = references.relations;
             // Every default depends on its own column.
-            column.references.retain(|reference| {
+            let mut relations = references.relations;
+            relations.retain(|reference| {
                 Some(&reference.relation) != own || reference.column.as_ref() != Some(&column.name)
             });
-            column.functions = references.functions;
+            if !relations.is_empty() || !references.functions.is_empty() {
+                column.references = relations;
+                column.functions = references.functions;
+            }
         }
     }
     Ok(())
 }
 
-fn column(row: &mut Fields<'_>, names: &Names) -> Result<(Column, Option<u32>), tokio_postgres::Error> {
+fn column(
+    row: &mut Fields<'_>,
+    names: &Names,
+    comment: Option<String>,
+) -> Result<(Column, Option<u32>), tokio_postgres::Error> {
     let name: String = row.take()?;
     let data_type = names.data_type(row.take()?, row.take()?);
     let mut column = Column::new(name, data_type);
+    let mut details = ColumnDetails { comment, ..ColumnDetails::default() };
     column.not_null = row.take()?;
-    column.collation = row.take::<Option<u32>>()?.and_then(|oid| names.collations.get(&oid).cloned());
+    details.collation = row.take::<Option<u32>>()?.and_then(|oid| names.collations.get(&oid).cloned());
     column.default = row.take()?;
     let default = row.take()?;
     column.generated = row.take_char()?.map(|kind| match kind {
@@ -85,14 +92,15 @@ fn column(row: &mut Fields<'_>, names: &Names) -> Result<(Column, Option<u32>), 
         'a' => Identity::Always,
         _ => Identity::ByDefault,
     });
-    column.storage = row.take_char()?.map(storage);
-    column.compression = row.take_char()?.map(compression);
-    column.statistics_target = row.take()?;
-    column.options = row.take_list()?;
-    column.privileges = row.take_list()?;
-    column.foreign_options = row.take_list()?;
+    details.storage = row.take_char()?.map(storage);
+    details.compression = row.take_char()?.map(compression);
+    details.statistics_target = row.take()?;
+    details.options = row.take_list()?;
+    details.privileges = row.take_list()?;
+    details.foreign_options = row.take_list()?;
     column.local = row.take()?;
     column.inherited = row.take()?;
+    column.details = details.into();
     Ok((column, default))
 }
 

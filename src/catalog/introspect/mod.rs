@@ -206,5 +206,6 @@ async fn read_objects(client: &Client, server: Server) -> Result<Catalog, Intros
     functions::read(&context, &mut catalog).await?;
     publications::read(&context, &mut catalog).await?;
     statistics::read(&context, &mut catalog).await?;
+    catalog.relations.values_mut().for_each(|relation| relation.details.shrink());
     Ok(catalog)
 }

@@ -1,6 +1,8 @@
 //! Relations: `pg_class` without columns and sizes.
 
-use super::super::{Catalog, ForeignTable, Persistence, Relation, RelationKind, ReplicaIdentity, View};
+use super::super::{
+    Catalog, ForeignTable, Persistence, Relation, RelationDetails, RelationKind, ReplicaIdentity, View,
+};
 use super::comments::class;
 use super::query::each;
 use super::{Context, IntrospectError};
@@ -53,28 +55,30 @@ pub(super) async fn read(context: &mut Context<'_>, catalog: &mut Catalog) -> Re
             _ => Persistence::Permanent,
         };
         let mut relation = Relation::new(kind, row.take::<String>()?);
+        let mut details = RelationDetails::default();
         relation.persistence = persistence;
-        relation.row_security = row.take()?;
-        relation.force_row_security = row.take()?;
-        relation.partition_bound = row.take()?;
-        relation.options = row.take_list()?;
+        details.row_security = row.take()?;
+        details.force_row_security = row.take()?;
+        details.partition_bound = row.take()?;
+        details.options = row.take_list()?;
         relation.access_method = row.take::<Option<String>>()?.unwrap_or_default();
-        relation.tablespace = row.take::<Option<String>>()?.unwrap_or_default();
+        details.tablespace = row.take::<Option<String>>()?.unwrap_or_default();
         let identity = row.take_char()?;
-        relation.replica_identity = replica_identity(kind, identity, row.take()?);
-        relation.privileges = row.take_list()?;
+        details.replica_identity = replica_identity(kind, identity, row.take()?);
+        details.privileges = row.take_list()?;
         relation.stats.rows = row.take()?;
         relation.stats.visible_pages = row.take()?;
-        relation.of_type = names.type_name(row.take()?).map(|(name, _)| name.clone());
+        details.of_type = names.type_name(row.take()?).map(|(name, _)| name.clone());
         let populated = row.take()?;
         if matches!(kind, RelationKind::View | RelationKind::MaterializedView) {
-            relation.view = Some(Box::new(View { populated, ..View::default() }));
+            details.view = Some(Box::new(View { populated, ..View::default() }));
         }
         let server: Option<String> = row.take()?;
         let options = row.take_list()?;
-        relation.foreign = server.map(|server| ForeignTable { server, options });
-        relation.comment = comments.of(class::RELATION, oid);
-        relation.extension = comments.extension(class::RELATION, oid);
+        details.foreign = server.map(|server| ForeignTable { server, options });
+        details.comment = comments.of(class::RELATION, oid);
+        details.extension = comments.extension(class::RELATION, oid);
+        relation.details = details.into();
         names.relations.insert(oid, name.clone());
         catalog.relations.insert(name, relation);
         Ok(())

@@ -1,8 +1,11 @@
 //! Columns.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
-use super::{ColumnReference, DataType, Name, Shared, is_default, is_yes, yes};
+use super::{ColumnReference, DataType, Name, Plain, Shared, Sparse, is_default, is_yes, yes};
 
 /// A column of a table, view, materialized view or foreign table; an attribute of a composite type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,9 +15,6 @@ pub struct Column {
     pub name: String,
     /// Type. Columns read from a server share those that are the same.
     pub data_type: Shared<DataType>,
-    /// Collation when it is not the type's default, as `schema.name`, each part quoted where it needs it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub collation: Option<String>,
     /// `attnotnull`. On 18 it is already true while the not-null constraint is not valid: ask the constraint.
     #[serde(default, skip_serializing_if = "is_default")]
     pub not_null: bool,
@@ -27,6 +27,24 @@ pub struct Column {
     /// Identity column.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+    /// Defined here rather than only inherited (`attislocal`).
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub local: bool,
+    /// Number of parents it is inherited from (`attinhcount`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub inherited: i32,
+    /// What few columns have. Its fields are read and written as the column's own.
+    #[serde(flatten)]
+    pub details: Sparse<ColumnDetails>,
+}
+
+/// What few columns have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ColumnDetails {
+    /// Collation when it is not the type's default, as `schema.name`, each part quoted where it needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation: Option<String>,
     /// Sequence owned by the column (serial or identity).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owned_sequence: Option<Name>,
@@ -57,12 +75,6 @@ pub struct Column {
     /// Comment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// Defined here rather than only inherited (`attislocal`).
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
-    pub local: bool,
-    /// Number of parents it is inherited from (`attinhcount`).
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub inherited: i32,
 }
 
 impl Column {
@@ -71,24 +83,35 @@ impl Column {
         Self {
             name: name.into(),
             data_type: data_type.into(),
-            collation: None,
             not_null: false,
             default: None,
             generated: None,
             identity: None,
-            owned_sequence: None,
-            storage: None,
-            compression: None,
-            statistics_target: None,
-            options: Vec::new(),
-            references: Vec::new(),
-            functions: Vec::new(),
-            foreign_options: Vec::new(),
-            privileges: Vec::new(),
-            comment: None,
             local: true,
             inherited: 0,
+            details: Sparse::default(),
         }
+    }
+}
+
+impl Plain for ColumnDetails {
+    fn plain() -> &'static Self {
+        static PLAIN: LazyLock<ColumnDetails> = LazyLock::new(ColumnDetails::default);
+        &PLAIN
+    }
+}
+
+impl Deref for Column {
+    type Target = ColumnDetails;
+
+    fn deref(&self) -> &ColumnDetails {
+        &self.details
+    }
+}
+
+impl DerefMut for Column {
+    fn deref_mut(&mut self) -> &mut ColumnDetails {
+        &mut self.details
     }
 }
 

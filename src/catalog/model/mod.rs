@@ -13,6 +13,7 @@ mod relations;
 mod routine;
 mod server;
 mod shared;
+mod sparse;
 mod trigger;
 mod types;
 
@@ -30,6 +31,7 @@ pub use relations::{Difference, Relations};
 pub use routine::*;
 pub use server::*;
 pub use shared::Shared;
+pub use sparse::{Plain, Sparse};
 pub use trigger::*;
 pub use types::*;
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use super::hash_index::HashIndex;
 use super::relations::{Entry, Relations};
 use super::{
-    Column, Constraint, ConstraintKind, Index, Name, PartitionKey, Policy, Relation, Rule, Sequence, Trigger, View,
+    Column, Constraint, ConstraintKind, Index, Name, PartitionKey, Policy, Relation, RelationDetails, Rule, Sequence,
+    Trigger, View,
 };
 
 /// The relations of a map, found from the names in their definitions and from the names of their constraints. Looked
@@ -126,6 +127,15 @@ impl Relation {
         let Self {
             columns,
             constraints,
+            index,
+            kind: _,
+            persistence: _,
+            owner: _,
+            access_method: _,
+            stats: _,
+            details,
+        } = self;
+        let RelationDetails {
             triggers,
             rules,
             policies,
@@ -133,11 +143,7 @@ impl Relation {
             partition_key,
             of_type,
             view,
-            index,
             sequence,
-            kind: _,
-            persistence: _,
-            owner: _,
             columns_unknown: _,
             row_security: _,
             force_row_security: _,
@@ -145,14 +151,12 @@ impl Relation {
             detach_pending: _,
             foreign: _,
             options: _,
-            access_method: _,
             tablespace: _,
             replica_identity: _,
             privileges: _,
             comment: _,
             extension: _,
-            stats: _,
-        } = self;
+        } = &**details;
         columns.iter().for_each(|column| of_column(column, each));
         constraints.iter().for_each(|constraint| of_constraint(constraint, each));
         triggers.iter().for_each(|trigger| of_trigger(trigger, each));

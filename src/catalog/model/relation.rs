@@ -1,8 +1,13 @@
 //! Relations (`pg_class`) and what hangs on a table.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Column, Constraint, Index, Name, PartitionKey, Policy, Rule, Sequence, Trigger, View, is_default};
+use super::{
+    Column, Constraint, Index, Name, PartitionKey, Plain, Policy, Rule, Sequence, Sparse, Trigger, View, is_default,
+};
 
 /// `pg_class.relkind`, without composite types and toast tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -45,7 +50,7 @@ pub enum Persistence {
     Temporary,
 }
 
-/// One entry of `pg_class`. What only some kinds have is boxed: there may be tens of thousands.
+/// One entry of `pg_class`. What only some have is boxed: there may be tens of thousands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Relation {
@@ -59,13 +64,31 @@ pub struct Relation {
     /// Columns in order, dropped ones left out. Empty for indexes and sequences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Column>,
+    /// Constraints of tables, ordered by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<Constraint>,
+    /// Set for indexes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Box<Index>>,
+    /// Table access method; empty where it has none. Of an index: `index.method`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub access_method: String,
+    /// Size and estimated rows.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stats: Statistics,
+    /// What few relations have. Its fields are read and written as the relation's own.
+    #[serde(flatten)]
+    pub details: Sparse<RelationDetails>,
+}
+
+/// What few relations have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RelationDetails {
     /// Set in a simulated catalog when the columns could not be worked out (`CREATE TABLE AS` of a query whose
     /// types are not known): there may be others, of other types.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub columns_unknown: bool,
-    /// Constraints of tables, ordered by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub constraints: Vec<Constraint>,
     /// User triggers (internal ones left out), ordered by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub triggers: Vec<Trigger>,
@@ -99,9 +122,6 @@ pub struct Relation {
     /// Set for views and materialized views.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<Box<View>>,
-    /// Set for indexes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<Box<Index>>,
     /// Set for sequences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<Box<Sequence>>,
@@ -111,9 +131,6 @@ pub struct Relation {
     /// Storage parameters (`reloptions`), `name=value`; those of its toast table as `toast.name=value`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
-    /// Table access method; empty where it has none. Of an index: `index.method`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub access_method: String,
     /// Tablespace; empty for the database's default.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tablespace: String,
@@ -129,9 +146,27 @@ pub struct Relation {
     /// Extension that owns the relation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<String>,
-    /// Size and estimated rows.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub stats: Statistics,
+}
+
+impl Plain for RelationDetails {
+    fn plain() -> &'static Self {
+        static PLAIN: LazyLock<RelationDetails> = LazyLock::new(RelationDetails::default);
+        &PLAIN
+    }
+}
+
+impl Deref for Relation {
+    type Target = RelationDetails;
+
+    fn deref(&self) -> &RelationDetails {
+        &self.details
+    }
+}
+
+impl DerefMut for Relation {
+    fn deref_mut(&mut self) -> &mut RelationDetails {
+        &mut self.details
+    }
 }
 
 impl Relation {
@@ -142,30 +177,11 @@ impl Relation {
             persistence: Persistence::Permanent,
             owner: owner.into(),
             columns: Vec::new(),
-            columns_unknown: false,
             constraints: Vec::new(),
-            triggers: Vec::new(),
-            rules: Vec::new(),
-            policies: Vec::new(),
-            row_security: false,
-            force_row_security: false,
-            parents: Vec::new(),
-            partition_bound: None,
-            detach_pending: false,
-            partition_key: None,
-            of_type: None,
-            view: None,
             index: None,
-            sequence: None,
-            foreign: None,
-            options: Vec::new(),
             access_method: String::new(),
-            tablespace: String::new(),
-            replica_identity: ReplicaIdentity::Default,
-            privileges: Vec::new(),
-            comment: None,
-            extension: None,
             stats: Statistics::default(),
+            details: Sparse::default(),
         }
     }
 

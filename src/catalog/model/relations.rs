@@ -393,7 +393,9 @@ mod tests {
     }
 
     fn child(parent: u16) -> Relation {
-        Relation { parents: vec![name(parent)], ..table("o") }
+        let mut child = table("o");
+        child.parents.push(name(parent));
+        child
     }
 
     /// The same by looking at everything.

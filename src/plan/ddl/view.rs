@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Ends, Phase, Script, column, relation};
-use crate::catalog::{Column, Name, Relation, RelationKind};
+use crate::catalog::{Name, Relation, RelationKind};
 use crate::sql::quote;
 
 /// A view that goes.
@@ -55,7 +55,8 @@ fn create(name: &Name, relation: &Relation, script: &mut Script) {
             let quoted = quote::ident(&known.name);
             script.add(Phase::Facts, format!("ALTER VIEW {name} ALTER COLUMN {quoted} SET DEFAULT {default}"));
         }
-        let plain = Column { storage: None, compression: None, ..known.clone() };
+        let mut plain = known.clone();
+        (plain.storage, plain.compression) = (None, None);
         column::details(name, None, &plain, script);
     }
 }

@@ -89,14 +89,10 @@ pub(super) async fn run(
     from: &Cursor,
     limits: &Limits,
 ) -> Result<Cursor, Fault> {
-    let done = inside(context, unit, spec, prepared, from, limits).await;
-    if done.is_err() {
-        context.session.roll_back().await;
-    }
-    done
+    context.session.in_transaction(commit(context, unit, spec, prepared, from, limits)).await
 }
 
-async fn inside(
+async fn commit(
     context: &Context<'_>,
     unit: &Unit<'_>,
     spec: &Backfill,

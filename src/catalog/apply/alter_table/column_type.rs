@@ -59,7 +59,7 @@ fn one(edit: &mut Edit<'_>, table: &Name, name: &str, definition: &ColumnDef, da
     if old.data_type.name != data_type.name {
         let collatable = Type::of(data_type).is_collatable(edit);
         if !collatable {
-            new.compression = new.compression.filter(|_| is_varlena(data_type));
+            new.compression.take_if(|_| !is_varlena(data_type));
         }
     }
     let owned = new.owned_sequence.clone().filter(|_| new.identity.is_some());

@@ -9,7 +9,7 @@ use super::super::{names, options, partition, privileges};
 use super::columns::{self, Prepared};
 use super::{inherit, like};
 use crate::catalog::naming;
-use crate::catalog::{Column, Name, Relation, RelationKind, Statistics, TypeKind};
+use crate::catalog::{Column, ColumnDetails, Name, Relation, RelationKind, Statistics, TypeKind};
 use crate::sql::quote;
 
 /// Where the columns of the new table come from, besides its own list.
@@ -179,9 +179,10 @@ pub(in super::super) fn composite_columns(edit: &Edit<'_>, composite: &Name) -> 
     match edit.types.get(composite).map(|found| &found.kind) {
         Some(TypeKind::Composite { attributes }) => Ok(attributes
             .iter()
-            .map(|attribute| Column {
-                collation: attribute.collation.clone(),
-                ..Column::new(attribute.name.clone(), attribute.data_type.clone())
+            .map(|attribute| {
+                let mut column = Column::new(attribute.name.clone(), attribute.data_type.clone());
+                column.details = ColumnDetails { collation: attribute.collation.clone(), ..Default::default() }.into();
+                column
             })
             .collect()),
         _ => fail!("{composite} is not a composite type"),

@@ -2,7 +2,7 @@
 
 use super::super::constraint::{check, not_null};
 use super::super::edit::{Edit, Outcome, fail};
-use crate::catalog::{Column, ColumnReference, ConstraintKind, Name};
+use crate::catalog::{Column, ColumnDetails, ColumnReference, ConstraintKind, Name};
 
 /// The columns of the parents, merged by name (`MergeAttributes`).
 pub(super) fn columns(edit: &Edit<'_>, parents: &[Name], partition: bool) -> Outcome<Vec<Column>> {
@@ -27,16 +27,15 @@ pub(super) fn columns(edit: &Edit<'_>, parents: &[Name], partition: bool) -> Out
 
 /// A parent's column as a child gets it.
 pub(in super::super) fn inherited(edit: &Edit<'_>, column: &Column, partition: bool) -> Column {
-    let mut own = Column {
-        local: false,
-        inherited: 1,
+    let details = ColumnDetails {
         comment: None,
         privileges: Vec::new(),
         owned_sequence: None,
         statistics_target: None,
         options: Vec::new(),
-        ..column.clone()
+        ..(*column.details).clone()
     };
+    let mut own = Column { local: false, inherited: 1, details: details.into(), ..column.clone() };
     // From 17 on partitions share the identity of their parent; before and in plain inheritance there is none.
     if !partition || edit.major() < 17 {
         own.identity = None;
