@@ -76,7 +76,7 @@ pub fn stories() -> Vec<Scenario> {
             vec![
                 shop(),
                 quiet("20 * * * *", 900, "Cancel"),
-                orders("expand validate:60 validate:60 validate:60 switch", &window),
+                orders(&format!("expand {}switch", "validate:60 ".repeat(6)), &window),
             ],
             vec![act(
                 |state| done(state) >= 2,

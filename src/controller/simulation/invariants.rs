@@ -1,6 +1,6 @@
 //! What must hold in every state that anybody can see.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::ledger::State as RunState;
@@ -18,6 +18,9 @@ use crate::plan::{Action, Assertion, AssertionTime, RollbackClass, Stage, Step};
 
 /// What is said of two executions on one database.
 pub const TWO_JOBS: &str = "two Jobs at once";
+
+/// After that time the operator has seen what somebody wrote, and stopped a Job because of it, whatever went wrong.
+const SEEN: SignedDuration = SignedDuration::from_secs(180);
 
 /// An object changed.
 pub fn changed(state: &mut State, change: &Change, now: Timestamp) {
@@ -37,6 +40,11 @@ pub fn changed(state: &mut State, change: &Change, now: Timestamp) {
         state.violations.extend(wrong.into_iter().map(|what| format!("{now} {what}")));
     }
     if change.resource == "validationwindows" && change.kind != "DELETED" {
+        let meta = &change.object["metadata"];
+        let (name, generation) = (meta["name"].as_str().unwrap(), meta["generation"].as_i64().unwrap_or_default());
+        if state.windows_written.get(name).is_none_or(|(known, _)| *known != generation) {
+            state.windows_written.insert(name.to_owned(), (generation, now));
+        }
         let wrong = window(&change.object);
         state.violations.extend(wrong.into_iter().map(|what| format!("{now} {what}")));
     }
@@ -336,12 +344,14 @@ fn validation_begins(state: &mut State, job: &Value, step: &Step, now: Timestamp
     let began: Timestamp = job["metadata"]["creationTimestamp"].as_str().unwrap().parse().unwrap();
     let open = |at| matches!(calendar.at(at), Opening::Open { .. });
     let finishes = window.spec.overrun.max(migration.spec.validation.overrun) == Overrun::Finish;
-    // A run goes by the calendar that it was told, until the operator sees a change and stops it.
+    // A run goes by the calendar that it was told, under `Cancel` until the operator sees a change and stops it.
     let arguments = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
     let told = arguments.iter().position(|text| text == "--window-closes-at").and_then(|at| arguments[at + 1].as_str());
     let told: Option<Timestamp> = told.map(|time| time.parse().unwrap());
     let unchanged = calendar.at(began) == Opening::Open { closes_at: told };
-    let admitted = open(now) || !unchanged && told.is_some_and(|end| now < end);
+    let name_of = window.metadata.name.as_deref().unwrap();
+    let seen = state.windows_written.get(name_of).is_some_and(|(_, at)| now.duration_since(*at) > SEEN);
+    let admitted = open(now) || !unchanged && (finishes || !seen) && told.is_some_and(|end| now < end);
     if let Opening::Open { closes_at: Some(closes_at) } = calendar.at(now) {
         let (rest, seconds) = (closes_at.as_second() - now.as_second(), step.estimate.seconds_least);
         let longest = calendar.longest_to_come(now).map_or(0, |longest| longest.as_secs());

@@ -40,6 +40,8 @@ pub struct State {
     pub faults: Faults,
     pub ledgers: BTreeMap<String, Ledger>,
     pub violations: Vec<String>,
+    /// When the spec of a window was written last, with its generation.
+    pub windows_written: BTreeMap<String, (i64, jiff::Timestamp)>,
     /// Most pods at once that execute or undo.
     pub most_at_once: usize,
     /// Most pods at once that plan on one database.
@@ -81,6 +83,7 @@ impl Server {
             faults,
             ledgers: BTreeMap::new(),
             violations: Vec::new(),
+            windows_written: BTreeMap::new(),
             most_at_once: 0,
             most_planning: 0,
             writes: Vec::new(),
