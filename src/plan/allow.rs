@@ -68,15 +68,21 @@ pub(super) fn hazards(
     hazards
 }
 
-/// Whether clients find a view where the table was that the step renamed.
+/// Whether clients find a view where the table was that the step renamed, or a view with the columns of the one that was
+/// there.
 fn stood_in_for(hazard: &Hazard, before: &Catalog, after: &Catalog) -> bool {
     let Some(name) = hazard.relation.as_deref().and_then(|text| Name::from_str(text).ok()) else {
         return false;
     };
-    let kind = |catalog: &Catalog| catalog.relations.get(&name).map(|relation| relation.kind);
-    hazard.id == HazardId::BreaksClients
-        && kind(before).is_some_and(RelationKind::is_table)
-        && kind(after) == Some(RelationKind::View)
+    let (Some(was), Some(is)) = (before.relations.get(&name), after.relations.get(&name)) else {
+        return false;
+    };
+    let is_view = |kind: RelationKind| matches!(kind, RelationKind::View | RelationKind::MaterializedView);
+    let kept = || {
+        was.columns.iter().all(|column| is.column(&column.name).is_some_and(|now| now.data_type == column.data_type))
+    };
+    let alike = is_view(was.kind) && is_view(is.kind) && !was.columns_unknown && !is.columns_unknown && kept();
+    hazard.id == HazardId::BreaksClients && (was.kind.is_table() && is.kind == RelationKind::View || alike)
 }
 
 fn tells_of_blocking(id: HazardId) -> bool {

@@ -36,6 +36,7 @@ mod patterns;
 pub mod planner;
 mod postpone;
 mod price;
+mod replaced;
 mod script;
 mod steps;
 mod temporary;

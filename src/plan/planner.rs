@@ -18,7 +18,7 @@ use super::patterns::{as_written, shadow_column};
 use super::postpone::Later;
 use super::script::{self, Source};
 use super::steps::{Builder, Placed};
-use super::{allow, code, contention, depends, digest, in_place, labels, left_alone, postpone, temporary};
+use super::{allow, code, contention, depends, digest, in_place, labels, left_alone, postpone, replaced, temporary};
 use crate::catalog::{Catalog, apply::apply};
 use crate::sql::Statement;
 
@@ -110,6 +110,7 @@ pub fn plan_source(
     let mut placed = walk.best()?;
     assertion::place(&mut placed.steps, checks, catalog)?;
     labels::settle(&mut placed.steps);
+    replaced::join(&mut placed.steps, catalog, policy);
     let renames = authored.iter().any(|authored| renames(&authored.statement.node))
         || placed.steps.iter().any(|placed| placed.pattern == shadow_column::NAME);
     let mut builder = Builder::new(catalog, (!renames).then(|| placed.reached.clone()), policy);

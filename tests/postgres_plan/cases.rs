@@ -877,6 +877,87 @@ pub const CASES: &[Case] = &[
         &["foreign-key"],
     ),
     case(
+        "back_from_code_that_asks_the_catalog",
+        "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT g, g FROM generate_series(1, 9) g; CREATE TYPE e AS ENUM ('a')",
+        "DO $$ BEGIN
+           IF EXISTS (SELECT 1 FROM information_schema.columns WHERE table_name = 't' AND column_name = 'n') THEN
+             IF NOT EXISTS (SELECT 1 FROM information_schema.columns WHERE table_name = 't' AND column_name = 'm') THEN
+               ALTER TABLE t RENAME COLUMN n TO m;
+               ALTER TABLE t ALTER COLUMN m TYPE bigint;
+             ELSE
+               ALTER TABLE t DROP COLUMN n;
+             END IF;
+           END IF;
+         END $$;
+         DO $$ BEGIN
+           IF NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conname = 't_fk' AND conrelid = 't'::regclass) THEN
+             EXECUTE 'ALTER TABLE t ADD CONSTRAINT t_fk FOREIGN KEY (id) REFERENCES t';
+           END IF;
+           IF (SELECT count(*) = 2 FROM pg_indexes WHERE indexname IN ('t_pkey', 't_m')) THEN DROP TABLE t; END IF;
+           IF to_regclass('t_m') IS NULL THEN CREATE INDEX t_m ON t (m); END IF;
+           BEGIN DROP TYPE e; EXCEPTION WHEN dependent_objects_still_exist THEN RAISE NOTICE 'stays'; END;
+         END $$",
+        &["foreign-key", "index", "as-written"],
+    ),
+    case(
+        "back_from_rows_that_others_may_refer_to",
+        "CREATE TABLE t (id int PRIMARY KEY, n text); CREATE TABLE u (id int PRIMARY KEY, t_id int REFERENCES t ON DELETE CASCADE);
+         CREATE TABLE w (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE x (a int, b int, FOREIGN KEY (a, b) REFERENCES w);
+         INSERT INTO t VALUES (1, 'a')",
+        "INSERT INTO t VALUES (2, 'b'), (3, 'c'); INSERT INTO u VALUES (1, 3); INSERT INTO w VALUES (1, 2); INSERT INTO x VALUES (3, NULL)",
+        &["as-written"],
+    )
+    .lossy(),
+    case(
+        "made_again_without_a_gap",
+        "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT g, g FROM generate_series(1, 9) g;
+         CREATE VIEW v AS SELECT id FROM t; CREATE VIEW w AS SELECT id FROM v; CREATE MATERIALIZED VIEW m AS SELECT id FROM t LIMIT 0;
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+         CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f(); CREATE POLICY p ON t USING (true)",
+        "DROP VIEW IF EXISTS w; DROP VIEW v; ALTER TABLE t ADD COLUMN x text; CREATE VIEW v AS SELECT id, x FROM t;
+         CREATE VIEW w AS SELECT id FROM v; DROP TRIGGER g ON t; DROP FUNCTION f();
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN old; END';
+         CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();
+         DROP POLICY p ON t; CREATE POLICY p ON t USING (id > 0)",
+        &["as-written"],
+    )
+    .never_missed(&["v", "w"]),
+    case(
+        "back_to_the_predicate_of_a_retyped_column",
+        "CREATE TABLE t (id int PRIMARY KEY, n int, CHECK (n > -1)); INSERT INTO t SELECT g, g FROM generate_series(1, 9) g;
+         CREATE INDEX i ON t (id) WHERE n <> 0; CREATE INDEX j ON t ((n + 1)); CREATE INDEX k ON t (n) WHERE id > 3",
+        "ALTER TABLE t ALTER n TYPE float8",
+        &["shadow-column"],
+    )
+    .lossy(),
+    case(
+        "back_to_the_predicate_of_a_retyped_column_of_a_small_table",
+        "CREATE TABLE t (id int PRIMARY KEY, n int, CHECK (n > -1)); INSERT INTO t SELECT g, g FROM generate_series(1, 9) g;
+         CREATE INDEX i ON t (id) WHERE n <> 0; CREATE INDEX j ON t ((n + 1)); CREATE INDEX k ON t (n) WHERE id > 3",
+        "ALTER TABLE t ALTER n TYPE float8",
+        &["as-written"],
+    )
+    .small()
+    .lossy(),
+    case(
+        "back_from_objects_that_use_each_other",
+        "",
+        "CREATE EXTENSION cube; CREATE EXTENSION earthdistance;
+         CREATE FUNCTION a_last(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $2';
+         CREATE AGGREGATE z_last(int) (SFUNC = a_last, STYPE = int);
+         CREATE SCHEMA s; CREATE COLLATION s.c FROM \"C\"; CREATE TABLE s.t (a text COLLATE s.c);
+         CREATE OPERATOR s.@@@ (FUNCTION = a_last, LEFTARG = int, RIGHTARG = int);
+         CREATE TEXT SEARCH CONFIGURATION plain (COPY = simple); COMMENT ON COLLATION s.c IS 'bytes';
+         ALTER TEXT SEARCH CONFIGURATION plain ALTER MAPPING FOR word WITH english_stem",
+        &["as-written"],
+    ),
+    case(
+        "back_to_labels_beside_other_changes",
+        "CREATE TYPE e AS ENUM ('a', 'b', 'c'); CREATE TABLE t (x e DEFAULT 'a', y int); INSERT INTO t VALUES ('b', 1)",
+        "ALTER TYPE e RENAME VALUE 'a' TO 'A'; ALTER TYPE e RENAME VALUE 'b' TO 'B'; CREATE TABLE u (x e DEFAULT 'A')",
+        &["as-written"],
+    ),
+    case(
         "back_from_a_dropped_key_and_its_column",
         KEYED,
         "ALTER TABLE t DROP CONSTRAINT t_b_fkey; ALTER TABLE t DROP COLUMN b; ALTER TABLE t DROP COLUMN state",

@@ -73,8 +73,10 @@ pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relatio
     if rebuilt && index.constraint.is_none() && index.parent == before.parent && old.options == new.options {
         if before.constraint.is_none() {
             let with_column = ends.to.relations.get(&index.table) != ends.from.relations.get(&index.table);
-            // A changed column changes the definition of its indexes with it.
-            if with_column && before.constraint == index.constraint && before.keys == index.keys {
+            // A changed column changes the definition of its indexes with it, and back; an expression keeps the casts
+            // that it got on the way.
+            let told = before.keys == index.keys && before.predicate == index.predicate;
+            if with_column && before.constraint == index.constraint && told {
                 return;
             }
             script.add(Phase::DropIndex, format!("DROP INDEX IF EXISTS {name}"));

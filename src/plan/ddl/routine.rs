@@ -11,7 +11,8 @@ pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
         return;
     }
     let same = |one: &Function, other: &Function| one.name == other.name && one.arguments == other.arguments;
-    for function in ends.from.functions.iter().filter(|function| function.extension.is_none()) {
+    let (users, rest) = by_use(ends.from);
+    for function in users.into_iter().chain(rest) {
         let other = ends.to.functions.iter().find(|other| same(function, other));
         // A changed result cannot be replaced.
         if other.is_none_or(|other| other.result != function.result || other.kind != function.kind) {
@@ -23,7 +24,8 @@ pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
             script.add(phase, format!("DROP {} IF EXISTS {}({})", word(function), function.name, function.arguments));
         }
     }
-    for function in ends.to.functions.iter().filter(|function| function.extension.is_none()) {
+    let (users, rest) = by_use(ends.to);
+    for function in rest.into_iter().chain(users.into_iter().rev()) {
         let other = ends.from.functions.iter().find(|other| same(function, other));
         if other.is_some_and(|other| other == function) {
             continue;
@@ -46,6 +48,21 @@ pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
         };
         script.add(phase, function.definition.trim_end().to_owned());
     }
+}
+
+/// The routines of no extension: those that use others, each before what it uses, and the rest.
+fn by_use(catalog: &Catalog) -> (Vec<&Function>, Vec<&Function>) {
+    let own = catalog.functions.iter().filter(|function| function.extension.is_none());
+    let (mut users, rest): (Vec<_>, Vec<_>) = own.partition(|function| !function.functions.is_empty());
+    let mut ordered = Vec::new();
+    while !users.is_empty() {
+        let used =
+            |one: &Function| users.iter().any(|user| user.name != one.name && user.functions.contains(&one.name));
+        // In a circle there is no first.
+        let next = users.iter().position(|function| !used(function)).unwrap_or(0);
+        ordered.push(users.remove(next));
+    }
+    (ordered, rest)
 }
 
 /// What has to be there before a routine, and go after it.

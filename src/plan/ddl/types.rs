@@ -213,17 +213,19 @@ fn attributes(name: &Name, had: &[Column], want: &[Column], script: &mut Script)
     }
 }
 
-/// A renamed label is renamed back; an added one stays.
+/// Renamed labels are renamed back; an added one stays.
 fn labels(name: &Name, had: &[String], want: &[String], script: &mut Script) {
-    let gone: Vec<&String> = had.iter().filter(|label| !want.contains(label)).collect();
-    let come: Vec<&String> = want.iter().filter(|label| !had.contains(label)).collect();
-    match (gone.as_slice(), come.as_slice()) {
+    let renamed: Vec<(&String, &String)> = had.iter().zip(want).filter(|(old, new)| old != new).collect();
+    // Names that others have had would have to go round in a circle.
+    let apart = renamed.iter().all(|(old, new)| !want.contains(old) && !had.contains(new));
+    if had.len() != want.len() || !apart {
+        script.gap(format!("PostgreSQL cannot remove a value from enum type {name}"));
+        return;
+    }
+    for (old, new) in renamed {
         // Before the defaults and conditions that name it.
-        ([old], [new]) if had.len() == want.len() => script.add(
-            Phase::ClearTheWay,
-            format!("ALTER TYPE {name} RENAME VALUE {} TO {}", quote::literal(old), quote::literal(new)),
-        ),
-        _ => script.gap(format!("PostgreSQL cannot remove a value from enum type {name}")),
+        let (old, new) = (quote::literal(old), quote::literal(new));
+        script.add(Phase::ClearTheWay, format!("ALTER TYPE {name} RENAME VALUE {old} TO {new}"));
     }
 }
 
@@ -246,8 +248,11 @@ pub(super) fn others(ends: &Ends<'_>, script: &mut Script) {
             }
         }
     }
-    for name in ends.from.extensions.keys().filter(|name| !ends.to.extensions.contains_key(*name)) {
-        script.add(Phase::DropSchema, format!("DROP EXTENSION IF EXISTS {}", quote::ident(name)));
+    let gone = ends.from.extensions.keys().filter(|name| !ends.to.extensions.contains_key(*name));
+    let gone: Vec<String> = gone.map(|name| quote::ident(name)).collect();
+    if !gone.is_empty() {
+        // Together: one may need another.
+        script.add(Phase::DropSchema, format!("DROP EXTENSION IF EXISTS {}", gone.join(", ")));
     }
     for name in ends.to.extensions.keys().filter(|name| !ends.from.extensions.contains_key(*name)) {
         script.gap(format!("extension {} has to be installed again by hand", quote::ident(name)));

@@ -1,7 +1,7 @@
 //! Rows that the author gives with their keys: the way back deletes just these.
 //!
-//! Only where nothing else comes and goes with them: no trigger or rule sees them come or go, nothing refers to the
-//! table, and each row says its whole key in constants.
+//! Only where nothing else comes and goes with them: no trigger or rule sees them come or go, and each row says its whole
+//! key in constants. A row that another refers to by then stays.
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AConst, InsertStmt, Node, OverridingKind, SelectStmt, a_const};
@@ -15,15 +15,22 @@ use crate::plan::analyze::{Lookup, Resolver, Target, analyze};
 use crate::plan::lock::LockMode;
 use crate::sql::{Statement, quote};
 
-/// The statement that deletes what the `INSERT` put there; `None` where that cannot be told.
-pub(super) fn deletion(done: &Done<'_>, statement: &Statement) -> Option<String> {
+/// The way back from an `INSERT`.
+pub(super) struct Deletion {
+    /// In their order.
+    pub statements: Vec<String>,
+    /// What may stay, for people.
+    pub stays: Option<String>,
+}
+
+/// The statements that delete what the `INSERT` put there; `None` where that cannot be told.
+pub(super) fn deletion(done: &Done<'_>, statement: &Statement) -> Option<Deletion> {
     let NodeEnum::InsertStmt(insert) = &statement.node else { return None };
     let rows = rows(insert)?;
     let Lookup::Found(found) = Resolver::new(done.before).lookup(insert.relation.as_ref()?) else { return None };
     let name = found.name;
     let (before, after) = (found.relation, done.after.relations.get(name)?);
-    if done.created.relation(name) || !nothing_else(done.before, name, before) || !nothing_else(done.after, name, after)
-    {
+    if done.created.relation(name) || !nothing_else(done.before, before) || !nothing_else(done.after, after) {
         return None;
     }
     let impact = analyze(statement, done.before);
@@ -61,8 +68,49 @@ pub(super) fn deletion(done: &Done<'_>, statement: &Statement) -> Option<String>
         let values = |row: &&[Node]| key.iter().map(|(at, column)| value(row, *at, column)).collect::<Option<Vec<_>>>();
         let rows: Option<Vec<String>> = rows.iter().map(|row| Some(listed(&values(row)?))).collect();
         let columns: Vec<String> = key.iter().map(|(_, column)| quote::ident(&column.name)).collect();
-        Some(format!("DELETE FROM ONLY {name} WHERE {} IN ({})", listed(&columns), rows?.join(", ")))
+        let those = format!("{} IN ({})", listed(&columns), rows?.join(", "));
+        let unused = unused(done.after, name)?;
+        if unused.is_empty() {
+            let statements = vec![format!("DELETE FROM ONLY {name} WHERE {those}")];
+            return Some(Deletion { statements, stays: None });
+        }
+        // Nobody refers to them from here on; who did before is seen by the statement that follows.
+        let held = format!("SELECT FROM ONLY {name} WHERE {those} FOR UPDATE");
+        let deleted = format!("DELETE FROM ONLY {name} AS inserted WHERE {those} AND {}", unused.join(" AND "));
+        let stays = format!("those of the inserted rows of {name} that others refer to by then stay");
+        Some(Deletion { statements: vec![held, deleted], stays: Some(stays) })
     })
+}
+
+/// Conditions that no other row refers to a row, by the foreign keys to its table; `None` where they cannot be asked.
+fn unused(catalog: &Catalog, name: &Name) -> Option<Vec<String>> {
+    let server = &catalog.server;
+    let mut conditions = Vec::new();
+    for reference in Resolver::new(catalog).referencing(name) {
+        let ConstraintKind::ForeignKey { referenced_columns, from_parent, .. } = &reference.constraint.kind else {
+            continue;
+        };
+        let table = reference.table.relation;
+        let hidden =
+            table.row_security && !server.superuser && (table.force_row_security || table.owner != server.user);
+        // Rows of the table itself may go together.
+        if reference.table.name == name || hidden || reference.constraint.period {
+            return None;
+        }
+        if *from_parent {
+            continue;
+        }
+        let pairs = reference.constraint.columns.iter().zip(referenced_columns);
+        let same: Vec<String> = pairs
+            .map(|(own, other)| format!("user_of_it.{} = inserted.{}", quote::ident(own), quote::ident(other)))
+            .collect();
+        conditions.push(format!(
+            "NOT EXISTS (SELECT FROM {} AS user_of_it WHERE {})",
+            reference.table.name,
+            same.join(" AND ")
+        ));
+    }
+    Some(conditions)
 }
 
 fn listed(parts: &[String]) -> String {
@@ -91,8 +139,8 @@ fn rows(insert: &InsertStmt) -> Option<Vec<&[Node]>> {
         .collect()
 }
 
-/// Whether a row comes and goes alone: nothing fires, refers to it, or hides it.
-fn nothing_else(catalog: &Catalog, name: &Name, relation: &Relation) -> bool {
+/// Whether a row comes and goes alone: nothing fires or hides it.
+fn nothing_else(catalog: &Catalog, relation: &Relation) -> bool {
     let fires = relation.triggers.iter().any(|trigger| trigger.on_insert || trigger.on_delete);
     let server = &catalog.server;
     let hidden =
@@ -102,7 +150,6 @@ fn nothing_else(catalog: &Catalog, name: &Name, relation: &Relation) -> bool {
         && relation.rules.is_empty()
         && !fires
         && !hidden
-        && Resolver::new(catalog).referencing(name).is_empty()
 }
 
 /// The columns that the values are for, in their order.

@@ -2,6 +2,7 @@
 
 mod data;
 mod insert;
+mod made;
 mod rename;
 
 use std::collections::BTreeSet;
@@ -103,13 +104,21 @@ fn own(done: &Done<'_>, needed: &mut Vec<Needed>) -> Undo {
     let (mut lost, mut gaps) = (script.lost.clone(), script.gaps.clone());
     needed.extend(script.needed.clone());
     let mut statements = script.statements();
-    for statement in done.statements {
+    let (drops, covered) = made::drops(done.statements, done.before);
+    // What uses them goes first, the schema that they are in last.
+    let holds = |statement: &String| statement.starts_with("DROP SCHEMA") || statement.starts_with("DROP EXTENSION");
+    let at = statements.iter().position(holds).unwrap_or(statements.len());
+    statements.splice(at..at, drops);
+    for (position, statement) in done.statements.iter().enumerate() {
         match insert::deletion(done, statement) {
             // The last rows go first, and all of them before the schema changes.
-            Some(deletion) => statements.insert(0, deletion),
+            Some(deletion) => {
+                statements.splice(0..0, deletion.statements);
+                lost.extend(deletion.stays);
+            }
             None => data::lost(done, statement, &mut lost),
         }
-        gaps.extend(outside(&statement.node));
+        gaps.extend(outside(&statement.node).filter(|_| !covered.contains(&position)));
     }
     data::lost_by_code(done, &mut lost);
     let mut said = BTreeSet::new();

@@ -104,11 +104,9 @@ impl Closure {
         for constraint in &found.relation.constraints {
             foreign_key(impact, resolver, constraint);
         }
-        match found.relation.kind {
-            RelationKind::Table | RelationKind::MaterializedView => {
-                impact.hazard(HazardId::DataLoss, Some(found.name), "The table and its rows are removed.");
-            }
-            _ => {}
+        // The rows of a materialized view are computed.
+        if found.relation.kind == RelationKind::Table {
+            impact.hazard(HazardId::DataLoss, Some(found.name), "The table and its rows are removed.");
         }
         // A sequence of a column is used through its table.
         let of_column = found.relation.sequence.as_ref().is_some_and(|sequence| sequence.owned_by.is_some());
