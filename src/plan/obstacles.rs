@@ -64,6 +64,11 @@ pub(super) struct Users {
 
 /// What uses the columns, which are given with their tables.
 pub(super) fn on_columns(catalog: &Catalog, columns: &[(Name, String)]) -> Users {
+    around(catalog, columns, &[])
+}
+
+/// [`on_columns`], and the views with all that reads them.
+pub(super) fn around(catalog: &Catalog, columns: &[(Name, String)], views: &[Name]) -> Users {
     let resolver = Resolver::new(catalog);
     let mut found = Found { resolver: &resolver, parts: BTreeSet::new(), views: Vec::new(), seen: BTreeSet::new() };
     let mut others = false;
@@ -80,6 +85,9 @@ pub(super) fn on_columns(catalog: &Catalog, columns: &[(Name, String)]) -> Users
                 Dependent::Function(_) | Dependent::GeneratedColumn(..) | Dependent::Publication(_) => others = true,
             }
         }
+    }
+    for view in views.iter().filter_map(|view| resolver.get(view)) {
+        found.view(view.name);
     }
     // Nothing depends on a rule, a policy or a trigger.
     let mut obstacles: Vec<Obstacle> = found.parts.into_iter().collect();

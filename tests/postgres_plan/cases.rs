@@ -923,7 +923,7 @@ pub const CASES: &[Case] = &[
     )
     .never_missed(&["v", "w"]),
     case(
-        "back_to_the_predicate_of_a_retyped_column",
+        "back_to_a_predicate_by_a_shadow",
         "CREATE TABLE t (id int PRIMARY KEY, n int, CHECK (n > -1)); INSERT INTO t SELECT g, g FROM generate_series(1, 9) g;
          CREATE INDEX i ON t (id) WHERE n <> 0; CREATE INDEX j ON t ((n + 1)); CREATE INDEX k ON t (n) WHERE id > 3",
         "ALTER TABLE t ALTER n TYPE float8",
@@ -931,7 +931,7 @@ pub const CASES: &[Case] = &[
     )
     .lossy(),
     case(
-        "back_to_the_predicate_of_a_retyped_column_of_a_small_table",
+        "back_to_a_predicate_in_place",
         "CREATE TABLE t (id int PRIMARY KEY, n int, CHECK (n > -1)); INSERT INTO t SELECT g, g FROM generate_series(1, 9) g;
          CREATE INDEX i ON t (id) WHERE n <> 0; CREATE INDEX j ON t ((n + 1)); CREATE INDEX k ON t (n) WHERE id > 3",
         "ALTER TABLE t ALTER n TYPE float8",

@@ -1,6 +1,7 @@
 //! Follows the code of a `DO` block as the server would on that catalog.
 
 use pg_query::NodeEnum;
+use pg_query::protobuf::AlterTableType;
 use serde_json::Value as Json;
 
 use super::ask::Asked;
@@ -200,14 +201,36 @@ impl Walk {
             || !impact.scans.is_empty()
             || !impact.rewrites.is_empty()
             || impact.hazards.iter().any(|hazard| hazard.id == HazardId::MayFail)
-            // What is installed on the server decides.
-            || matches!(statement.node, NodeEnum::CreateExtensionStmt(_));
+            || asks_more(&statement.node);
         apply(&mut self.catalog, &statement).map_err(|_| Stop::Unknown)?;
         if changes_rows {
             self.found = Value::Unknown;
         }
         self.statements.push(statement);
         Ok(())
+    }
+}
+
+/// Whether something else than the schema may make the statement fail: rows, also of a table that is still empty now, or
+/// what is installed on the server.
+fn asks_more(node: &NodeEnum) -> bool {
+    match node {
+        NodeEnum::CreateExtensionStmt(_) | NodeEnum::IndexStmt(_) => true,
+        NodeEnum::AlterTableStmt(alter) => alter.cmds.iter().any(|command| match &command.node {
+            Some(NodeEnum::AlterTableCmd(command)) => match command.subtype() {
+                AlterTableType::AtAddColumn => match command.def.as_ref().and_then(|def| def.node.as_ref()) {
+                    Some(NodeEnum::ColumnDef(column)) => !column.constraints.is_empty(),
+                    _ => true,
+                },
+                AlterTableType::AtDropColumn
+                | AlterTableType::AtDropConstraint
+                | AlterTableType::AtDropNotNull
+                | AlterTableType::AtColumnDefault => false,
+                _ => true,
+            },
+            _ => true,
+        }),
+        _ => false,
     }
 }
 

@@ -18,7 +18,7 @@ mod view;
 
 pub(in crate::plan) use column::{collation_name, identity_clause};
 
-use super::obstacles::{self, on_columns};
+use super::obstacles::{self, around};
 use crate::catalog::{Catalog, Difference, Name, Relation, RelationKind};
 
 /// Objects of `from` that need not be undone because something else removes them.
@@ -59,8 +59,10 @@ enum Phase {
     DropColumn,
     DropTable,
     DropSequence,
+    DropOperator,
     DropRoutine,
     DropType,
+    DropUnseen,
     DropSchema,
     CreateSchema,
     CreateType,
@@ -118,6 +120,13 @@ impl Script {
 
     fn lose(&mut self, what: impl Into<String>) {
         self.lost.push(what.into());
+    }
+
+    /// Drops objects that no catalog shows: operators before the functions that they are made of, others behind all that
+    /// may use them.
+    pub fn drop_unseen(&mut self, statement: String) {
+        let phase = if statement.starts_with("DROP OPERATOR") { Phase::DropOperator } else { Phase::DropUnseen };
+        self.add(phase, statement);
     }
 
     /// In the order of execution.
@@ -245,11 +254,15 @@ pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip, end
     script
 }
 
-/// `from` without what keeps the types of columns from changing; it is made again as `to` has it.
+/// `from` without what keeps the types of columns, and the columns of views, from changing; it is made again as `to` has
+/// it.
 fn cleared(from: &Catalog, to: &Catalog, script: &mut Script) -> Option<Catalog> {
-    let mut retyped = Vec::new();
+    let (mut retyped, mut reshaped) = (Vec::new(), Vec::new());
     for (name, old, new) in from.relations.differences(&to.relations) {
         let (Some(old), Some(new)) = (old, new) else { continue };
+        if view::stands_in_the_way(from, name, old, new) {
+            reshaped.push(name.clone());
+        }
         if !old.kind.is_table() && old.kind != RelationKind::ForeignTable {
             continue;
         }
@@ -259,10 +272,10 @@ fn cleared(from: &Catalog, to: &Catalog, script: &mut Script) -> Option<Catalog>
         });
         retyped.extend(changed.map(|column| (name.clone(), column.name.clone())));
     }
-    if retyped.is_empty() {
+    if retyped.is_empty() && reshaped.is_empty() {
         return None;
     }
-    let obstacles = on_columns(from, &retyped).obstacles;
+    let obstacles = around(from, &retyped, &reshaped).obstacles;
     if obstacles.is_empty() {
         return None;
     }

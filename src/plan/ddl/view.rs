@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Ends, Phase, Script, column, relation};
-use crate::catalog::{Name, Relation, RelationKind};
+use crate::catalog::{Catalog, Name, Relation, RelationKind};
 use crate::sql::quote;
 
 /// A view that goes.
@@ -76,16 +76,12 @@ pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relatio
         return false;
     };
     if before.definition != view.definition {
-        let shape = |relation: &Relation| -> Vec<(String, String)> {
-            relation.columns.iter().map(|column| (column.name.clone(), column.data_type.sql.clone())).collect()
-        };
-        let (old_shape, new_shape) = (shape(old), shape(new));
         let body = spaced(view.definition.trim_end().trim_end_matches(';'));
-        if new.kind == RelationKind::View && new_shape.starts_with(&old_shape) {
+        if replaceable(old, new) {
             // Options that are not written again are gone.
             let with = with_options(new);
             script.add(Phase::CreateView, format!("CREATE OR REPLACE VIEW {name}{with} AS{body}"));
-        } else if dependents(ends, name) {
+        } else if dependents(ends.from, name) {
             script.gap(format!("view {name} had other columns, and other views read it"));
         } else {
             script.add(Phase::DropView, format!("DROP {} IF EXISTS {name}", comment_kind(new.kind)));
@@ -114,8 +110,22 @@ pub(super) fn change(ends: &Ends<'_>, name: &Name, old: &Relation, new: &Relatio
     false
 }
 
-fn dependents(ends: &Ends<'_>, name: &Name) -> bool {
-    ends.from.relations.referring_to(name).any(|(other, relation)| {
+/// Whether `CREATE OR REPLACE` makes the one of the other: columns come at the end only.
+fn replaceable(old: &Relation, new: &Relation) -> bool {
+    let shape = |relation: &Relation| -> Vec<(String, String)> {
+        relation.columns.iter().map(|column| (column.name.clone(), column.data_type.sql.clone())).collect()
+    };
+    new.kind == RelationKind::View && shape(new).starts_with(&shape(old))
+}
+
+/// Whether a view has to be made anew while others read it.
+pub(super) fn stands_in_the_way(from: &Catalog, name: &Name, old: &Relation, new: &Relation) -> bool {
+    let (Some(before), Some(view)) = (&old.view, &new.view) else { return false };
+    old.kind == new.kind && before.definition != view.definition && !replaceable(old, new) && dependents(from, name)
+}
+
+fn dependents(from: &Catalog, name: &Name) -> bool {
+    from.relations.referring_to(name).any(|(other, relation)| {
         other != name
             && relation
                 .view

@@ -100,15 +100,12 @@ fn own(done: &Done<'_>, needed: &mut Vec<Needed>) -> Undo {
             Err(why) => irreversible(why),
         };
     }
-    let script = ddl::between_without(done.after, done.before, done.created, done.end);
+    let mut script = ddl::between_without(done.after, done.before, done.created, done.end);
+    let (drops, covered) = made::drops(done.statements, done.before);
+    drops.into_iter().for_each(|drop| script.drop_unseen(drop));
     let (mut lost, mut gaps) = (script.lost.clone(), script.gaps.clone());
     needed.extend(script.needed.clone());
     let mut statements = script.statements();
-    let (drops, covered) = made::drops(done.statements, done.before);
-    // What uses them goes first, the schema that they are in last.
-    let holds = |statement: &String| statement.starts_with("DROP SCHEMA") || statement.starts_with("DROP EXTENSION");
-    let at = statements.iter().position(holds).unwrap_or(statements.len());
-    statements.splice(at..at, drops);
     for (position, statement) in done.statements.iter().enumerate() {
         match insert::deletion(done, statement) {
             // The last rows go first, and all of them before the schema changes.
