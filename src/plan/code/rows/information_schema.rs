@@ -44,9 +44,8 @@ impl<'a> Source<'a> {
                 for (name, relation) in self.relations(with_columns) {
                     for column in columns(relation) {
                         let mut cells = vec![("table_schema", text(&name.schema)), ("table_name", text(&name.name))];
-                        match column {
-                            Some(column) => cells.extend(self.column(column)),
-                            None => {}
+                        if let Some(column) = column {
+                            cells.extend(self.column(column));
                         }
                         rows.push(self.seen(&relation.owner, Row { cells, certain: column.is_some() }));
                     }
