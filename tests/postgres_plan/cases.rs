@@ -635,8 +635,7 @@ pub const CASES: &[Case] = &[
         "CREATE TABLE t (a int, b text); CREATE VIEW v AS SELECT a FROM t; CREATE VIEW w AS SELECT a FROM v; GRANT SELECT ON v TO PUBLIC",
         "CREATE OR REPLACE VIEW v AS SELECT a, b FROM t",
         &["as-written"],
-    )
-    .irreversible(),
+    ),
     case(
         "routines_of_row_types_come",
         "CREATE TABLE t (a int)",
