@@ -14,6 +14,7 @@ use super::expand::{heavy, single};
 use super::model::Policy;
 use super::patterns::as_written;
 use super::steps::Placed;
+use crate::catalog::expression::strings;
 use crate::catalog::{Catalog, apply::apply};
 
 /// Kind, schema (empty where none is written), name, and the table that it is on.
@@ -184,12 +185,4 @@ fn made(node: &NodeEnum) -> Option<Thing> {
 fn same(one: &Thing, other: &Thing) -> bool {
     let schema = one.1.is_empty() || other.1.is_empty() || one.1 == other.1;
     schema && one.0 == other.0 && one.2 == other.2 && one.3 == other.3
-}
-
-fn strings(nodes: &[Node]) -> Vec<String> {
-    let texts = nodes.iter().filter_map(|node| match &node.node {
-        Some(NodeEnum::String(text)) => Some(text.sval.clone()),
-        _ => None,
-    });
-    texts.collect()
 }

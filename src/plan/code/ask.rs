@@ -1,7 +1,6 @@
 //! Expressions that ask the catalog: `EXISTS (SELECT ... FROM information_schema.columns ...)` and the like.
 
 use std::cell::Cell;
-use std::cmp::Ordering;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
@@ -10,6 +9,7 @@ use pg_query::protobuf::{
 
 use super::rows::{self, Row};
 use super::value::Value;
+use crate::catalog::expression::strings;
 use crate::catalog::{Catalog, Name};
 use crate::plan::analyze::{Lookup, Resolver};
 use crate::plan::expand::single;
@@ -118,17 +118,12 @@ impl<'a, 'v> Asked<'a, 'v> {
             None => return Value::Unknown,
         };
         match (operation.kind(), operator.sval.as_str()) {
-            (AExprKind::AexprOp, "=") => left.equals(&right),
-            (AExprKind::AexprOp, "<>" | "!=") => left.equals(&right).not(),
-            (AExprKind::AexprOp, "<") => left.compares(&right, Ordering::is_lt),
-            (AExprKind::AexprOp, "<=") => left.compares(&right, Ordering::is_le),
-            (AExprKind::AexprOp, ">") => left.compares(&right, Ordering::is_gt),
-            (AExprKind::AexprOp, ">=") => left.compares(&right, Ordering::is_ge),
             (AExprKind::AexprOp, "||") => left.concatenated(&right),
             (AExprKind::AexprLike, "~~") => left.like(&right),
             (AExprKind::AexprLike, "!~~") => left.like(&right).not(),
             (AExprKind::AexprIn | AExprKind::AexprOpAny, "=") => among(&left, &right),
             (AExprKind::AexprIn, "<>") => among(&left, &right).not(),
+            (AExprKind::AexprOp, operator) => left.compared(operator, &right),
             _ => Value::Unknown,
         }
     }
@@ -215,16 +210,10 @@ impl<'a, 'v> Asked<'a, 'v> {
     }
 
     fn call(&self, call: &FuncCall, scope: &Scope<'a>) -> Value<'a> {
-        let names: Vec<&str> = call
-            .funcname
-            .iter()
-            .filter_map(|node| match &node.node {
-                Some(NodeEnum::String(string)) => Some(string.sval.as_str()),
-                _ => None,
-            })
-            .collect();
+        let names = strings(&call.funcname);
         let name = match names.as_slice() {
-            [name] | ["pg_catalog", name] => *name,
+            [name] => name.as_str(),
+            [schema, name] if schema == "pg_catalog" => name.as_str(),
             _ => return Value::Unknown,
         };
         let own = self.catalog.functions.iter().any(|function| function.name.name == name);

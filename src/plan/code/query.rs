@@ -1,7 +1,5 @@
 //! Queries of the catalogs.
 
-use std::cmp::Ordering;
-
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AExprKind, FuncCall, JoinType, Node, RangeVar, SelectStmt, SetOperation, SubLink, SubLinkType,
@@ -205,14 +203,7 @@ fn counted<'a>(node: &NodeEnum, found: &Found<'a>, asked: &Asked<'a, '_>, scope:
             let [Node { node: Some(NodeEnum::String(operator)) }] = operation.name.as_slice() else {
                 return Some(Value::Unknown);
             };
-            match operator.sval.as_str() {
-                "=" => left.equals(&right),
-                "<>" | "!=" => left.equals(&right).not(),
-                ">" => left.compares(&right, Ordering::is_gt),
-                ">=" => left.compares(&right, Ordering::is_ge),
-                "<" => left.compares(&right, Ordering::is_lt),
-                _ => Value::Unknown,
-            }
+            left.compared(&operator.sval, &right)
         }
         _ => Value::Unknown,
     })

@@ -104,8 +104,20 @@ impl<'a> Value<'a> {
         Self::Boolean(same)
     }
 
-    /// `<`, `>=` and the like.
-    pub fn compares(&self, other: &Self, holds: impl Fn(Ordering) -> bool) -> Self {
+    /// By a comparison operator; what another one gives is not known.
+    pub fn compared(&self, operator: &str, other: &Self) -> Self {
+        match operator {
+            "=" => self.equals(other),
+            "<>" | "!=" => self.equals(other).not(),
+            "<" => self.ordered(other, Ordering::is_lt),
+            "<=" => self.ordered(other, Ordering::is_le),
+            ">" => self.ordered(other, Ordering::is_gt),
+            ">=" => self.ordered(other, Ordering::is_ge),
+            _ => Self::Unknown,
+        }
+    }
+
+    fn ordered(&self, other: &Self, holds: fn(Ordering) -> bool) -> Self {
         match (self, other) {
             (Self::Number(one), Self::Number(other)) => Self::Boolean(holds(one.cmp(other))),
             (Self::Null, other) if *other != Self::Unknown => Self::Null,
@@ -137,12 +149,50 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Whether the text is of the form: `%` is anything, `_` one character.
+/// Whether the text is of the form: `%` is anything, `_` one character. Where it does not go on, the last `%` takes one
+/// character more: those before it need not be tried again, which would take for ever on `%a%a%a%`.
 fn matches(text: &[char], pattern: &[char]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, first) => first.is_none(),
-        (Some(('%', rest)), first) => matches(text, rest) || first.is_some_and(|(_, text)| matches(text, pattern)),
-        (Some(_), None) => false,
-        (Some((wanted, rest)), Some((found, text))) => (*wanted == '_' || wanted == found) && matches(text, rest),
+    let (mut at, mut of, mut last) = (0, 0, None);
+    while let Some(found) = text.get(at) {
+        match pattern.get(of) {
+            Some('%') => {
+                of += 1;
+                last = Some((at, of));
+            }
+            Some(wanted) if *wanted == '_' || wanted == found => {
+                at += 1;
+                of += 1;
+            }
+            _ => {
+                let Some((taken, behind)) = last else { return false };
+                last = Some((taken + 1, behind));
+                (at, of) = (taken + 1, behind);
+            }
+        }
+    }
+    pattern.get(of..).is_some_and(|rest| rest.iter().all(|wanted| *wanted == '%'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_matched_as_by_the_server_and_in_no_time() {
+        let like = |text: &str, pattern: &str| Value::owned(text).like(&Value::owned(pattern));
+        for (text, pattern, wanted) in [
+            ("", "", true),
+            ("", "%", true),
+            ("", "_", false),
+            ("orders", "or%", true),
+            ("orders", "%e_s", true),
+            ("orders", "%d_s", false),
+            ("abcbd", "a%b_", true),
+            ("abcbd", "a%bc", false),
+            ("a%", "a%%", true),
+        ] {
+            assert_eq!(like(text, pattern), Value::Boolean(wanted), "{text} {pattern}");
+        }
+        assert_eq!(like(&"a".repeat(1_000), &("%a".repeat(100) + "b")), Value::Boolean(false));
     }
 }

@@ -18,6 +18,8 @@ mod view;
 
 pub(in crate::plan) use column::{collation_name, identity_clause};
 
+use pg_query::protobuf::ObjectType;
+
 use super::obstacles::{self, around};
 use crate::catalog::{Catalog, Difference, Name, Relation, RelationKind};
 
@@ -124,8 +126,8 @@ impl Script {
 
     /// Drops objects that no catalog shows: operators before the functions that they are made of, others behind all that
     /// may use them.
-    pub fn drop_unseen(&mut self, statement: String) {
-        let phase = if statement.starts_with("DROP OPERATOR") { Phase::DropOperator } else { Phase::DropUnseen };
+    pub fn drop_unseen(&mut self, kind: ObjectType, statement: String) {
+        let phase = if kind == ObjectType::ObjectOperator { Phase::DropOperator } else { Phase::DropUnseen };
         self.add(phase, statement);
     }
 

@@ -5,12 +5,13 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{DefElem, DefineStmt, DropBehavior, DropStmt, List, Node, ObjectType, ObjectWithArgs};
 
 use crate::catalog::Catalog;
+use crate::catalog::expression::strings;
 use crate::plan::analyze::Resolver;
 use crate::sql::{Statement, render};
 
-/// The statements that drop what the statements make, the last made first; each with the position of its statement.
+/// The statements that drop what the statements make, the last made first, with their kinds; and the positions of those statements.
 /// What they change of an object that one of them has made goes with it.
-pub(super) fn drops(statements: &[Statement], before: &Catalog) -> (Vec<String>, Vec<usize>) {
+pub(super) fn drops(statements: &[Statement], before: &Catalog) -> (Vec<(ObjectType, String)>, Vec<usize>) {
     let mut made: Vec<(ObjectType, Vec<String>)> = Vec::new();
     let (mut drops, mut covered) = (Vec::new(), Vec::new());
     for (position, statement) in statements.iter().enumerate() {
@@ -23,7 +24,7 @@ pub(super) fn drops(statements: &[Statement], before: &Catalog) -> (Vec<String>,
                 concurrent: false,
             };
             if let Some(text) = render::render(&NodeEnum::DropStmt(drop)) {
-                drops.insert(0, text);
+                drops.insert(0, (kind, text));
                 covered.push(position);
                 made.push((kind, name));
             }
@@ -109,14 +110,6 @@ fn operator(define: &DefineStmt, name: &[String]) -> Node {
         ..ObjectWithArgs::default()
     };
     Node { node: Some(NodeEnum::ObjectWithArgs(object)) }
-}
-
-fn strings(nodes: &[Node]) -> Vec<String> {
-    let texts = nodes.iter().filter_map(|node| match &node.node {
-        Some(NodeEnum::String(text)) => Some(text.sval.clone()),
-        _ => None,
-    });
-    texts.collect()
 }
 
 fn string(text: &str) -> Node {

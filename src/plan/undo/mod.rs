@@ -102,7 +102,7 @@ fn own(done: &Done<'_>, needed: &mut Vec<Needed>) -> Undo {
     }
     let mut script = ddl::between_without(done.after, done.before, done.created, done.end);
     let (drops, covered) = made::drops(done.statements, done.before);
-    drops.into_iter().for_each(|drop| script.drop_unseen(drop));
+    drops.into_iter().for_each(|(kind, drop)| script.drop_unseen(kind, drop));
     let (mut lost, mut gaps) = (script.lost.clone(), script.gaps.clone());
     needed.extend(script.needed.clone());
     let mut statements = script.statements();
