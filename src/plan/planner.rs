@@ -110,7 +110,9 @@ pub fn plan_source(
     let mut placed = walk.best()?;
     assertion::place(&mut placed.steps, checks, catalog)?;
     labels::settle(&mut placed.steps);
-    replaced::join(&mut placed.steps, catalog, policy);
+    if authored.iter().any(|authored| replaced::is_drop(&authored.statement.node)) {
+        replaced::join(&mut placed.steps, catalog, policy);
+    }
     let renames = authored.iter().any(|authored| renames(&authored.statement.node))
         || placed.steps.iter().any(|placed| placed.pattern == shadow_column::NAME);
     let mut builder = Builder::new(catalog, (!renames).then(|| placed.reached.clone()), policy);

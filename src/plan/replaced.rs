@@ -16,19 +16,26 @@ use super::patterns::as_written;
 use super::steps::Placed;
 use crate::catalog::expression::strings;
 use crate::catalog::{Catalog, apply::apply};
+use crate::sql::Statement;
 
 /// Kind, schema (empty where none is written), name, and the table that it is on.
 type Thing = (ObjectType, String, String, String);
 
+/// Whether the statement drops what another one may make again.
+pub(super) fn is_drop(node: &NodeEnum) -> bool {
+    !dropped(node).is_empty()
+}
+
 /// Gives each drop the transaction of what makes the same again, with all between them.
 pub(super) fn join(steps: &mut [Placed], catalog: &Catalog, policy: &Policy) {
-    let texts: Vec<Option<NodeEnum>> = steps.iter().map(|placed| Some(single(text(placed)?)?.node)).collect();
+    let alone: Vec<Option<Statement>> = steps.iter().map(|placed| single(text(placed)?)).collect();
+    let nodes: Vec<Option<&NodeEnum>> =
+        alone.iter().map(|statement| statement.as_ref().map(|statement| &statement.node)).collect();
     let mut ranges: Vec<RangeInclusive<usize>> = Vec::new();
-    for (at, node) in texts.iter().enumerate() {
-        for thing in node.as_ref().map(dropped).unwrap_or_default() {
-            let makes =
-                |other: &Option<NodeEnum>| other.as_ref().and_then(made).is_some_and(|made| same(&made, &thing));
-            let Some(distance) = texts.iter().skip(at + 1).position(makes) else { continue };
+    for (at, node) in nodes.iter().enumerate() {
+        for thing in node.map(dropped).unwrap_or_default() {
+            let makes = |other: &Option<&NodeEnum>| other.and_then(made).is_some_and(|made| same(&made, &thing));
+            let Some(distance) = nodes.iter().skip(at + 1).position(makes) else { continue };
             let end = at + 1 + distance;
             match ranges.last_mut() {
                 Some(last) if *last.end() >= at => *last = *last.start()..=end.max(*last.end()),
@@ -45,27 +52,33 @@ pub(super) fn join(steps: &mut [Placed], catalog: &Catalog, policy: &Policy) {
     while at <= end {
         let range = ranges.next_if(|range| *range.start() == at);
         let last = range.as_ref().map_or(at, |range| *range.end());
-        if range.is_some() && short(&steps[at..=last], &texts[at..=last], &before, &created, policy) {
+        if range.is_some() && short(&steps[at..=last], &nodes[at..=last], &before, &created, policy) {
             steps[at..=last].iter_mut().for_each(|placed| placed.span = Some(number));
             number -= 1;
         }
-        for (placed, node) in steps[at..=last].iter().zip(&texts[at..=last]) {
+        for (placed, statement) in steps[at..=last].iter().zip(&alone[at..=last]) {
             let known = before.clone();
             placed.settings.enter(&mut before);
-            if let Work::Sql(texts) = &placed.draft.work {
-                for statement in texts.iter().filter_map(|text| single(text)) {
-                    let _ = apply(&mut before, &statement);
+            match (statement, &placed.draft.work) {
+                (Some(statement), _) => {
+                    let _ = apply(&mut before, statement);
                 }
+                (None, Work::Sql(texts)) => {
+                    for statement in texts.iter().filter_map(|text| single(text)) {
+                        let _ = apply(&mut before, &statement);
+                    }
+                }
+                (None, _) => {}
             }
             before.server = catalog.server.clone();
-            created.observe(&known, &before, node.iter());
+            created.observe(&known, &before, statement.iter().map(|statement| &statement.node));
         }
         at = last + 1;
     }
 }
 
 /// Whether the steps may share a transaction: all as the author wrote them, and nobody waits for long.
-fn short(steps: &[Placed], nodes: &[Option<NodeEnum>], before: &Catalog, created: &Created, policy: &Policy) -> bool {
+fn short(steps: &[Placed], nodes: &[Option<&NodeEnum>], before: &Catalog, created: &Created, policy: &Policy) -> bool {
     let Some(first) = steps.first() else { return false };
     let alike = steps.iter().zip(nodes).all(|(placed, node)| {
         placed.pattern == as_written::NAME
@@ -75,7 +88,7 @@ fn short(steps: &[Placed], nodes: &[Option<NodeEnum>], before: &Catalog, created
             && placed.draft.undo == UndoSource::Catalog
             && !placed.draft.alone
             && !placed.draft.late
-            && node.as_ref().is_some_and(is_brief)
+            && node.is_some_and(is_brief)
     });
     let texts: Option<Vec<String>> = steps.iter().map(|placed| text(placed).map(str::to_owned)).collect();
     let mut catalog = before.clone();
