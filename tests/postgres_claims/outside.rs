@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
-use wesley::catalog::{Catalog, Name};
+use wesley::catalog::{Catalog, Name, RelationKind};
 use wesley::plan::LockMode;
 use wesley::plan::analyze::{Impact, Target};
 
@@ -71,7 +71,9 @@ pub async fn measure(databases: &mut Databases, case: &Case, claim: &Impact) -> 
 }
 
 fn can_be_locked(catalog: &Catalog, name: &Name) -> bool {
-    catalog.relations.get(name).is_some_and(|relation| relation.kind.has_heap() || relation.kind.is_table())
+    catalog.relations.get(name).is_some_and(|relation| {
+        relation.kind.has_heap() || relation.kind.is_table() || relation.kind == RelationKind::PartitionedIndex
+    })
 }
 
 /// The statement against one lock of another session.
@@ -87,13 +89,17 @@ async fn against(databases: &mut Databases, case: &Case, table: &Name, held: Loc
     let holder = connect(prepared.major, &prepared.database).await;
     let hold = match prepared.catalog.relations.get(table).map(|relation| relation.kind) {
         // LOCK TABLE takes tables only.
-        Some(wesley::catalog::RelationKind::MaterializedView) if held == LockMode::AccessShare => {
+        Some(RelationKind::MaterializedView) if held == LockMode::AccessShare => {
             format!("begin; select from {table} limit 0")
         }
-        Some(wesley::catalog::RelationKind::MaterializedView) if held == LockMode::AccessExclusive => {
+        Some(RelationKind::MaterializedView) if held == LockMode::AccessExclusive => {
             format!("begin; alter materialized view {table} owner to postgres")
         }
-        Some(wesley::catalog::RelationKind::MaterializedView) => return Stop::Other,
+        // The only lock to be had on an index without a conflict with those who read its table.
+        Some(RelationKind::PartitionedIndex) if held == LockMode::AccessExclusive => {
+            format!("begin; alter index {table} rename to held_by_another")
+        }
+        Some(RelationKind::MaterializedView | RelationKind::PartitionedIndex) => return Stop::Other,
         _ => format!("begin; lock table only {table} in {held_words} mode"),
     };
     holder.batch_execute(&hold).await.unwrap();

@@ -80,16 +80,21 @@ fn index(impact: &mut Impact, statement: &ReindexStmt, resolver: &Resolver<'_>, 
     let mode = partitioned_lock(concurrently);
     impact.lock(table.name.clone(), mode);
     impact.lock(index.name.clone(), if concurrently { mode } else { LockMode::AccessExclusive });
-    for leaf in resolver.leaves(table) {
-        // The first, short transaction locks every partition.
-        impact.lock(leaf.name.clone(), LockMode::Share);
+    for member in resolver.tree(table) {
         let below: Vec<Rel<'_>> = resolver
-            .indexes(leaf.name)
+            .indexes(member.name)
             .iter()
             .copied()
             .filter(|candidate| descends(resolver, *candidate, index))
             .collect();
-        rebuild(impact, leaf, &below, concurrently);
+        if member.relation.kind == RelationKind::PartitionedTable {
+            // The first, short transaction locks the whole tree below the index (`ReindexPartitions` in indexcmds.c).
+            for partitioned in below {
+                impact.lock(partitioned.name.clone(), LockMode::Share);
+            }
+        } else {
+            rebuild(impact, member, &below, concurrently);
+        }
     }
 }
 
