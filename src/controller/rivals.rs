@@ -134,8 +134,8 @@ fn rivalry(
             run.is_none()
                 && waits_for(other, window)
                 && seniority(other) < seniority(migration)
-                // One whose database is taken, or not as the guards want it, could not use the place.
-                && !waits_for_guard(other)
+                // One that waits for something else, or whose database is taken, could not use the place.
+                && !could_not_use_place(other)
                 && !held(&other.spec.database_ref.name)
                 && !same_database(other)
         });
@@ -179,9 +179,11 @@ pub fn waits_for_planning(migration: &Migration) -> bool {
     waits_because(migration, Reason::PlanningQueued.word())
 }
 
-/// Whether a Migration waits until its database is as the guards of its window want it.
-fn waits_for_guard(migration: &Migration) -> bool {
+/// Whether a Migration waits until its database is as the guards of its window want it, or for an opening that is long
+/// enough. It says so no more when the next opening begins.
+fn could_not_use_place(migration: &Migration) -> bool {
     waits_because(migration, RunReason::GuardNotMet.into())
+        || waits_because(migration, Reason::WindowTooShort.word())
 }
 
 /// Whether a Migration says that it waits for this reason.
@@ -326,11 +328,11 @@ mod tests {
     }
 
     #[test]
-    fn one_that_waits_for_a_guard_leaves_the_place_to_others() {
-        use crate::controller::migration::tests::gates::{guarded, waiting};
+    fn one_that_could_not_use_the_place_leaves_it_to_others() {
+        use crate::controller::migration::tests::gates::{guarded, too_short, waiting};
         let claims = Claims::default();
         let mine = named(ready_to_run(), "mine", 20);
-        for (world, ahead) in [(waiting(), 1), (guarded(), 0)] {
+        for (world, ahead) in [(waiting(), 1), (guarded(), 0), (too_short(), 0)] {
             let mut older = named(world, "older", 10);
             older.spec.database_ref = LocalRef { name: "other".to_owned() };
             assert_eq!(claims.look(&mine, &[older], Some("quiet")).ahead_in_window, ahead);

@@ -5,18 +5,13 @@ use wesley::api::Phase;
 
 use crate::alone;
 use crate::cluster_support::fault;
-use crate::cluster_support::operator_namespace;
 use crate::cluster_support::scene::{scene, shows};
 
 const NOWHERE: &str = "registry.invalid/wesley:none";
 
 /// Installs the operator with another image for its Jobs; returns when it is ready. Empty is its own image.
 fn install(runner_image: &str) {
-    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/wesley");
-    let image = format!("runner.image={runner_image}");
-    let namespace = operator_namespace();
-    let options = ["--namespace", &namespace, "--reuse-values", "--set", &image, "--wait", "--timeout", "120s"];
-    fault::helm(&[["upgrade", "wesley", chart].as_slice(), &options].concat());
+    fault::reinstall(&format!("runner.image={runner_image}"));
 }
 
 /// Puts the image right, also when the test fails in between.

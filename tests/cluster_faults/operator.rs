@@ -1,5 +1,7 @@
-//! The operator is killed at every phase of a Migration; the next one goes on as if nothing had been.
+//! The operator is killed at every phase of a Migration, and the leader of two; the next one goes on as if nothing had
+//! been.
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams};
 use wesley::api::{CONTRACT_ANNOTATION, Migration, Phase, ROLLBACK_ANNOTATION};
@@ -90,6 +92,54 @@ async fn operator_is_killed_at_every_phase() {
         survives(scene, Phase::Succeeded).await;
         let schema = scene.database.picture().await;
         assert!(schema.contains("REFERENCES customers(id) true") && !schema.contains("orders.remark"), "{schema}");
+    })
+    .await;
+}
+
+/// Two replicas of the operator, one again when the test ends.
+struct TwoReplicas;
+
+impl TwoReplicas {
+    fn install() -> Self {
+        fault::reinstall("replicas=2");
+        Self
+    }
+}
+
+impl Drop for TwoReplicas {
+    fn drop(&mut self) {
+        fault::reinstall("replicas=1");
+    }
+}
+
+/// The pod that leads, if it is there.
+async fn leader(scene: &Scene) -> Option<String> {
+    let leases: Api<Lease> = Api::namespaced(scene.kube.clone(), &operator_namespace());
+    let name = leases.get("wesley-leader").await.ok()?.spec?.holder_identity?;
+    let pods: Api<Pod> = Api::namespaced(scene.kube.clone(), &operator_namespace());
+    pods.get_opt(&name).await.ok()??.metadata.deletion_timestamp.is_none().then_some(name)
+}
+
+#[tokio::test]
+async fn leader_of_two_is_killed() {
+    let _turn = alone().await;
+    scene("replicas", async |scene| {
+        let _two = TwoReplicas::install();
+        let reader = scene.database.hold("LOCK TABLE customers IN ACCESS SHARE MODE").await;
+        let more = "timeouts: {lockSliceMilliseconds: 60000, statementSeconds: 600}";
+        scene.migrate("m", "ALTER TABLE customers ADD COLUMN b int", more).await;
+        scene.database.until_runner_waits().await;
+        let before = scene.phase("m", Phase::Executing).await;
+
+        let dead = eventually("one of them leads", async || leader(scene).await).await;
+        fault::kill(&operator_namespace(), &dead);
+        let pods: Api<Pod> = Api::namespaced(scene.kube.clone(), &operator_namespace());
+        pods.delete(&dead, &DeleteParams::default().grace_period(0)).await.unwrap();
+        reader.release().await;
+        let done = scene.phase("m", Phase::Succeeded).await;
+        assert_ne!(leader(scene).await.as_deref(), Some(dead.as_str()));
+        assert_eq!(runs(&done), runs(&before), "the run that was under way was begun again");
+        assert!(scene.database.picture().await.contains("column customers.b"));
     })
     .await;
 }

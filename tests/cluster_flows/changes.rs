@@ -6,7 +6,7 @@ use kube::runtime::wait::await_condition;
 use wesley::api::Phase;
 
 use crate::cluster_support::PATIENCE;
-use crate::cluster_support::scene::{Scene, scene, shows, stalled};
+use crate::cluster_support::scene::{Scene, digest, runs, scene, shows, stalled};
 
 const PATIENT: &str = "timeouts: {lockSliceMilliseconds: 60000, statementSeconds: 600}";
 
@@ -134,6 +134,30 @@ async fn pod_that_cannot_start_is_told_with_its_reason() {
         scene.apply(&plain).await;
         scene.patch("m", serde_json::json!({"spec": {"suspend": false}})).await;
         scene.phase("m", Phase::Succeeded).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn speed_of_a_backfill_is_changed_while_it_runs() {
+    scene("speed", async |scene| {
+        scene
+            .database
+            .run(
+                "INSERT INTO orders (customer_id, number, amount) SELECT 1, 'B' || n, n FROM generate_series(1, 95000) n;
+                 ANALYZE orders",
+            )
+            .await;
+        let sql = "ALTER TABLE orders ADD COLUMN public_id uuid NOT NULL DEFAULT gen_random_uuid()";
+        // At this speed it would take longer than the test waits for anything.
+        scene.migrate("m", sql, "backfill: {rowsPerSecondMax: 200}").await;
+        scene.database.until("some rows are done", "SELECT max(rows_done) > 0 FROM wesley.cursors").await;
+        let before = scene.phase("m", Phase::Executing).await;
+        scene.patch("m", serde_json::json!({"spec": {"backfill": {"rowsPerSecondMax": null}}})).await;
+        let done = scene.phase("m", Phase::Succeeded).await;
+        assert_eq!((runs(&done), digest(&done)), (runs(&before), digest(&before)), "no new run, no new plan");
+        let missing: i64 = scene.database.ask("SELECT count(*) FROM orders WHERE public_id IS NULL").await;
+        assert_eq!(missing, 0);
     })
     .await;
 }

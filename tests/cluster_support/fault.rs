@@ -67,6 +67,14 @@ pub fn helm(arguments: &[&str]) {
     expect_success(&format!("helm {}", arguments.join(" ")), &output);
 }
 
+/// Changes one value of the installed chart; returns when the operator is ready.
+pub fn reinstall(setting: &str) {
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/wesley");
+    let namespace = super::operator_namespace();
+    let options = ["--namespace", &namespace, "--reuse-values", "--set", setting, "--wait", "--timeout", "120s"];
+    helm(&[["upgrade", "wesley", chart].as_slice(), &options].concat());
+}
+
 fn expect_success(what: &str, output: &Output) {
     assert!(
         output.status.success(),

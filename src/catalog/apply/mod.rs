@@ -36,7 +36,9 @@ use pg_query::protobuf::{ObjectType, TransactionStmtKind, node};
 
 pub(crate) use self::do_block::{body as do_body, statements as do_statements};
 use self::edit::{Edit, Outcome, fail};
-pub(crate) use self::extension::unlisted_schema as unlisted_extension_schema;
+pub(crate) use self::extension::{
+    default_class as extension_default_class, unlisted_schema as unlisted_extension_schema,
+};
 pub(crate) use self::privileges::{
     Privileges, initial as initial_privileges, of_owner as privileges_of_owner, word as privilege_word,
 };

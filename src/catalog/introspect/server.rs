@@ -25,6 +25,12 @@ where d.datname = pg_catalog.current_database()";
 const IDENTITY: &str = "
 select s.system_identifier::pg_catalog.text from pg_catalog.pg_control_system() s";
 
+/// Read from files of the server (`pg_available_extensions`), by anyone.
+const AVAILABLE_EXTENSIONS: &str = "
+select e.name::pg_catalog.text, coalesce(v.requires::pg_catalog.text[], '{}')
+from pg_catalog.pg_available_extensions e
+left join pg_catalog.pg_available_extension_versions v on v.name = e.name and v.version = e.default_version";
+
 /// Must run before the session's settings are changed.
 pub(super) async fn read(client: &Client) -> Result<Server, IntrospectError> {
     let mut server = Server::default();
@@ -50,5 +56,10 @@ pub(super) async fn read(client: &Client) -> Result<Server, IntrospectError> {
         })
         .await?;
     }
+    all(client, "available extensions", AVAILABLE_EXTENSIONS, |row| {
+        server.available_extensions.insert(row.take()?, row.take()?);
+        Ok(())
+    })
+    .await?;
     Ok(server)
 }

@@ -1,8 +1,10 @@
 //! The server, the session, and what belongs to the database as a whole.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{ColumnReference, Name, is_default};
+use super::{ColumnReference, Name, Shared, is_default};
 
 /// Server and session facts that change what a statement does.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +38,10 @@ pub struct Server {
     /// The `search_path` setting when a simulated statement has set it: schemas that do not exist yet included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub search_path_setting: Vec<String>,
+    /// Extensions whose files the server has, installed in the database or not, and the extensions that the default
+    /// version of each requires; none when they were not read.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub available_extensions: Shared<BTreeMap<String, Vec<String>>>,
 }
 
 impl Server {

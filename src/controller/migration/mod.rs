@@ -5,6 +5,7 @@ mod approval;
 pub mod decide;
 mod deletion;
 pub mod dependencies;
+mod ended;
 mod gate_list;
 mod gates;
 pub mod inputs;

@@ -2,14 +2,15 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterDatabaseStmt, AlterExtensionContentsStmt, CreateEventTrigStmt, CreateExtensionStmt, DiscardMode, DropRoleStmt,
-    Node, ObjectType, TransactionStmtKind, VariableSetStmt,
+    AlterDatabaseStmt, AlterExtensionContentsStmt, ConstraintsSetStmt, CreateEventTrigStmt, CreateExtensionStmt,
+    DiscardMode, DropRoleStmt, Node, ObjectType, TransactionStmtKind, VariableSetStmt,
 };
 
 use super::names::Qualified;
 use super::objects::{self, Existence};
-use super::refusal::{missing_object, object_exists, require_relation, require_role};
+use super::refusal::{missing_object, object_exists, require_relation, require_role, require_schema};
 use super::{Impact, Resolver, TransactionRule, options, privileges, statistics, types};
+use crate::catalog::Constraint;
 use crate::plan::lock::LockMode;
 use crate::plan::model::HazardId;
 use crate::sql::render;
@@ -86,6 +87,7 @@ pub(super) fn other(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
         | NodeEnum::AlterTableSpaceOptionsStmt(_)
         | NodeEnum::CheckPointStmt(_) => cluster_wide(Impact::none()),
         NodeEnum::VariableSetStmt(statement) => set_variable(statement),
+        NodeEnum::ConstraintsSetStmt(statement) => set_constraints(statement, resolver),
         NodeEnum::VariableShowStmt(_)
         | NodeEnum::DiscardStmt(_)
         | NodeEnum::LoadStmt(_)
@@ -95,7 +97,6 @@ pub(super) fn other(node: &NodeEnum, resolver: &Resolver<'_>) -> Impact {
         | NodeEnum::ClosePortalStmt(_)
         | NodeEnum::FetchStmt(_)
         | NodeEnum::DeallocateStmt(_)
-        | NodeEnum::ConstraintsSetStmt(_)
         | NodeEnum::AlterEventTrigStmt(_)
         | NodeEnum::CreateFdwStmt(_)
         | NodeEnum::AlterFdwStmt(_)
@@ -192,8 +193,30 @@ fn create_extension(statement: &CreateExtensionStmt, resolver: &Resolver<'_>) ->
         }
         return impact;
     }
+    available(&mut impact, statement, resolver);
+    if let Some(schema) = options::find(&statement.options, "schema").and_then(options::text) {
+        require_schema(&mut impact, resolver, &schema);
+    }
     script(&mut impact);
     impact
+}
+
+/// 0A000 for an extension that the server does not have; 42704 for one that needs another, which is not installed.
+fn available(impact: &mut Impact, statement: &CreateExtensionStmt, resolver: &Resolver<'_>) {
+    let available = &resolver.catalog.server.available_extensions;
+    let name = &statement.extname;
+    if available.is_empty() {
+        return;
+    }
+    let Some(required) = available.get(name) else {
+        let message = format!("extension \"{name}\" is not available");
+        return impact.refuse("0A000", message, "Install its package on the server, or take it out of the migration.");
+    };
+    let missing = required.iter().find(|required| !resolver.catalog.extensions.contains_key(*required));
+    if let Some(missing) = missing.filter(|_| !options::is_on(&statement.options, "cascade")) {
+        let message = format!("required extension \"{missing}\" is not installed");
+        impact.refuse("42704", message, "Create that extension first, or use CREATE EXTENSION ... CASCADE.");
+    }
 }
 
 /// Scripts of extensions make objects of their own; one that touches tables of the user is possible.
@@ -252,6 +275,30 @@ fn extension_member(statement: &AlterExtensionContentsStmt, resolver: &Resolver<
         }
     } else if objects::exists(resolver, kind, object) == Existence::Missing {
         objects::refuse_missing(&mut impact, resolver, kind, object);
+    }
+    impact
+}
+
+/// 42809 for a constraint that cannot be deferred. Constraint triggers, which are called so too, are left to the server.
+fn set_constraints(statement: &ConstraintsSetStmt, resolver: &Resolver<'_>) -> Impact {
+    let mut impact = Impact::none();
+    let names = statement.constraints.iter().filter_map(|node| match &node.node {
+        Some(NodeEnum::RangeVar(name)) => Some(name),
+        _ => None,
+    });
+    for name in names.filter(|_| statement.deferred) {
+        let path = &resolver.catalog.server.search_path;
+        let schemas = if name.schemaname.is_empty() { path.as_slice() } else { std::slice::from_ref(&name.schemaname) };
+        // The first schema that has the name decides, and all of the name in it (`AfterTriggerSetState` in trigger.c).
+        let named = |schema: &String| -> Vec<&Constraint> {
+            let within = resolver.catalog.relations.iter().filter(|(relation, _)| relation.schema == *schema);
+            within.filter_map(|(_, relation)| relation.constraint(&name.relname)).collect()
+        };
+        let found = schemas.iter().map(named).find(|found| !found.is_empty()).unwrap_or_default();
+        if found.iter().any(|constraint| !constraint.deferrable) {
+            let message = format!("constraint \"{}\" is not deferrable", name.relname);
+            impact.refuse("42809", message, "Declare the constraint DEFERRABLE, or check it at each statement.");
+        }
     }
     impact
 }

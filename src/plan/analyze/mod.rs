@@ -22,6 +22,7 @@ mod maintenance;
 mod names;
 mod objects;
 mod options;
+mod output;
 mod policies;
 mod privileges;
 mod publications;

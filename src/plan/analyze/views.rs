@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{
-    CreateTableAsStmt, IntoClause, Node, ObjectType, RefreshMatViewStmt, SelectStmt, ViewStmt, a_const,
-};
+use pg_query::protobuf::{CreateTableAsStmt, IntoClause, Node, ObjectType, RefreshMatViewStmt, SelectStmt, ViewStmt};
 
-use super::names::Qualified;
+use super::output::output_names;
 use super::query::{Depth, Reader};
 use super::refusal::{
     object_exists, relation_exists, require_relation, require_schema, require_tablespace, wrong_kind,
@@ -144,68 +142,6 @@ fn replaced_types(impact: &mut Impact, statement: &ViewStmt, existing: Rel<'_>, 
             );
         }
     }
-}
-
-/// Names of the columns that a query gives; `None` when a star cannot be spelled out.
-fn output_names(query: &NodeEnum, resolver: &Resolver<'_>) -> Option<Vec<Option<String>>> {
-    let NodeEnum::SelectStmt(select) = query else { return None };
-    if let Some(left) = &select.larg {
-        return output_names(&NodeEnum::SelectStmt(left.clone()), resolver);
-    }
-    if !select.values_lists.is_empty() {
-        return None;
-    }
-    let mut names = Vec::new();
-    for node in &select.target_list {
-        let Some(NodeEnum::ResTarget(target)) = &node.node else { return None };
-        let value = target.val.as_ref()?.node.as_ref()?;
-        match value {
-            NodeEnum::ColumnRef(reference) => {
-                let parts = super::query::columns_of(reference);
-                if parts.len() == reference.fields.len() {
-                    let name = if target.name.is_empty() { parts.last().copied()? } else { target.name.as_str() };
-                    names.push(Some(name.to_owned()));
-                } else {
-                    names.extend(star(select, parts.last().copied(), resolver)?);
-                }
-            }
-            NodeEnum::FuncCall(call) if target.name.is_empty() => {
-                names.push(Qualified::from_nodes(&call.funcname).map(|name| name.name.to_owned()));
-            }
-            NodeEnum::AConst(constant)
-                if target.name.is_empty() && !matches!(constant.val, Some(a_const::Val::Boolval(_))) =>
-            {
-                names.push(Some("?column?".to_owned()));
-            }
-            _ if target.name.is_empty() => names.push(None),
-            _ => names.push(Some(target.name.clone())),
-        }
-    }
-    Some(names)
-}
-
-fn star(select: &SelectStmt, qualifier: Option<&str>, resolver: &Resolver<'_>) -> Option<Vec<Option<String>>> {
-    let mut names = Vec::new();
-    for node in &select.from_clause {
-        if let Some(NodeEnum::RangeSubselect(item)) = &node.node {
-            let alias = item.alias.as_ref()?;
-            if qualifier.is_none_or(|qualifier| qualifier == alias.aliasname) {
-                let given = super::names::strings(&alias.colnames);
-                let inner = output_names(item.subquery.as_ref()?.node.as_ref()?, resolver)?;
-                let named = |(at, name)| given.get(at).map(|given: &&str| (*given).to_owned()).or(name);
-                names.extend(inner.into_iter().enumerate().map(named));
-            }
-            continue;
-        }
-        let Some(NodeEnum::RangeVar(name)) = &node.node else { return None };
-        let alias = name.alias.as_ref().map_or(name.relname.as_str(), |alias| alias.aliasname.as_str());
-        if qualifier.is_some_and(|qualifier| qualifier != alias) {
-            continue;
-        }
-        let found = resolver.relation(name)?;
-        names.extend(found.relation.columns.iter().map(|column| Some(column.name.clone())));
-    }
-    Some(names)
 }
 
 /// CREATE TABLE AS and CREATE MATERIALIZED VIEW: the query is run, unless WITH NO DATA.

@@ -95,7 +95,7 @@ fn classes<'c>(catalog: &'c Catalog, method: &str) -> impl Iterator<Item = (&'c 
 }
 
 /// Class and family that an extension makes the default of a type.
-pub(super) fn default_class(catalog: &Catalog, method: &str, type_id: &str) -> Option<(String, String)> {
+pub(crate) fn default_class(catalog: &Catalog, method: &str, type_id: &str) -> Option<(String, String)> {
     let (schema, [name, family, ..]) = classes(catalog, method).find(|(schema, [_, _, input, default])| {
         *default == "t" && input.replace("@.", &format!("{}.", quote::ident(schema))) == type_id
     })?;

@@ -195,6 +195,15 @@ fn closing_at(closes_at: &str, longest_seconds: i64, overrun: Overrun) -> Window
     })
 }
 
+/// A Migration whose next validation does not fit into what is left of the window.
+pub fn too_short() -> World {
+    let mut world = waiting();
+    world.observed.window = closing_at("2026-06-10T12:00:59Z", 3_600, Overrun::Finish);
+    world.turn();
+    assert_eq!((world.phase(), world.ready().0), (Phase::AwaitingWindow, "WindowTooShort"));
+    world
+}
+
 #[test]
 fn what_does_not_fit_into_the_rest_of_the_window_does_not_begin() {
     // The next validation takes 60 s or more; it is 12:00:00.

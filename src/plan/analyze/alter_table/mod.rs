@@ -40,7 +40,7 @@ use super::names::Qualified;
 use super::refusal;
 use super::resolve::{Lookup, Rel};
 use super::{Impact, Resolver, TransactionRule};
-use crate::catalog::RelationKind;
+use crate::catalog::{Persistence, RelationKind};
 use work::Work;
 
 pub(super) fn alter_table(statement: &AlterTableStmt, resolver: &Resolver<'_>) -> Impact {
@@ -123,11 +123,26 @@ fn run<'a>(work: &mut Work<'_, 'a>, target: Rel<'a>, commands: &[&AlterTableCmd]
         }
         permitted::check(work, target, command);
     }
+    refuse_second_persistence(work, target, commands);
     let mut ordered: Vec<&AlterTableCmd> = commands.to_vec();
     ordered.sort_by_key(|command| pass(command));
     let together = Together::of(commands);
     for command in ordered {
         subcommand(work, target, command, recurse, &together);
+    }
+}
+
+/// 0A000 for one that would follow a change from logged to unlogged, or back (`ATPrepCmd` in tablecmds.c).
+fn refuse_second_persistence<'a>(work: &mut Work<'_, 'a>, target: Rel<'a>, commands: &[&AlterTableCmd]) {
+    let wanted = |command: &&AlterTableCmd| match command.subtype() {
+        AlterTableType::AtSetLogged => Some(Persistence::Permanent),
+        AlterTableType::AtSetUnLogged => Some(Persistence::Unlogged),
+        _ => None,
+    };
+    let now = target.relation.persistence;
+    if commands.iter().filter_map(wanted).skip_while(|wanted| *wanted == now).nth(1).is_some() {
+        let message = "cannot change persistence setting twice";
+        work.impact.refuse("0A000", message, "Say SET LOGGED or SET UNLOGGED once.");
     }
 }
 

@@ -19,7 +19,8 @@ use super::objects::{self, Existence};
 use super::refusal::{missing_object, missing_relation, missing_schema, wrong_kind};
 use super::resolve::{Lookup, Rel};
 use super::{Impact, Resolver, TransactionRule};
-use crate::catalog::{ConstraintKind, Name, RelationKind, TypeKind};
+use crate::catalog::types::resolve_type;
+use crate::catalog::{ConstraintKind, Name, RelationKind, TypeKind, builtin};
 use crate::plan::lock::LockMode;
 
 /// AccessExclusive on everything that is dropped, on the tables that lose a part, and on what their foreign keys
@@ -109,6 +110,7 @@ fn target(
         | ObjectType::ObjectProcedure
         | ObjectType::ObjectRoutine
         | ObjectType::ObjectAggregate => function(impact, statement, resolver, kind, object),
+        ObjectType::ObjectCast => cast(impact, statement, resolver, object),
         _ => other(impact, statement, resolver, kind, object),
     }
 }
@@ -219,7 +221,11 @@ fn user_type(
             );
             Found::Nothing
         }
-        TypeLookup::System => Found::Nothing,
+        TypeLookup::System => {
+            let message = format!("cannot drop type {} because it is required by the database system", name.shown());
+            impact.refuse("2BP01", message, "Leave the server's own types as they are.");
+            Found::Nothing
+        }
         TypeLookup::Missing => {
             if !statement.missing_ok {
                 missing_object(impact, "type", &name.shown());
@@ -253,6 +259,33 @@ fn function(
         );
     }
     Found::Objects(positions.into_iter().map(Object::Function).collect())
+}
+
+/// Nothing on a table depends on a cast.
+fn cast(impact: &mut Impact, statement: &DropStmt, resolver: &Resolver<'_>, object: &NodeEnum) -> Found {
+    let NodeEnum::List(pair) = object else { return Found::Nothing };
+    let types = pair.items.iter().filter_map(|node| match &node.node {
+        Some(NodeEnum::TypeName(name)) => resolve_type(name, resolver.catalog),
+        _ => None,
+    });
+    let types: Vec<_> = types.collect();
+    let [source, target] = types.as_slice() else { return Found::Nothing };
+    let own = resolver.catalog.casts.iter().any(|cast| cast.source == source.name && cast.target == target.name);
+    if own || source.array || target.array {
+        return Found::Nothing;
+    }
+    let built_in = [source, target].iter().all(|data_type| data_type.name.schema == "pg_catalog");
+    if built_in && builtin::cast(&source.name.name, &target.name.name, resolver.major()).is_some() {
+        let message = format!(
+            "cannot drop cast from {} to {} because it is required by the database system",
+            source.sql, target.sql
+        );
+        impact.refuse("2BP01", message, "Leave the server's own casts as they are.");
+    } else if !statement.missing_ok {
+        let message = format!("cast from type {} to type {} does not exist", source.sql, target.sql);
+        impact.refuse("42704", message, "Check the two types, or use DROP CAST IF EXISTS.");
+    }
+    Found::Nothing
 }
 
 fn other(
@@ -301,8 +334,7 @@ fn other(
         | ObjectType::ObjectTsdictionary
         | ObjectType::ObjectUserMapping
         | ObjectType::ObjectConversion
-        | ObjectType::ObjectTransform
-        | ObjectType::ObjectCast => Found::Nothing,
+        | ObjectType::ObjectTransform => Found::Nothing,
         _ => Found::Unknown,
     }
 }

@@ -4,6 +4,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{IndexStmt, SortByDir, SortByNulls};
 
 use super::matching::matches;
+use crate::catalog::apply::{extension_default_class, unlisted_extension_schema};
 use crate::catalog::builtin::{casts_from, default_operator_class, operator_class};
 use crate::catalog::types::base_type;
 use crate::catalog::{Generated, Name, RelationKind};
@@ -248,9 +249,8 @@ fn refuse_method_limits(impact: &mut Impact, statement: &IndexStmt) {
 /// 42704 for a column of a built-in type that the access method has no operators for.
 fn refuse_without_class(impact: &mut Impact, statement: &IndexStmt, resolver: &Resolver<'_>, table: Rel<'_>) {
     let method = if statement.access_method.is_empty() { "btree" } else { statement.access_method.as_str() };
-    // Extensions bring operator classes, which the catalog does not hold.
-    let only_built_in = resolver.catalog.extensions.keys().all(|extension| extension == "plpgsql");
-    let certain = matches!(method, "btree" | "hash") || only_built_in;
+    // Extensions that PostgreSQL does not ship bring operator classes that are not known here.
+    let certain = matches!(method, "btree" | "hash") || unlisted_extension_schema(resolver.catalog).is_none();
     if !ACCESS_METHODS.contains(&method) || !certain {
         return;
     }
@@ -263,7 +263,12 @@ fn refuse_without_class(impact: &mut Impact, statement: &IndexStmt, resolver: &R
         let data_type = base_type(&column.data_type, resolver.catalog);
         // Arrays, and types of users, have the classes of their kind.
         let plain = data_type.name.schema == "pg_catalog" && !data_type.array;
-        if plain && default_operator_class(method, &data_type.name.name, resolver.major()).is_none() {
+        let own = data_type.name.name.as_str();
+        let same_bits = casts_from(own, resolver.major()).filter(|cast| cast.method == 'b' && cast.context == 'i');
+        let of_extension = std::iter::once(own)
+            .chain(same_bits.map(|cast| cast.target))
+            .any(|data_type| extension_default_class(resolver.catalog, method, data_type).is_some());
+        if plain && !of_extension && default_operator_class(method, own, resolver.major()).is_none() {
             impact.refuse(
                 "42704",
                 format!("data type {} has no default operator class for access method \"{method}\"", data_type.sql),
