@@ -76,9 +76,9 @@ const MIXED: &str = "CREATE TABLE t (k integer PRIMARY KEY, v text, n integer);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_row_is_found_and_named_without_its_values() {
     for major in end_majors() {
-        // In shares of blocks, in shares of keys, and without a key.
-        let filter = Some("n IS NULL");
-        for (key, filter) in [(&["k"][..], filter), (&["k"], None), (&[], filter)] {
+        // In shares of blocks, in shares of keys, without a key, and where the filter is what fails.
+        let (filter, fails) = (Some("n IS NULL"), Some("n IS DISTINCT FROM v::integer"));
+        for (key, filter) in [(&["k"][..], filter), (&["k"], None), (&[], filter), (&["k"], fails), (&[], fails)] {
             let database = Database::create("poison", major, MIXED).await;
             let way = fill(backfill("t", key, ("n", "v::integer"), filter));
             for _ in [1234, 1700] {

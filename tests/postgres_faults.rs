@@ -197,7 +197,7 @@ mod program {
     use super::*;
     use crate::run_support::Database;
     use crate::run_support::binary::{Ended, Program};
-    use crate::run_support::patterns::{Pattern, SHOP};
+    use crate::run_support::patterns::{PARTITIONED, Pattern, SHOP};
 
     fn form(name: &str) -> Pattern {
         *crate::run_support::patterns::ALL.iter().find(|pattern| pattern.name == name).unwrap()
@@ -291,6 +291,29 @@ mod program {
             assert_eq!(done.code, Some(0), "{major}: {}", done.stderr);
             assert!(database.ask::<bool>(form.holds).await, "{major}");
             database.drop().await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_switch_is_refused_when_the_trigger_that_fills_the_new_column_was_off() {
+        for major in end_majors() {
+            for (name, setup) in [("type_plain", SHOP), ("type_partitioned", PARTITIONED)] {
+                let form = form(name);
+                let database = Database::create("trigger_off", major, setup).await;
+                let program = Program::new(&database.url(), "trigger_off", form.change);
+                assert_eq!(program.run("apply", Some("check-answered")).code, None);
+                let bulk_load = "ALTER TABLE orders DISABLE TRIGGER USER; ALTER TABLE orders ENABLE TRIGGER USER";
+                database.client.batch_execute(bulk_load).await.unwrap();
+                let stopped = program.run("apply", None);
+                assert_eq!(stopped.code, Some(14), "{name} {major}: {}", stopped.stderr);
+                assert_eq!(stopped.last()["result"], "CheckFailed");
+                assert!(stopped.stderr.contains("has switched the trigger"), "{}", stopped.stderr);
+                assert_eq!(program.run("rollback", None).code, Some(0), "{name} {major}");
+                let done = program.run("apply", None);
+                assert_eq!(done.code, Some(0), "{name} {major}: {}", done.stderr);
+                assert!(database.ask::<bool>(form.holds).await, "{name} {major}");
+                database.drop().await;
+            }
         }
     }
 

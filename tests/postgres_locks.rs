@@ -139,7 +139,6 @@ async fn what_role_and_database_have_set_does_not_matter() {
             "statement_timeout = '20ms'",
             "lock_timeout = '1ms'",
             "default_transaction_isolation = 'serializable'",
-            "default_transaction_read_only = on",
             "DateStyle = 'German, DMY'",
             "extra_float_digits = -5",
             "search_path = public",
@@ -149,6 +148,11 @@ async fn what_role_and_database_have_set_does_not_matter() {
         let outcome = database.apply("w", &everything()).await;
         assert_eq!(outcome.ending, Ok(Ending::Done), "{major}");
         assert_eq!(database.rollback("w").await.ending, Ok(Ending::RolledBack), "{major}");
+        // But for this one, which says that nothing shall be written.
+        admin.batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await.unwrap();
+        let refused = database.apply("again", &everything()).await.ending.unwrap_err();
+        assert_eq!(refused.reason, Reason::ReadOnly, "{major}");
+        assert!(refused.message.contains("default_transaction_read_only"), "{}", refused.message);
         database.drop().await;
     }
 }

@@ -43,7 +43,7 @@ async fn ready(args: &ApplyArgs, observer: &dyn Observer) -> Result<(Settings, R
     let input = input::read_for_plan(&args.source)?;
     let settings = catalog::settings(&args.database)?;
     let digest = source_digest(input.source());
-    let client = settings.connect().await?;
+    let client = settings.connect_to_read().await?;
     let mut planned_at = None;
     let request = loop {
         run::wait_until_free(&client, Options::default().busy_wait, observer).await?;
@@ -95,7 +95,7 @@ pub(super) async fn rollback(args: &RollbackArgs) -> Result<(), Failure> {
 /// The ledger as rows.
 pub(super) async fn status(database: &DatabaseArgs, name: Option<&str>, format: Output) -> Result<(), Failure> {
     let settings = catalog::settings(database)?;
-    let client = settings.connect().await?;
+    let client = settings.connect_to_read().await?;
     let rows = run::status(&client, name).await?;
     if format == Output::Json {
         return print_json(&rows);
@@ -137,7 +137,7 @@ pub(super) fn table<const N: usize>(lines: &[[String; N]]) -> String {
 }
 
 async fn recorded(settings: &Settings, name: &str) -> Result<Vec<RunRow>, Failure> {
-    let client = settings.connect().await?;
+    let client = settings.connect_to_read().await?;
     Ok(run::status(&client, Some(name)).await?)
 }
 

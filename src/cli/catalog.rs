@@ -33,7 +33,7 @@ impl Known {
 
     async fn of_server(&mut self, database: &DatabaseArgs) -> Result<Catalog, Failure> {
         let settings = settings(database)?.with_application_name("wesley");
-        let client = settings.connect().await?;
+        let client = settings.connect_to_read().await?;
         if let Some((catalog, at)) = &self.0
             && moment(&client).await.map_err(crate::run::schema_unreadable)? == *at
         {

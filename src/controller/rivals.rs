@@ -182,8 +182,7 @@ pub fn waits_for_planning(migration: &Migration) -> bool {
 /// Whether a Migration waits until its database is as the guards of its window want it, or for an opening that is long
 /// enough. It says so no more when the next opening begins.
 fn could_not_use_place(migration: &Migration) -> bool {
-    waits_because(migration, RunReason::GuardNotMet.into())
-        || waits_because(migration, Reason::WindowTooShort.word())
+    waits_because(migration, RunReason::GuardNotMet.into()) || waits_because(migration, Reason::WindowTooShort.word())
 }
 
 /// Whether a Migration says that it waits for this reason.

@@ -73,7 +73,7 @@ pub(super) fn sql(mut texts: Vec<String>, run: &Run) -> (Action, Postcondition) 
         || !run.impact.rewrites.is_empty()
         || run.impact.transaction == TransactionRule::Unknown
         || run.statements.iter().any(|statement| touches_rows(&statement.node));
-    (Action::Transaction(Transaction { statements: texts, long, small: None }), recorded())
+    (Action::Transaction(Transaction { statements: texts, long, small: None, guards: Vec::new() }), recorded())
 }
 
 pub(super) fn recorded() -> Postcondition {

@@ -27,6 +27,8 @@ pub(super) struct Draft {
     pub hazards: Vec<Hazard>,
     /// A remark for people.
     pub note: Option<String>,
+    /// Asked under the locks of its statements, before them.
+    pub guards: Vec<Check>,
 }
 
 /// What a draft runs.
@@ -118,7 +120,14 @@ impl Draft {
             harmless: &[],
             hazards: Vec::new(),
             note: None,
+            guards: Vec::new(),
         }
+    }
+
+    /// With a question that is asked under its locks.
+    pub fn guarded(mut self, guard: Check) -> Self {
+        self.guards.push(guard);
+        self
     }
 
     /// With another source of its undo.

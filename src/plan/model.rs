@@ -179,6 +179,9 @@ pub struct Transaction {
     /// Tables that it reads or writes in full under its lock because they were small when the plan was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub small: Option<SmallTables>,
+    /// Asked under its locks before its statements; any answer but true ends the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<Check>,
 }
 
 /// Tables that the plan goes through in place. When one has grown over the limit since, the step is not what was

@@ -41,6 +41,7 @@ struct Group {
     first: Placed,
     end: i64,
     texts: Vec<String>,
+    guards: Vec<Check>,
     slugs: Vec<&'static str>,
     descriptions: Vec<String>,
     run: Run,
@@ -137,6 +138,7 @@ impl<'a> Builder<'a> {
             None => Group {
                 end: placed.origin.end,
                 texts: Vec::new(),
+                guards: Vec::new(),
                 slugs: Vec::new(),
                 descriptions: Vec::new(),
                 run: match Run::of(&[], &mut self.catalog) {
@@ -160,6 +162,7 @@ impl<'a> Builder<'a> {
         group.end = placed.origin.end;
         let rows = inserts(&placed, &texts);
         group.texts.extend(texts);
+        group.guards.extend(placed.draft.guards.clone());
         group.slugs.push(placed.draft.slug);
         group.descriptions.push(placed.draft.description.clone());
         group.quiet &= quiet;
@@ -172,7 +175,7 @@ impl<'a> Builder<'a> {
         let Some(group) = self.group.take() else {
             return;
         };
-        let Group { first, end, texts, slugs, descriptions, run, before, created, quiet, rows: _ } = group;
+        let Group { first, end, texts, guards, slugs, descriptions, run, before, created, quiet, rows: _ } = group;
         let done = undo::Done {
             before: &before,
             after: &self.catalog,
@@ -195,6 +198,7 @@ impl<'a> Builder<'a> {
                 statements.push("RESET ROLE".to_owned());
             }
             transaction.statements = statements;
+            transaction.guards = guards;
         }
         let touched = Touched::of(&run.impact, &before);
         let slug = match slugs.as_slice() {

@@ -5,6 +5,7 @@ use super::error::{Fault, Reason, RunError};
 use super::failpoint::{Boundary, hit};
 use super::ledger::steps;
 use super::retry::{Attempts, Manner};
+use super::watch::Watch;
 use crate::plan::{ASSERTION, Check};
 
 /// Asks until there is an answer. Anything but true ends the run.
@@ -29,22 +30,29 @@ async fn commit(context: &Context<'_>, unit: &Unit<'_>, check: &Check, attempts:
     let begin = format!("BEGIN; SET LOCAL lock_timeout = {}", attempts.slice().as_millis());
     session.statement(client.batch_execute(&begin)).await?;
     let watch = context.watch(attempts, true);
-    let rows = session.watched(client.query(&check.query, &[]), Some(watch), |_| ()).await?;
-    hit(Boundary::CheckAnswered);
-    if !is_true(&rows) {
-        let reason = if context.tally.changed { Reason::CheckFailed } else { Reason::PreconditionFailed };
-        let message = if unit.step.pattern == ASSERTION {
-            format!("{}: the answer was {}", check.message, answer(&rows))
-        } else {
-            check.message.clone()
-        };
-        return Err(RunError::new(reason, message).into());
-    }
+    require(context, unit, check, watch).await?;
     steps::done(client, &context.run, &unit.step.id, unit.slot, 0).await?;
     hit(Boundary::BeforeCommit);
     session.statement(client.batch_execute("COMMIT")).await?;
     hit(Boundary::AfterCommit);
     Ok(())
+}
+
+/// Asks in the present transaction; any answer but true is the error.
+pub(super) async fn require(context: &Context<'_>, unit: &Unit<'_>, check: &Check, watch: Watch) -> Result<(), Fault> {
+    let session = &context.session;
+    let rows = session.watched(session.client().query(&check.query, &[]), Some(watch), |_| ()).await?;
+    hit(Boundary::CheckAnswered);
+    if is_true(&rows) {
+        return Ok(());
+    }
+    let reason = if context.tally.changed { Reason::CheckFailed } else { Reason::PreconditionFailed };
+    let message = if unit.step.pattern == ASSERTION {
+        format!("{}: the answer was {}", check.message, answer(&rows))
+    } else {
+        check.message.clone()
+    };
+    Err(RunError::new(reason, message).into())
 }
 
 /// What was answered, without any data.

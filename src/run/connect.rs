@@ -186,6 +186,19 @@ impl Settings {
         Ok(client)
     }
 
+    /// As [`Self::connect`], for reading the catalog, which timeouts of the role or the database shall not end.
+    ///
+    /// # Errors
+    /// [`ConnectError`] with its class.
+    pub async fn connect_to_read(&self) -> Result<Client, ConnectError> {
+        const WITHOUT_TIMEOUTS: &str = "\
+            SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN \
+            ('statement_timeout', 'transaction_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout')";
+        let client = self.connect().await?;
+        client.batch_execute(WITHOUT_TIMEOUTS).await.map_err(|error| self.explain(&error))?;
+        Ok(client)
+    }
+
     /// Asks the server to cancel what the token's session is running.
     ///
     /// # Errors

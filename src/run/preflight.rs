@@ -43,14 +43,15 @@ SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
        (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), current_database()::text,
        (SELECT setting::bigint FROM pg_settings WHERE name = 'deadlock_timeout'),
        current_setting('DateStyle'), current_setting('extra_float_digits'),
-       current_setting('block_size')::bigint, current_setting('synchronous_commit')";
+       current_setting('block_size')::bigint, current_setting('synchronous_commit'),
+       current_setting('default_transaction_read_only')::bool";
 
 // What a role or database may have set for its sessions must neither kill a step nor hang one. The client check
 // and the keepalives make the server notice within seconds that a runner is gone, and give its locks free.
 const SETTINGS: &str = "\
 SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s';
 SET idle_session_timeout = 0; SET default_transaction_isolation = 'read committed';
-SET default_transaction_read_only = off; SET default_transaction_deferrable = off;
+SET default_transaction_deferrable = off;
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
 SET client_min_messages = warning";
 
@@ -69,6 +70,12 @@ pub(super) async fn prepare(client: &Client) -> Result<Server, Fault> {
     }
     if row.try_get(1)? {
         return Err(read_only().into());
+    }
+    // Whoever freezes a database so, or keeps a role from writing, means us too.
+    if row.try_get(9)? {
+        let message = "default_transaction_read_only is on for the role or the database: nothing is written there. Use another \
+                       role, or take the setting back (ALTER ROLE ... or ALTER DATABASE ... RESET default_transaction_read_only)";
+        return Err(RunError::new(Reason::ReadOnly, message).into());
     }
     client.batch_execute(SETTINGS).await?;
     // What this process remembers as done must not vanish in a crash of the server.
@@ -114,10 +121,7 @@ async fn system_identifier(client: &Client) -> Result<String, Fault> {
 /// The watcher must never wait for anything itself.
 pub(super) async fn prepare_watcher(watcher: &Client) -> Result<(), Fault> {
     watcher
-        .batch_execute(
-            "SET statement_timeout = '5s'; SET lock_timeout = '1s'; SET idle_session_timeout = 0; \
-             SET default_transaction_read_only = off",
-        )
+        .batch_execute("SET statement_timeout = '5s'; SET lock_timeout = '1s'; SET idle_session_timeout = 0")
         .await?;
     Ok(())
 }

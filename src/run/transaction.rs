@@ -1,6 +1,7 @@
 //! Transaction steps: the statements and the ledger row are one transaction, so that done and recorded are one
 //! fact.
 
+use super::check;
 use super::context::{Context, Unit};
 use super::error::{Fault, Reason, RunError};
 use super::failpoint::{Boundary, hit};
@@ -45,6 +46,9 @@ async fn commit(
     locks::take(context, unit, attempts).await?;
     if let Some(small) = &transaction.small {
         require_small(context, small).await?;
+    }
+    for guard in &transaction.guards {
+        check::require(context, unit, guard, context.watch(attempts, true)).await?;
     }
     let limit = if transaction.long { 0 } else { attempts.short_statement().as_millis() };
     let settings = format!(

@@ -68,11 +68,12 @@ pub fn transaction(statements: &[&str]) -> Action {
         statements: statements.iter().map(|s| (*s).into()).collect(),
         long: false,
         small: None,
+        guards: Vec::new(),
     })
 }
 
 pub fn long(statement: &str) -> Action {
-    Action::Transaction(Transaction { statements: vec![statement.into()], long: true, small: None })
+    Action::Transaction(Transaction { statements: vec![statement.into()], long: true, small: None, guards: Vec::new() })
 }
 
 pub fn concurrent(statement: &str) -> Action {

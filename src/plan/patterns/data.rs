@@ -69,7 +69,14 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
             filter: filter.clone(),
             idempotent,
         };
-        pieces.push(Draft::backfill(format!("Updates the rows of {} in batches", leaf.name), backfill).into());
+        let note = (!idempotent).then(|| {
+            format!(
+                "rows of {} whose key the application changes meanwhile may be left out, or changed twice",
+                leaf.name
+            )
+        });
+        let description = format!("Updates the rows of {} in batches", leaf.name);
+        pieces.push(Draft::backfill(description, backfill).noted(note).into());
     }
     Some(pieces)
 }

@@ -51,7 +51,7 @@ pub(super) async fn name(
     RunError { sqlstate: Some(error.sqlstate.clone()), ..RunError::new(Reason::PoisonRow, message) }
 }
 
-/// The first row after the last key.
+/// One of the first rows after the last key.
 async fn by_key(
     context: &Context<'_>,
     spec: &Backfill,
@@ -63,8 +63,8 @@ async fn by_key(
     let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::new();
     parameters.extend(last.into_iter().flatten().map(|value| value as &(dyn ToSql + Sync)));
     parameters.extend(upper.iter().map(|value| value as &(dyn ToSql + Sync)));
-    let row = client.query_opt(&statement::locate(spec, key, last.is_some(), None), &parameters).await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?)
+    let rows = client.query(&statement::locate(spec, key, last.is_some(), None), &parameters).await?;
+    first_bad(context, spec, &rows).await
 }
 
 /// One of the first rows of a share after the last key.

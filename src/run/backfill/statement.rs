@@ -22,6 +22,9 @@ pub(super) fn upper(spec: &Backfill, key: &[KeyColumn]) -> String {
     format!("SELECT {} FROM ONLY {} ORDER BY {} LIMIT 1", texts(key), table(spec), order(key, " DESC"))
 }
 
+/// Rows of a share that are tried one by one to name the one that fails.
+const CANDIDATES: i32 = 1_000;
+
 /// The key of the n-th row after the last one, n from 0 as the last parameter. `from` says whether there is a
 /// last key (parameters 1 to k); the upper bound follows.
 pub(super) fn next(spec: &Backfill, key: &[KeyColumn], from: bool) -> String {
@@ -47,18 +50,17 @@ pub(super) fn update_range_share(spec: &Backfill, key: &[KeyColumn], from: bool,
     format!("{} WHERE {} AND {}{}", set(spec), range(key, from), share(hash, ways, turn), filter(spec))
 }
 
-/// `ctid` of the first rows to change in the same range, of one share of them (the last parameter) where a hash is
-/// given.
+/// `ctid` of the first rows in the same range, of one share of them (the last parameter) where a hash is given. Without
+/// the filter, which may be what fails.
 pub(super) fn locate(spec: &Backfill, key: &[KeyColumn], from: bool, of: Option<(&str, i32)>) -> String {
     let turn = if from { 2 * key.len() } else { key.len() } + 1;
     format!(
-        "SELECT ctid::text FROM ONLY {} WHERE {}{}{} ORDER BY {} LIMIT {}",
+        "SELECT ctid::text FROM ONLY {} WHERE {}{} ORDER BY {} LIMIT {}",
         table(spec),
         range(key, from),
         of.map(|(hash, ways)| format!(" AND {}", share(hash, ways, turn))).unwrap_or_default(),
-        filter(spec),
         order(key, ""),
-        of.map_or(1, |(_, ways)| ways)
+        if of.is_some() { CANDIDATES } else { 1 }
     )
 }
 
@@ -72,9 +74,9 @@ pub(super) fn update_share(spec: &Backfill, hash: &str, ways: i32) -> String {
     format!("{} WHERE {} AND {}{}", set(spec), blocks(), share(hash, ways, 3), filter(spec))
 }
 
-/// `ctid` of the rows to change in the blocks from `$1` to before `$2`.
+/// `ctid` of the rows in the blocks from `$1` to before `$2`. Without the filter, which may be what fails.
 pub(super) fn list_blocks(spec: &Backfill) -> String {
-    format!("SELECT ctid::text AS place FROM ONLY {} WHERE {}{} ORDER BY ctid", table(spec), blocks(), filter(spec))
+    format!("SELECT ctid::text AS place FROM ONLY {} WHERE {} ORDER BY ctid", table(spec), blocks())
 }
 
 /// Changes one row by `ctid`.

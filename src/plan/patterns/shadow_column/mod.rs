@@ -305,6 +305,7 @@ impl<'c, 'a> Change<'c, 'a> {
                 format!("Puts {shadow_name} of {table} in the place of {quoted}, with all that hangs on it"),
                 switch,
             )
+            .guarded(sync.never_off(&members))
             .with_hazards(OF_ONE_NAME, self.dangers())
             .noted(context.around.as_ref().and_then(|around| around.note.clone()))
             .undone_by(UndoSource::Way(back, lost))
@@ -360,7 +361,19 @@ impl<'c, 'a> Change<'c, 'a> {
     fn dangers(&self) -> Vec<Hazard> {
         let of_values = |hazard: &&Hazard| matches!(hazard.id, HazardId::BreaksClients | HazardId::MayFail);
         let around = self.context.around.iter().flat_map(|around| &around.hazards);
-        self.context.impact.hazards.iter().filter(of_values).chain(around).cloned().collect()
+        let all = self.context.impact.hazards.iter().filter(of_values).chain(around).cloned();
+        let refuses = self.context.impact.hazards.iter().any(|hazard| hazard.id == HazardId::MayFail);
+        all.chain(refuses.then(|| self.refuses_writes())).collect()
+    }
+
+    /// The trigger converts what is written, and fails where the statement itself would.
+    fn refuses_writes(&self) -> Hazard {
+        let table = self.table.name;
+        let message = format!(
+            "from the first step on, writes to {} of {table} that do not fit the new type are refused, until a rollback",
+            quote::ident(&self.column.name)
+        );
+        Hazard::new(HazardId::BreaksClients, Some(table.to_string()), message)
     }
 
     /// Subscribers stop at a column that they do not have.

@@ -2,6 +2,7 @@
 
 use super::conversion::{Conversion, Write};
 use crate::catalog::Name;
+use crate::plan::model::Check;
 use crate::sql::quote;
 
 /// The trigger and its function.
@@ -62,6 +63,25 @@ impl Sync<'_> {
             // Rows that a subscription writes need it too.
             format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}"),
         ]
+    }
+
+    /// Whether the trigger has been on since it was made. `DISABLE TRIGGER` and `ENABLE TRIGGER` leave another state behind
+    /// than `ENABLE ALWAYS` (`pg_trigger.tgenabled`), so what was off in between shows.
+    pub fn never_off(&self, members: &[Name]) -> Check {
+        let tables: Vec<String> = members.iter().map(|member| quote::literal(&member.to_string())).collect();
+        let query = format!(
+            "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgname = {} AND t.tgenabled <> 'A' AND t.tgrelid \
+             IN (SELECT pg_catalog.to_regclass(n)::pg_catalog.oid FROM pg_catalog.unnest(ARRAY[{}]) n))",
+            quote::literal(&self.trigger),
+            tables.join(", ")
+        );
+        let message = format!(
+            "somebody has switched the trigger {} of {} off, and perhaps on again: rows that were written meanwhile have \
+             another value in the new column. Roll back, and apply again",
+            quote::ident(&self.trigger),
+            self.table
+        );
+        Check { query, message }
     }
 
     /// Takes the trigger away.
