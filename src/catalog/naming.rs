@@ -14,6 +14,53 @@ pub fn clip(name: &str, bytes: usize) -> &str {
     &name[..end]
 }
 
+/// The parts of a name in a text, as `to_regclass` and casts to `regclass` read it (`SplitIdentifierString` in varlena.c):
+/// neither comments nor keywords mean anything there. `None` where a part has other characters than plain names have.
+pub fn parts_of_text(text: &str) -> Option<Vec<String>> {
+    let (mut parts, mut rest) = (Vec::new(), trimmed(text));
+    loop {
+        let (part, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted_part(quoted)?,
+            None => plain_part(rest)?,
+        };
+        parts.push(clip(&part, MAX_BYTES).to_owned());
+        rest = trimmed(after);
+        match rest.strip_prefix('.') {
+            Some(next) => rest = trimmed(next),
+            None => return rest.is_empty().then_some(parts),
+        }
+    }
+}
+
+/// Without the space of `scanner_isspace` in front.
+fn trimmed(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t', '\n', '\r', '\u{c}', '\u{b}'])
+}
+
+fn quoted_part(text: &str) -> Option<(String, &str)> {
+    let mut part = String::new();
+    let mut rest = text;
+    loop {
+        let (inside, after) = rest.split_once('"')?;
+        part.push_str(inside);
+        match after.strip_prefix('"') {
+            Some(more) => {
+                part.push('"');
+                rest = more;
+            }
+            None => return (!part.is_empty()).then_some((part, after)),
+        }
+    }
+}
+
+fn plain_part(text: &str) -> Option<(String, &str)> {
+    let plain =
+        |character: char| !character.is_ascii() || character.is_ascii_alphanumeric() || "_$".contains(character);
+    let (part, after) = text.split_at(text.find(|character| !plain(character)).unwrap_or(text.len()));
+    let begins = part.starts_with(|first: char| !first.is_ascii_digit() && first != '$');
+    begins.then(|| (part.to_ascii_lowercase(), after))
+}
+
 /// `makeObjectName` (indexcmds.c): `first[_second]_label`, the longer of the first two cut until the whole fits.
 pub fn object_name(first: &str, second: &str, label: &str) -> String {
     let overhead = if second.is_empty() { label.len() + 1 } else { label.len() + 2 };
@@ -136,6 +183,26 @@ mod tests {
         assert!(name.ends_with("_short_column_fkey"), "{name}");
         let both = object_name(&long, &"b".repeat(60), "idx");
         assert_eq!(both, format!("{}_{}_idx", "a".repeat(29), "b".repeat(29)));
+    }
+
+    #[test]
+    fn reads_names_as_the_server_does() {
+        for (text, wanted) in [
+            ("a", Some(vec!["a"])),
+            (" Public . User ", Some(vec!["public", "user"])),
+            ("\"A\"\"b\".c$1", Some(vec!["A\"b", "c$1"])),
+            ("/* here */a", None),
+            ("only a", None),
+            ("a, b", None),
+            ("a.", None),
+            ("\"a", None),
+            ("\"\"", None),
+            ("1a", None),
+            ("", None),
+        ] {
+            let wanted = wanted.map(|parts| parts.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            assert_eq!(parts_of_text(text), wanted, "{text}");
+        }
     }
 
     #[test]

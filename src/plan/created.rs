@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pg_query::NodeEnum;
 
-use crate::catalog::{Catalog, Name, Relation};
+use crate::catalog::{Catalog, Constraint, Name, Relation};
 
 /// Objects made by earlier steps of the plan.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,8 @@ impl Created {
         self.functions.contains(name)
     }
 
-    /// Whether an earlier step took an object of this name away, so that its undo needs the name again.
+    /// Whether an earlier step took an object of this name away, or put another in its place, so that its undo needs the
+    /// name again.
     pub fn freed_relation(&self, name: &Name) -> bool {
         self.freed_relations.contains(name)
     }
@@ -124,8 +125,16 @@ impl Created {
                     self.freed_relations.insert(name.clone());
                 }
                 (Some(old), Some(new)) => {
-                    let gone = old.constraints.iter().filter(|known| new.constraint(&known.name).is_none());
+                    let stays = |known: &Constraint| {
+                        new.constraint(&known.name).is_some_and(|other| other.definition == known.definition)
+                    };
+                    let gone = old.constraints.iter().filter(|known| !stays(known));
                     self.freed_constraints.extend(gone.map(|known| (name.clone(), known.name.clone())));
+                    let definition =
+                        |relation: &Relation| relation.index.as_ref().map(|index| index.definition.clone());
+                    if definition(old) != definition(new) {
+                        self.freed_relations.insert(name.clone());
+                    }
                 }
                 (None, _) => {}
             }

@@ -199,6 +199,7 @@ fn actions(undo: &Undo) -> &[UndoAction] {
 /// What a rollback at this moment would be: the class over all steps with effects.
 pub(super) fn state(plan: &Plan, records: &HashMap<String, StepRecord>) -> RollbackState {
     let mut state = RollbackState { class: RollbackClass::Lossless, reason: String::new(), steps: 0 };
+    let mut said: Vec<&str> = Vec::new();
     for step in &plan.steps {
         let record = record(records, step);
         if !record.has_effects() || record.adopted {
@@ -211,13 +212,20 @@ pub(super) fn state(plan: &Plan, records: &HashMap<String, StepRecord>) -> Rollb
             Undo::Lossy(undo) => (RollbackClass::Lossy, &undo.lost),
             Undo::Irreversible(undo) => (RollbackClass::ForwardOnly, &undo.why),
         };
-        if class > state.class || state.reason.is_empty() {
-            state.class = state.class.max(class);
-            state.reason.clone_from(reason);
-        } else if class == state.class && !state.reason.contains(reason.as_str()) {
-            state.reason = format!("{}; {reason}", state.reason);
+        if class < state.class {
+            continue;
+        }
+        if class > state.class {
+            said.clear();
+            state.class = class;
+        }
+        for part in reason.split("; ") {
+            if !said.contains(&part) {
+                said.push(part);
+            }
         }
     }
+    state.reason = said.join("; ");
     state
 }
 
@@ -255,4 +263,38 @@ fn drops_data(action: &Action) -> bool {
 /// [`state`] of the run in execution.
 pub(super) async fn state_of(context: &Context<'_>, plan: &Plan) -> Result<RollbackState, Fault> {
     Ok(state(plan, &steps::read(context.session.client(), &context.run.name).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+    use crate::catalog::{Catalog, apply::apply};
+    use crate::plan::{HazardId, Policy, plan};
+
+    #[test]
+    fn what_is_lost_is_told_of_each_once() {
+        let mut catalog = Catalog::default();
+        catalog.server.version = 180_000;
+        catalog.server.search_path = vec!["public".to_owned()];
+        for statement in parse("CREATE SCHEMA public; CREATE TABLE ab (c int, d int); CREATE TABLE a (c int)").unwrap()
+        {
+            apply(&mut catalog, &statement).unwrap();
+        }
+        for relation in catalog.relations.values_mut() {
+            relation.stats.empty = false;
+        }
+        let policy = Policy { allowed: HazardId::iter().collect(), ..Policy::default() };
+        let changes = "UPDATE ab SET c = 1; UPDATE ab SET c = 2; DROP TABLE ab; DROP TABLE a";
+        let plan = plan(&parse(changes).unwrap(), &catalog, &policy).unwrap();
+        let done = StepRecord { state: StepState::Done, ..StepRecord::PLANNED };
+        let records = plan.steps.iter().map(|step| (step.id.clone(), done)).collect();
+        let state = state(&plan, &records);
+        assert_eq!(state.class, RollbackClass::Lossy);
+        assert_eq!(
+            state.reason,
+            "the former values of the updated rows of public.ab; the rows of public.ab; the rows of public.a"
+        );
+    }
 }

@@ -908,6 +908,23 @@ pub const CASES: &[Case] = &[
     )
     .lossy(),
     case(
+        "back_from_a_reference_to_a_key_that_changes",
+        "CREATE TABLE d (id int PRIMARY KEY, p int); INSERT INTO d SELECT g, g FROM generate_series(1, 9) g;
+         CREATE TABLE r (id int PRIMARY KEY, d_id int); INSERT INTO r SELECT g, g FROM generate_series(1, 9) g",
+        "ALTER TABLE r ADD COLUMN p int; UPDATE r SET p = d_id; ALTER TABLE d DROP CONSTRAINT d_pkey, ADD CONSTRAINT d_pkey PRIMARY KEY (id, p);
+         ALTER TABLE r ADD CONSTRAINT r_d FOREIGN KEY (d_id, p) REFERENCES d (id, p); CREATE UNIQUE INDEX d_p ON d (p);
+         ALTER TABLE r ADD CONSTRAINT r_p FOREIGN KEY (p) REFERENCES d (p)",
+        &["foreign-key"],
+    ),
+    case(
+        "back_from_a_reference_to_a_new_column",
+        "CREATE TABLE d (id int PRIMARY KEY); INSERT INTO d SELECT g FROM generate_series(1, 9) g;
+         CREATE TABLE r (id int PRIMARY KEY); INSERT INTO r SELECT g FROM generate_series(1, 9) g",
+        "ALTER TABLE r ADD COLUMN n int; ALTER TABLE d ADD COLUMN n int; ALTER TABLE d ADD CONSTRAINT d_n UNIQUE (n);
+         ALTER TABLE r ADD CONSTRAINT r_n FOREIGN KEY (n) REFERENCES d (n)",
+        &[],
+    ),
+    case(
         "made_again_without_a_gap",
         "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT g, g FROM generate_series(1, 9) g;
          CREATE VIEW v AS SELECT id FROM t; CREATE VIEW w AS SELECT id FROM v; CREATE MATERIALIZED VIEW m AS SELECT id FROM t LIMIT 0;

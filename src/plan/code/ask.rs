@@ -10,6 +10,7 @@ use pg_query::protobuf::{
 use super::rows::{self, Row};
 use super::value::Value;
 use crate::catalog::expression::strings;
+use crate::catalog::naming::parts_of_text;
 use crate::catalog::{Catalog, Name};
 use crate::plan::analyze::{Lookup, Resolver};
 use crate::plan::expand::single;
@@ -257,14 +258,10 @@ fn among<'a>(left: &Value<'a>, right: &Value<'a>) -> Value<'a> {
 
 /// Schema (empty when there is none) and name of a name in a text; `None` for what is not plainly one.
 fn split(text: &str) -> Option<(String, String)> {
-    let range = single(&format!("SELECT FROM {text}"))?;
-    let NodeEnum::SelectStmt(select) = range.node else { return None };
-    match select.from_clause.as_slice() {
-        [Node { node: Some(NodeEnum::RangeVar(table)) }]
-            if table.alias.is_none() && table.catalogname.is_empty() && select.where_clause.is_none() =>
-        {
-            Some((table.schemaname.clone(), table.relname.clone()))
-        }
+    let mut parts = parts_of_text(text)?.into_iter();
+    match (parts.next()?, parts.next(), parts.next()) {
+        (name, None, _) => Some((String::new(), name)),
+        (schema, Some(name), None) => Some((schema, name)),
         _ => None,
     }
 }

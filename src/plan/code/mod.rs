@@ -132,6 +132,7 @@ mod tests {
             "EXISTS (SELECT 1 FROM pg_class WHERE relname = 'z' UNION SELECT 1 FROM pg_class)",
             "EXISTS (SELECT 1 FROM pg_settings WHERE name = 'x')",
             "current_setting('a.b', true) = 'x'",
+            "to_regclass('/* comment */a') IS NOT NULL",
         ] {
             assert_eq!(holds(condition), None, "{condition}");
         }

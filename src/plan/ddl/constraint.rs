@@ -1,7 +1,7 @@
 //! Constraints of a table that stays.
 
 use super::{Ends, Phase, Script, column, relation};
-use crate::catalog::{Constraint, ConstraintKind, Name, Relation};
+use crate::catalog::{Constraint, ConstraintKind, Index, Name, Relation};
 use crate::sql::quote;
 
 pub(super) fn change_all(ends: &Ends<'_>, table: &Name, old: &Relation, new: &Relation, script: &mut Script) {
@@ -78,15 +78,40 @@ pub(super) fn release_names(ends: &Ends<'_>, table: &Name, old: &Relation, new: 
     }
 }
 
-/// Whether its name, or that of the index behind it, is needed, or the table that it points to goes.
+/// Whether its name, or that of the index behind it, is needed, or what it points to goes.
 fn needed(ends: &Ends<'_>, table: &Name, constraint: &Constraint) -> bool {
     let index = Name::new(&*table.schema, &*constraint.name);
-    let holds_on = matches!(&constraint.kind, ConstraintKind::ForeignKey { references, .. }
-        if ends.from.relations.contains_key(references) && !ends.to.relations.contains_key(references));
-    holds_on
+    holds_on(ends, constraint)
         || ends.skip.needed_constraint(table, &constraint.name)
         || ends.from.relations.get(&index).is_some_and(|index| index.kind.is_index())
             && ends.skip.needed_relation(&index)
+}
+
+/// Whether it is a foreign key to a table that goes, or to a column or a key that something else removes: that may be
+/// sooner than its own column goes.
+fn holds_on(ends: &Ends<'_>, constraint: &Constraint) -> bool {
+    let ConstraintKind::ForeignKey { references, referenced_columns, .. } = &constraint.kind else { return false };
+    let Some(relation) = ends.from.relations.get(references) else { return false };
+    let taken = |name: &str| ends.skip.constraint(references, name) || ends.skip.needed_constraint(references, name);
+    let same = |columns: &[String]| {
+        columns.len() == referenced_columns.len() && columns.iter().all(|column| referenced_columns.contains(column))
+    };
+    let is_key = |known: &&Constraint| {
+        matches!(known.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique) && same(&known.columns)
+    };
+    let made_index = |name: &Name, index: &Index| {
+        let columns: Option<Vec<String>> = index.keys.iter().map(|key| key.column.clone()).collect();
+        let made = ends.skip.relation(name) || ends.skip.needed_relation(name);
+        index.unique && index.table == *references && made && columns.is_some_and(|columns| same(&columns))
+    };
+    !ends.to.relations.contains_key(references)
+        || referenced_columns.iter().any(|column| ends.skip.column(references, column))
+        || relation.constraints.iter().filter(is_key).any(|key| taken(&key.name))
+        || ends
+            .from
+            .relations
+            .referring_to(references)
+            .any(|(name, relation)| relation.index.as_deref().is_some_and(|index| made_index(name, index)))
 }
 
 /// Whether something else removes it in time: itself, or one of its columns, which takes it along. Its name is no
