@@ -125,8 +125,13 @@ impl Created {
                     self.freed_relations.insert(name.clone());
                 }
                 (Some(old), Some(new)) => {
+                    // Proven since, it is the same.
+                    let demand = |constraint: &Constraint| {
+                        let definition = constraint.definition.as_str();
+                        definition.strip_suffix(" NOT VALID").unwrap_or(definition).to_owned()
+                    };
                     let stays = |known: &Constraint| {
-                        new.constraint(&known.name).is_some_and(|other| other.definition == known.definition)
+                        new.constraint(&known.name).is_some_and(|other| demand(other) == demand(known))
                     };
                     let gone = old.constraints.iter().filter(|known| !stays(known));
                     self.freed_constraints.extend(gone.map(|known| (name.clone(), known.name.clone())));
