@@ -46,32 +46,6 @@ async fn waits_for_the_window_and_says_when_it_opens() {
 }
 
 #[tokio::test]
-async fn validation_is_cancelled_at_closing_time_and_goes_on_in_the_next_opening() {
-    scene("overrun", async |scene| {
-        let (cron, opening) = far_away();
-        let reader = scene.database.hold("LOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE").await;
-        let now = Timestamp::now();
-        let today =
-            format!("openings: [{{startTime: \"{now}\", endTime: \"{}\"}}]\noverrun: Cancel", now + 40.seconds());
-        scene.apply(&manifest::window("night", &cron, 3600, &today)).await;
-        let more = "validation: {windowRef: {name: night}}\n\
-                    timeouts: {lockSliceMilliseconds: 60000, statementSeconds: 600}";
-        scene.migrate("m", SQL, more).await;
-        scene.database.until_runner_waits().await;
-        let waiting = scene.phase("m", Phase::AwaitingWindow).await;
-        shows(&waiting, "Ready", "False", "AwaitingWindow", &["night", &opening]);
-        let ledger = scene.ledger("m").await;
-        assert!(ledger.starts_with("paused: ") && ledger.contains("=planned"), "{ledger}");
-
-        reader.release().await;
-        scene.apply(&manifest::window("night", "* * * * *", 3600, "openings: []")).await;
-        let done = scene.phase("m", Phase::Succeeded).await;
-        shows(&done, "Validated", "True", "StepsDone", &[]);
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn deny_keeps_a_window_shut_and_a_missing_one_is_named() {
     scene("deny", async |scene| {
         scene.migrate("m", SQL, "validation: {windowRef: {name: night}}").await;
