@@ -21,12 +21,11 @@ pub(super) async fn name(
     let place = match (&cursor.place, key) {
         (Place::Key { last, upper: Some(upper), window }, Some(key)) => {
             let from = window.as_ref().and_then(|window| window.reached.as_deref()).or(last.as_deref());
-            match (window, hash) {
-                (Some(window), Some(hash)) => {
-                    in_share(context, spec, key, from, (&window.end, window.turn), hash).await.unwrap_or(None)
-                }
-                _ => by_key(context, spec, key, from, upper).await.unwrap_or(None),
-            }
+            let (end, share) = match (window, hash) {
+                (Some(window), Some(hash)) => (&window.end, Some((window.turn, hash))),
+                _ => (upper, None),
+            };
+            by_key(context, spec, key, from, end, share).await.unwrap_or(None)
         }
         (Place::Block { next, .. }, _) => by_block(context, spec, *next).await.unwrap_or(None),
         _ => None,
@@ -51,36 +50,20 @@ pub(super) async fn name(
     RunError { sqlstate: Some(error.sqlstate.clone()), ..RunError::new(Reason::PoisonRow, message) }
 }
 
-/// One of the first rows after the last key.
+/// One of the first rows after the last key, up to `end`; of one share of them, by its turn and hash, where one is given.
 async fn by_key(
     context: &Context<'_>,
     spec: &Backfill,
     key: &[KeyColumn],
     last: Option<&[String]>,
-    upper: &[String],
-) -> Result<Option<String>, Fault> {
-    let client = context.session.client();
-    let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::new();
-    parameters.extend(last.into_iter().flatten().map(|value| value as &(dyn ToSql + Sync)));
-    parameters.extend(upper.iter().map(|value| value as &(dyn ToSql + Sync)));
-    let rows = client.query(&statement::locate(spec, key, last.is_some(), None), &parameters).await?;
-    first_bad(context, spec, &rows).await
-}
-
-/// One of the first rows of a share after the last key.
-async fn in_share(
-    context: &Context<'_>,
-    spec: &Backfill,
-    key: &[KeyColumn],
-    last: Option<&[String]>,
-    (end, turn): (&[String], i32),
-    hash: &str,
+    end: &[String],
+    share: Option<(i32, &str)>,
 ) -> Result<Option<String>, Fault> {
     let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::new();
     parameters.extend(last.into_iter().flatten().map(|value| value as &(dyn ToSql + Sync)));
     parameters.extend(end.iter().map(|value| value as &(dyn ToSql + Sync)));
-    parameters.push(&turn);
-    let text = statement::locate(spec, key, last.is_some(), Some((hash, WAYS)));
+    parameters.extend(share.iter().map(|(turn, _)| turn as &(dyn ToSql + Sync)));
+    let text = statement::locate(spec, key, last.is_some(), share.map(|(_, hash)| (hash, WAYS)));
     let rows = context.session.client().query(&text, &parameters).await?;
     first_bad(context, spec, &rows).await
 }
