@@ -76,6 +76,9 @@ impl Back {
 }
 
 impl Draft {
+    /// Slug of the question whether rows stand in the way of a change.
+    pub const CHECK_ROWS: &'static str = "check-rows";
+
     /// Statements of one transaction.
     pub fn transaction(
         stage: Stage,

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use pg_query::NodeEnum;
-
 use super::analyze::{Refusal, TransactionRule, analyze};
 use super::around::Around;
 use super::assertion::{self, Assertion, InvalidAssertion};
@@ -13,12 +11,15 @@ use super::created::Created;
 use super::draft::{Draft, Work};
 use super::equivalent::{equivalent, equivalent_in_any_order};
 use super::expand::{Expanded, Expander, simulate, single};
+use super::lost::Lost;
 use super::model::{Blocks, Plan, Policy, RollbackClass, Stage, Step, Summary, TargetIdentity, Undo};
 use super::patterns::{as_written, shadow_column};
 use super::postpone::Later;
 use super::script::{self, Source};
 use super::steps::{Builder, Placed};
-use super::{allow, code, contention, depends, digest, in_place, labels, left_alone, postpone, replaced, temporary};
+use super::{
+    allow, code, contention, depends, digest, foremost, in_place, labels, left_alone, postpone, replaced, temporary,
+};
 use crate::catalog::{Catalog, apply::apply};
 use crate::sql::Statement;
 
@@ -108,14 +109,13 @@ pub fn plan_source(
     let authored = bare(written, &opened, &mut notes);
     let walk = Walk { authored: &authored, catalog, policy };
     let mut placed = walk.best()?;
+    foremost::ask(&mut placed.steps, catalog);
     assertion::place(&mut placed.steps, checks, catalog)?;
     labels::settle(&mut placed.steps);
     if authored.iter().any(|authored| replaced::is_drop(&authored.statement.node)) {
         replaced::join(&mut placed.steps, catalog, policy);
     }
-    let renames = authored.iter().any(|authored| renames(&authored.statement.node))
-        || placed.steps.iter().any(|placed| placed.pattern == shadow_column::NAME);
-    let mut builder = Builder::new(catalog, (!renames).then(|| placed.reached.clone()), policy);
+    let mut builder = Builder::new(catalog, Lost::of(&authored, catalog), policy);
     for placed in placed.steps {
         builder.push(placed);
     }
@@ -147,10 +147,6 @@ pub fn plan_source(
     plan.digest = digest::of_plan(&plan);
     let hazards = allow::forbidden(&plan.hazards, policy);
     if hazards.is_empty() { Ok(plan) } else { Err(PlanError::NotAllowed { plan: Box::new(plan), hazards }) }
-}
-
-fn renames(node: &NodeEnum) -> bool {
-    matches!(node, NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_))
 }
 
 /// The author's statements, with those of blocks of code in their place.

@@ -14,12 +14,13 @@ use super::draft::{Draft, Work};
 use super::estimate::{self, Kind, estimate};
 use super::expand::{heavy, single};
 use super::lock::LockMode;
+use super::lost::Lost;
 use super::model::{Action, Backfill, Blocks, Check, Empty, Hazard, Origin, Policy, Stage, Step, StepLock, Undo};
 use super::patterns::{as_written, data};
 use super::script::Together;
 use super::{fired, price, undo};
 use crate::catalog::{Catalog, Name, apply::apply};
-use crate::sql::quote;
+use crate::sql::{Statement, quote};
 
 /// A draft in its place.
 #[derive(Clone, Debug)]
@@ -34,6 +35,18 @@ pub(super) struct Placed {
     pub settings: Settings,
     /// Number of the span of statements that share its transaction, if it is in one.
     pub span: Option<usize>,
+}
+
+/// The statement that does at once what a backfill does in batches.
+pub(super) fn update(backfill: &Backfill) -> Option<Statement> {
+    let table = Name::new(&*backfill.schema, &*backfill.table);
+    let set: Vec<String> = backfill
+        .assignments
+        .iter()
+        .map(|assignment| format!("{} = {}", quote::ident(&assignment.column), assignment.expression))
+        .collect();
+    let filter = backfill.filter.as_ref().map_or_else(String::new, |filter| format!(" WHERE {filter}"));
+    single(&format!("UPDATE {table} SET {}{filter}", set.join(", ")))
 }
 
 /// Statements that become one step.
@@ -62,7 +75,7 @@ pub(super) struct Builder<'a> {
     pub catalog: Catalog,
     server: crate::catalog::Server,
     /// The catalog behind the plan, where nothing is renamed on the way.
-    end: Option<Catalog>,
+    lost: Lost,
     created: Created,
     /// Values that the undo of a step needs.
     needed: Vec<Needed>,
@@ -77,13 +90,13 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     /// Starts on that catalog.
-    pub fn new(catalog: &Catalog, end: Option<Catalog>, policy: &'a Policy) -> Self {
+    pub fn new(catalog: &Catalog, lost: Lost, policy: &'a Policy) -> Self {
         Self {
             policy,
             start: catalog.clone(),
             catalog: catalog.clone(),
             server: catalog.server.clone(),
-            end,
+            lost,
             created: Created::default(),
             needed: Vec::new(),
             group: None,
@@ -183,7 +196,7 @@ impl<'a> Builder<'a> {
             impact: &run.impact,
             unforeseeable: run.unforeseeable,
             created: &created,
-            end: self.end.as_ref(),
+            lost: Some(&self.lost),
             policy: self.policy,
             source: &first.draft.undo,
         };
@@ -261,22 +274,18 @@ impl<'a> Builder<'a> {
 
     fn backfill(&mut self, placed: &Placed, backfill: Backfill) {
         let table = Name::new(&*backfill.schema, &*backfill.table);
-        let set: Vec<String> = backfill
-            .assignments
-            .iter()
-            .map(|assignment| format!("{} = {}", quote::ident(&assignment.column), assignment.expression))
-            .collect();
-        let filter = backfill.filter.as_ref().map_or_else(String::new, |filter| format!(" WHERE {filter}"));
-        let update = single(&format!("UPDATE {table} SET {}{filter}", set.join(", ")));
-        let locks = update.map_or_else(Vec::new, |update| {
+        let locks = update(&backfill).map_or_else(Vec::new, |update| {
             let impact = analyze(&update, &self.catalog);
             impact.locks.iter().map(|(target, mode)| lock(target, *mode)).collect()
         });
         let mut undo = undo::of_backfill(&backfill, &self.created);
-        // Where the author wrote an UPDATE, triggers fire in every form.
-        let triggers = if placed.pattern == data::NAME { Vec::new() } else { fired::triggers(&backfill, &self.start) };
+        // Where the author wrote an UPDATE, triggers fire in every form, and so do those that the plan has made.
+        let own = placed.pattern == data::NAME;
+        let triggers = fired::triggers(&backfill, if own { &self.catalog } else { &self.start });
         if !triggers.is_empty() {
             undo = fired::undo(undo, &backfill, &triggers);
+        }
+        if !triggers.is_empty() && !own {
             let hazard = fired::hazard(&backfill, &triggers);
             if !self.hazards.contains(&hazard) {
                 self.hazards.push(hazard);

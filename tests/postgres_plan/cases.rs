@@ -988,6 +988,28 @@ pub const CASES: &[Case] = &[
     )
     .lossy(),
     case(
+        "back_from_a_replaced_column",
+        KEYED,
+        "ALTER TABLE t DROP CONSTRAINT t_b_fkey; ALTER TABLE t DROP COLUMN b, ADD COLUMN b text",
+        &[],
+    )
+    .lossy(),
+    case(
+        "back_from_a_renamed_column",
+        KEYED,
+        "ALTER TABLE t DROP CONSTRAINT t_b_fkey; ALTER TABLE t RENAME b TO c; ALTER TABLE t RENAME TO v; ALTER TABLE v DROP COLUMN c;
+         ALTER TABLE base RENAME id TO key",
+        &[],
+    )
+    .lossy(),
+    case(
+        "back_from_a_column_beside_a_shadow",
+        KEYED,
+        "ALTER TABLE t DROP CONSTRAINT t_b_fkey; ALTER TABLE t ALTER w TYPE bigint; ALTER TABLE t DROP COLUMN b",
+        &["shadow-column"],
+    )
+    .lossy(),
+    case(
         "back_from_a_dropped_unique_key_and_its_column",
         KEYED,
         "ALTER TABLE t DROP CONSTRAINT t_u_key; ALTER TABLE t DROP COLUMN u",

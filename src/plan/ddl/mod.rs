@@ -20,6 +20,7 @@ pub(in crate::plan) use column::{collation_name, identity_clause};
 
 use pg_query::protobuf::ObjectType;
 
+use super::lost::Lost;
 use super::obstacles::{self, around};
 use crate::catalog::{Catalog, Difference, Name, Relation, RelationKind};
 
@@ -143,8 +144,8 @@ struct Ends<'a> {
     from: &'a Catalog,
     to: &'a Catalog,
     skip: &'a dyn Skip,
-    /// What `from` leads to before the way back begins, where that is known.
-    end: Option<&'a Catalog>,
+    /// What has lost its values when the way back begins, where that is known.
+    lost: Option<&'a Lost>,
 }
 
 impl<'a> Ends<'a> {
@@ -166,7 +167,7 @@ impl<'a> Ends<'a> {
 
     /// Whether the relation is gone, with its values, when the script runs or before.
     fn loses(&self, relation: &Name) -> bool {
-        self.stages().any(|catalog| !catalog.relations.contains_key(relation))
+        !self.from.relations.contains_key(relation) || self.lost.is_some_and(|lost| lost.table(relation))
     }
 
     /// Says that the unique key `key` of `to` needs the values of a column, which something removes.
@@ -181,17 +182,9 @@ impl<'a> Ends<'a> {
 
     /// Whether the column of `to` is brought back to rows that are there, and has none of their values.
     fn loses_column(&self, table: &Name, column: &str) -> bool {
-        let lost = |catalog: &Catalog| {
-            catalog
-                .relations
-                .get(table)
-                .is_some_and(|relation| !relation.stats.empty && relation.column(column).is_none())
-        };
-        self.stages().any(lost)
-    }
-
-    fn stages(&self) -> impl Iterator<Item = &'a Catalog> {
-        std::iter::once(self.from).chain(self.end)
+        let has_rows = |catalog: &'a Catalog| catalog.relations.get(table).filter(|relation| !relation.stats.empty);
+        has_rows(self.from).is_some_and(|relation| relation.column(column).is_none())
+            || self.lost.is_some_and(|lost| lost.column(table, column)) && has_rows(self.to).is_some()
     }
 
     fn differences(&self) -> impl Iterator<Item = Difference<'a>> {
@@ -231,14 +224,13 @@ impl Skip for Nothing {
     }
 }
 
-/// [`between`] without what something else turns back, which begins at `end`: what is not there has lost its values by
-/// the time that the script runs.
-pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip, end: Option<&Catalog>) -> Script {
+/// [`between`] without what something else turns back, where `lost` has lost its values by the time that the script runs.
+pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip, lost: Option<&Lost>) -> Script {
     let mut script = Script::default();
     let cleared = cleared(from, to, &mut script);
     let from = cleared.as_ref().unwrap_or(from);
     let skip = &held::Held::new(from, to, skip);
-    let ends = Ends { from, to, skip, end };
+    let ends = Ends { from, to, skip, lost };
     types::schemas(&ends, &mut script);
     types::types(&ends, &mut script);
     routine::functions(&ends, &mut script);

@@ -192,7 +192,7 @@ impl Column<'_, '_> {
         let (table, column) = (self.table(), self.quoted());
         Some(Draft::check(
             Stage::Expand,
-            "check-rows",
+            Draft::CHECK_ROWS,
             format!("Makes sure that {table} has no rows, for which {column} would have no value"),
             Check {
                 query: format!("SELECT NOT EXISTS (SELECT FROM {only}{table})"),

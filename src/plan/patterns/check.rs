@@ -39,7 +39,7 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
         pieces.push(
             Draft::check(
                 Stage::Expand,
-                "check-rows",
+                Draft::CHECK_ROWS,
                 format!("Makes sure that no row of {table} breaks {name}"),
                 check,
             )

@@ -104,7 +104,7 @@ fn look(table: &Name, only: bool, column: &str) -> Draft {
     let only = if only { "ONLY " } else { "" };
     Draft::check(
         Stage::Expand,
-        "check-rows",
+        Draft::CHECK_ROWS,
         format!("Makes sure that {column} of {table} is never null"),
         Check {
             query: format!("SELECT NOT EXISTS (SELECT FROM {only}{table} WHERE {column} IS NULL)"),

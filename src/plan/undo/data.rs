@@ -36,6 +36,56 @@ pub(super) fn lost(done: &Done<'_>, statement: &Statement, lost: &mut Vec<String
         }
         _ => {}
     }
+    if postpone::changes_rows(&statement.node) {
+        beside(done, statement, lost);
+    }
+}
+
+/// Adds the tables that triggers, cascades and queries in front of a change of rows change as well.
+fn beside(done: &Done<'_>, statement: &Statement, lost: &mut Vec<String>) {
+    let named = written(&statement.node).filter_map(|range| match Resolver::new(done.before).lookup(range) {
+        Lookup::Found(found) => Some(found.name),
+        _ => None,
+    });
+    let named: Vec<&Name> = named.collect();
+    let changed = analyze(statement, done.before).locks.into_iter().filter_map(|(target, mode)| match target {
+        Target::Relation(name) if mode >= LockMode::RowExclusive => Some(name),
+        _ => None,
+    });
+    let others: Vec<String> = changed
+        .filter(|name| done.before.relations.get(name).is_some_and(|relation| relation.kind.is_table()))
+        .filter(|name| !done.created.relation(name) && !is_below(done, name, &named))
+        .map(|name| name.to_string())
+        .collect();
+    if !others.is_empty() {
+        lost.push(format!("what it changed beside in {}", others.join(", ")));
+    }
+}
+
+/// The tables that a change of rows names.
+fn written(node: &NodeEnum) -> impl Iterator<Item = &RangeVar> {
+    let one = match node {
+        NodeEnum::InsertStmt(insert) => insert.relation.as_ref(),
+        NodeEnum::UpdateStmt(update) => update.relation.as_ref(),
+        NodeEnum::DeleteStmt(delete) => delete.relation.as_ref(),
+        NodeEnum::MergeStmt(merge) => merge.relation.as_ref(),
+        NodeEnum::CopyStmt(copy) => copy.relation.as_ref(),
+        _ => None,
+    };
+    let several = match node {
+        NodeEnum::TruncateStmt(truncate) => truncate.relations.as_slice(),
+        _ => &[],
+    };
+    one.into_iter().chain(several.iter().filter_map(|relation| match &relation.node {
+        Some(NodeEnum::RangeVar(range)) => Some(range),
+        _ => None,
+    }))
+}
+
+/// Whether it is one of those tables or holds a part of their rows.
+fn is_below(done: &Done<'_>, name: &Name, tops: &[&Name]) -> bool {
+    let parents = || done.before.relations.get(name).map_or(&[][..], |relation| &relation.parents);
+    tops.contains(&name) || parents().iter().any(|parent| is_below(done, parent, tops))
 }
 
 /// Adds what functions of the step's queries and its blocks of code change, each analysed where it stands among the
@@ -110,5 +160,42 @@ fn about(done: &Done<'_>, range: Option<&RangeVar>, what: &str, lost: &mut Vec<S
     };
     if !done.created.relation(&name) && done.before.relations.contains_key(&name) {
         lost.push(format!("{what} {name}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::{Catalog, apply::apply};
+    use crate::plan::{HazardId, Policy, Undo, plan};
+    use crate::sql::parse;
+
+    #[test]
+    fn rows_that_go_with_others_are_told() {
+        use strum::IntoEnumIterator;
+        let mut catalog = Catalog::default();
+        catalog.server.version = 170_000;
+        catalog.server.search_path = vec!["public".to_owned()];
+        let setup = "CREATE SCHEMA public; CREATE TABLE t (id int PRIMARY KEY, a int) PARTITION BY RANGE (id);
+            CREATE TABLE t_1 PARTITION OF t DEFAULT; CREATE TABLE u (t_id int REFERENCES t ON DELETE CASCADE);
+            CREATE TABLE w (t_id int REFERENCES t)";
+        for statement in parse(setup).unwrap() {
+            apply(&mut catalog, &statement).unwrap();
+        }
+        let policy = Policy { allowed: HazardId::iter().collect(), ..Policy::default() };
+        let lost = |change: &str| {
+            let plan = plan(&parse(change).unwrap(), &catalog, &policy).unwrap();
+            let lost = plan.steps.iter().filter_map(|step| match &step.undo {
+                Undo::Lossy(lossy) => Some(lossy.lost.clone()),
+                _ => None,
+            });
+            lost.collect::<Vec<_>>().join("; ")
+        };
+        let wanted = "the deleted rows of public.t; what it changed beside in public.u";
+        assert_eq!(lost("DELETE FROM t WHERE a = 1"), wanted);
+        assert_eq!(lost("UPDATE t SET a = 1 WHERE a = 2"), "the former values of the updated rows of public.t");
+        assert_eq!(
+            lost("TRUNCATE t, w CASCADE"),
+            "the rows of public.t; the rows of public.w; what it changed beside in public.u"
+        );
     }
 }

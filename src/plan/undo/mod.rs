@@ -16,6 +16,7 @@ use super::created::Created;
 use super::ddl::{self, Needed, Skip};
 use super::draft::{Back, UndoSource, Work};
 use super::expand::{Expander, single};
+use super::lost::Lost;
 use super::model::{Action, Backfill, Empty, HazardId, Irreversible, LossyUndo, Policy, Undo, UndoAction, UndoSteps};
 use crate::catalog::apply::{apply, do_statements};
 use crate::catalog::{Catalog, Name};
@@ -35,8 +36,8 @@ pub(super) struct Done<'a> {
     pub unforeseeable: bool,
     /// What the plan had made before the step.
     pub created: &'a Created,
-    /// What the whole plan leads to, where names tell what becomes of what is there.
-    pub end: Option<&'a Catalog>,
+    /// What loses its values in the whole plan.
+    pub lost: Option<&'a Lost>,
     /// The way back is made within the same limits.
     pub policy: &'a Policy,
     /// Where the undo comes from.
@@ -100,7 +101,7 @@ fn own(done: &Done<'_>, needed: &mut Vec<Needed>) -> Undo {
             Err(why) => irreversible(why),
         };
     }
-    let mut script = ddl::between_without(done.after, done.before, done.created, done.end);
+    let mut script = ddl::between_without(done.after, done.before, done.created, done.lost);
     let (drops, covered) = made::drops(done.statements, done.before);
     drops.into_iter().for_each(|(kind, drop)| script.drop_unseen(kind, drop));
     let (mut lost, mut gaps) = (script.lost.clone(), script.gaps.clone());
@@ -140,7 +141,7 @@ pub(super) fn lost_rows(catalog: &Catalog, created: &Created, statement: &Statem
         impact: &impact,
         unforeseeable: false,
         created,
-        end: None,
+        lost: None,
         policy: &policy,
         source: &UndoSource::Catalog,
     };
