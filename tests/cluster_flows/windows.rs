@@ -102,3 +102,33 @@ async fn contract_steps_wait_for_the_soak_time() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn validation_is_cancelled_at_closing_time_and_goes_on_in_the_next_opening() {
+    scene("overrun", async |scene| {
+        let (cron, opening) = far_away();
+        scene.apply(&manifest::window("night", &cron, 3600, "")).await;
+        let more = "validation: {windowRef: {name: night}}\n\
+                    timeouts: {lockSliceMilliseconds: 60000, statementSeconds: 600}";
+        scene.migrate("m", SQL, more).await;
+        scene.phase("m", Phase::AwaitingWindow).await;
+
+        let reader = scene.database.hold("LOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE").await;
+        let now = Timestamp::now();
+        let closing = now + 75.seconds();
+        let today = format!("openings: [{{startTime: \"{now}\", endTime: \"{closing}\"}}]\noverrun: Cancel");
+        scene.apply(&manifest::window("night", &cron, 3600, &today)).await;
+        scene.database.until_runner_waits().await;
+        let waiting = scene.phase("m", Phase::AwaitingWindow).await;
+        assert!(Timestamp::now() >= closing);
+        shows(&waiting, "Ready", "False", "AwaitingWindow", &["night", &opening]);
+        let ledger = scene.ledger("m").await;
+        assert!(ledger.starts_with("paused: ") && ledger.contains("=planned"), "{ledger}");
+
+        reader.release().await;
+        scene.apply(&manifest::window("night", "* * * * *", 3600, "openings: []")).await;
+        let done = scene.phase("m", Phase::Succeeded).await;
+        shows(&done, "Validated", "True", "StepsDone", &[]);
+    })
+    .await;
+}

@@ -149,23 +149,12 @@ fn record(draft: &Draft<'_>, run: &RunRecord, made: &PlanFacts) -> PlanRecord {
 }
 
 fn executed(draft: &mut Draft<'_>, run: &RunRecord) {
-    let now = draft.time();
     let next = draft.status.execution.as_ref().and_then(|execution| execution.next_stage);
     let gate = match next {
-        None => {
-            if let Some(execution) = &mut draft.status.execution {
-                execution.state = ExecutionState::Done;
-            }
-            // A plan without contract steps is observed as well.
-            if draft.spec().observation.is_some() {
-                draft.status.soaking_since.get_or_insert(now.clone());
-            }
-            draft.status.completed_time.get_or_insert(now);
-            draft.status.outdated_plans = 0;
-            return went_well(draft);
-        }
+        None => return all_done(draft),
         Some(Stage::Validate) => Gate::Validate,
         Some(Stage::Contract) => {
+            let now = draft.time();
             draft.status.soaking_since.get_or_insert(now);
             Gate::Contract
         }
@@ -215,14 +204,23 @@ fn inspected(draft: &mut Draft<'_>, report: Option<&Report>) {
             went_well(draft);
         }
     } else if execution.next_stage.is_none() && execution.steps_done >= execution.steps_total {
-        execution.state = ExecutionState::Done;
-        let now = draft.time();
-        if draft.spec().observation.is_some() {
-            draft.status.soaking_since.get_or_insert(now.clone());
-        }
-        draft.status.completed_time.get_or_insert(now);
-        went_well(draft);
+        all_done(draft);
     }
+}
+
+/// No step is left.
+fn all_done(draft: &mut Draft<'_>) {
+    let now = draft.time();
+    if let Some(execution) = &mut draft.status.execution {
+        execution.state = ExecutionState::Done;
+    }
+    // A plan without contract steps is observed as well.
+    if draft.spec().observation.is_some() {
+        draft.status.soaking_since.get_or_insert(now.clone());
+    }
+    draft.status.completed_time.get_or_insert(now);
+    draft.status.outdated_plans = 0;
+    went_well(draft);
 }
 
 fn failed(draft: &mut Draft<'_>, run: &RunRecord, class: Class, reason: &str, message: &str) {
