@@ -12,10 +12,11 @@ use super::expand::single;
 use super::lock::LockMode;
 use super::steps::{Placed, update};
 use crate::catalog::{Catalog, Name, apply::apply};
-use crate::sql::{Statement, render};
+use crate::sql::Statement;
+use crate::sql::render::{self, Mentions};
 
 /// Moves the questions that no row of a table stands in the way of a change.
-pub(super) fn ask(steps: &mut Vec<Placed>, start: &Catalog) {
+pub(super) fn ask(steps: &mut [Placed], start: &Catalog) {
     let Some(last) = steps.iter().rposition(|placed| asks(&placed.draft)) else { return };
     let mut catalog = start.clone();
     let mut changed = Changed::default();
@@ -99,11 +100,18 @@ impl Changed {
     /// Whether the question has the same answer in the catalog before the plan.
     fn nothing_in(&self, question: &Statement, before: &Catalog) -> bool {
         let impact = analyze(question, before);
+        let mut tables = Vec::new();
+        for target in impact.locks.keys() {
+            match target {
+                Target::Relation(name) if !self.tables.contains(name) => tables.extend(before.relations.get(name)),
+                _ => return false,
+            }
+        }
+        let mut mentions = Mentions::default();
+        mentions.add(&Node { node: Some(question.node.clone()) });
+        let there = |column: &String| tables.iter().any(|table| table.column(column).is_some());
         impact.refused.is_none()
-            && impact.locks.keys().all(|target| match target {
-                Target::Any => false,
-                Target::Relation(name) => !self.tables.contains(name),
-            })
+            && mentions.columns.iter().all(there)
             && !render::strings(&question.node).iter().any(|text| self.labels.contains(text))
     }
 }
@@ -203,6 +211,8 @@ mod tests {
             let (asked, _) = questions(&format!("{before}; ALTER TABLE t ADD CONSTRAINT positive CHECK (a > 0)"));
             assert!(asked.iter().all(|at| *at > 0), "{before}: {asked:?}");
         }
+        let column = "ALTER TABLE t ADD COLUMN c int; ALTER TABLE t ADD CHECK (num_nonnulls(a, c) = 1)";
+        assert!(questions(column).0.iter().all(|at| *at > 0));
         let label = "ALTER TYPE e ADD VALUE 'y'; ALTER TABLE t ADD CONSTRAINT known CHECK (d <> 'y')";
         assert!(questions(label).0.iter().all(|at| *at > 0));
     }
