@@ -97,8 +97,8 @@ pub enum RunAction {
 pub struct RollbackState {
     /// Class over all steps done so far.
     pub class: RollbackClass,
-    /// What is lost, or why there is no way back; when lossless empty, or in `wesley status` what goes with new columns
-    /// and tables.
+    /// What is lost, or why there is no way back; what it depends on: rows that were written since; in `wesley status` also
+    /// what goes with new columns and tables.
     pub reason: String,
     /// Number of undo actions it would run.
     pub steps: i32,

@@ -255,11 +255,11 @@ async fn an_enum_value_goes_while_no_row_has_it_and_no_other_came() {
     assert_eq!(database.apply("b", &plan).await.ending, Ok(Ending::Done));
     database.client.batch_execute("INSERT INTO t VALUES (1, 'b')").await.unwrap();
     let error = database.rollback("b").await.ending.unwrap_err();
-    assert_eq!(error.reason, Reason::CheckFailed);
+    assert_eq!(error.reason, Reason::RollbackBlocked);
     assert!(error.message.contains("public.t has rows whose m"), "{}", error.message);
     database.client.batch_execute("UPDATE t SET m = 'a'; ALTER TYPE mood ADD VALUE 'c'").await.unwrap();
     let error = database.rollback("b").await.ending.unwrap_err();
-    assert_eq!(error.reason, Reason::CheckFailed);
+    assert_eq!(error.reason, Reason::RollbackBlocked);
     assert!(error.message.contains("has other values by now"), "{}", error.message);
     let labels: i64 = database.ask("SELECT count(*) FROM pg_enum").await;
     assert_eq!(labels, 3);

@@ -7,6 +7,7 @@
 //!   into steps; `undo` makes the way back out of the catalogs before and after (`ddl`).
 
 mod action;
+pub mod ahead;
 mod allow;
 pub mod analyze;
 mod around;

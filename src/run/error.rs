@@ -104,6 +104,8 @@ pub enum Reason {
     NotRecorded,
     /// Something irreversible has been done.
     ForwardOnly,
+    /// Rows stand in the way of the rollback, which has not begun.
+    RollbackBlocked,
     /// Another run holds the database.
     DatabaseBusy,
     /// The lock budget is spent.
@@ -183,6 +185,7 @@ impl Reason {
             | Self::RollbackUnfinished
             | Self::NotRecorded
             | Self::ForwardOnly
+            | Self::RollbackBlocked
             | Self::ConnectionInvalid
             | Self::CatalogChanged
             | Self::SourceChanged

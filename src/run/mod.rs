@@ -3,6 +3,7 @@
 //! [`apply`] and [`rollback`] hold one advisory lock per database, record every step in the schema `wesley` of
 //! the target, and can be killed at any point: the next call with the same name goes on from the record.
 
+mod ahead;
 mod backfill;
 mod check;
 mod concurrent;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableType, ObjectType};
 
+use super::ahead;
 use super::connect::Settings;
 use super::context::{Context, Tally, Unit};
 use super::error::{Fault, Reason, RunError};
@@ -57,8 +58,7 @@ async fn backward(
     let Some((plan, records)) = taken else { return Ok(Ending::AlreadyRolledBack) };
     require_question(&context).await.map_err(|fault| before_start(&context, fault))?;
     context.tally.changed = true;
-    let done = records.values().filter(|record| record.state == StepState::Done).count();
-    context.tally.steps_done = i64::try_from(done).unwrap_or(i64::MAX);
+    context.tally.steps_done = outcome.steps_done;
     let ended = walk(&mut context, &plan, &records).await;
     outcome.describe(&plan, &context.tally);
     outcome.next_stage = None;
@@ -94,7 +94,9 @@ async fn take(
     let recorded = runs::find(client, &name).await?.ok_or_else(|| not_recorded(&name))?;
     require_same_database(context, &recorded)?;
     let records = steps::read(client, &name).await?;
-    outcome.describe(&recorded.plan, &Tally::default());
+    let done = records.values().filter(|record| record.state == StepState::Done).count();
+    let done = Tally { steps_done: i64::try_from(done).unwrap_or(i64::MAX), ..Tally::default() };
+    outcome.describe(&recorded.plan, &done);
     if recorded.state == RunState::RolledBack {
         return Ok(None);
     }
@@ -110,8 +112,10 @@ async fn take(
     if recorded.state == RunState::RollingBack {
         context.tally.resumed_at =
             recorded.plan.steps.iter().rev().find(|step| pending(&records, step)).map(|step| step.id.clone());
+    } else {
+        ahead::require(context, &recorded.plan, &records).await?;
     }
-    context.run = runs::take_over(client, &name, RunState::RollingBack).await?;
+    context.run = runs::take_over(context.session.client(), &name, RunState::RollingBack).await?;
     hit(Boundary::RollbackRecorded);
     Ok(Some((recorded.plan, records)))
 }
@@ -188,6 +192,18 @@ async fn mark(context: &mut Context<'_>, step: &Step) -> Result<(), RunError> {
     Ok(())
 }
 
+/// The actions that a rollback would run, with the id of the step of each, in their order.
+pub(super) fn actions_left<'a>(
+    plan: &'a Plan,
+    records: &HashMap<String, StepRecord>,
+) -> impl Iterator<Item = (&'a str, &'a UndoAction)> {
+    plan.steps.iter().rev().flat_map(|step| {
+        let record = record(records, step);
+        let left = if record.has_effects() && !record.adopted { actions(&step.undo) } else { &[] };
+        left.iter().skip(record.undone_actions).map(|undo| (step.id.as_str(), undo))
+    })
+}
+
 fn actions(undo: &Undo) -> &[UndoAction] {
     match undo {
         Undo::Nothing(_) | Undo::Irreversible(_) => &[],
@@ -236,14 +252,18 @@ pub(super) fn with_new_data(
     records: &HashMap<String, StepRecord>,
 ) -> RollbackState {
     const GOES: &str = "what was written to new columns and tables goes";
-    let drops = plan.steps.iter().map(|step| (step, record(records, step))).any(|(step, record)| {
-        let left = if record.has_effects() && !record.adopted { actions(&step.undo) } else { &[] };
-        left.iter().skip(record.undone_actions).any(|undo| drops_data(&undo.action))
-    });
-    if drops && state.class != RollbackClass::ForwardOnly {
-        state.reason = if state.reason.is_empty() { GOES.to_owned() } else { format!("{}; {GOES}", state.reason) };
+    if actions_left(plan, records).any(|(_, undo)| drops_data(&undo.action)) {
+        add(&mut state, GOES);
     }
     state
+}
+
+/// Adds to what is said of a rollback that is possible.
+pub(super) fn add(state: &mut RollbackState, what: &str) {
+    if state.class == RollbackClass::ForwardOnly || what.is_empty() {
+        return;
+    }
+    state.reason = if state.reason.is_empty() { what.to_owned() } else { format!("{}; {what}", state.reason) };
 }
 
 /// Whether it drops a table or a column.
@@ -260,9 +280,14 @@ fn drops_data(action: &Action) -> bool {
     })
 }
 
-/// [`state`] of the run in execution.
+/// [`state`] of the run in execution, with a word on what it depends on: what is true now is read later.
 pub(super) async fn state_of(context: &Context<'_>, plan: &Plan) -> Result<RollbackState, Fault> {
-    Ok(state(plan, &steps::read(context.session.client(), &context.run.name).await?))
+    let records = steps::read(context.session.client(), &context.run.name).await?;
+    let mut state = state(plan, &records);
+    if ahead::asks(plan, &records) {
+        add(&mut state, ahead::ASKS_FIRST);
+    }
+    Ok(state)
 }
 
 #[cfg(test)]

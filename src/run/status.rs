@@ -3,14 +3,15 @@
 use serde::Serialize;
 use tokio_postgres::Client;
 
+use super::ahead;
 use super::error::{Fault, RunError};
 use super::execute::{name_taken, rollback_unfinished};
 use super::ledger::runs::{self, RunState};
 use super::ledger::{schema, steps};
 use super::preflight;
-use super::rollback;
+use super::rollback::{self, add};
 use super::session::lock_key;
-use crate::plan::{Plan, Stage};
+use crate::plan::{Plan, RollbackClass, Stage};
 use crate::report::RollbackState;
 
 /// A run as recorded.
@@ -135,7 +136,17 @@ async fn read(client: &Client, name: Option<&str>) -> Result<Vec<RunRow>, Fault>
         let done = |id: &str| records.get(id).is_some_and(|record| record.state == steps::StepState::Done);
         let next = recorded.plan.steps.iter().find(|step| !done(&step.id));
         let count = recorded.plan.steps.iter().filter(|step| done(&step.id)).count();
-        let rollback = rollback::state(&recorded.plan, &records);
+        let mut rollback = rollback::with_new_data(rollback::state(&recorded.plan, &records), &recorded.plan, &records);
+        match recorded.state {
+            // Nothing is asked once it has begun.
+            RunState::RolledBack | RunState::RollingBack => {}
+            _ if rollback.class == RollbackClass::ForwardOnly => {}
+            _ => {
+                // Who may not ask is told that somebody else will.
+                let outlook = ahead::outlook(client, &recorded.plan, &records).await;
+                add(&mut rollback, outlook.as_deref().unwrap_or(ahead::ASKS_FIRST));
+            }
+        }
         let state = match recorded.state {
             RunState::Running if is_orphan(client, &name).await? => RunState::Interrupted,
             state => state,
@@ -157,8 +168,7 @@ async fn read(client: &Client, name: Option<&str>) -> Result<Vec<RunRow>, Fault>
             restore_lsn: row.try_get(10)?,
             plan_digest: row.try_get(4)?,
             source_digest: recorded.source_digest,
-            rollback: (state != RunState::RolledBack)
-                .then(|| rollback::with_new_data(rollback, &recorded.plan, &records)),
+            rollback: (state != RunState::RolledBack).then_some(rollback),
             untouched: records.values().all(|record| !record.has_effects()),
             plan: recorded.plan,
             name,

@@ -232,6 +232,13 @@ fn failed(draft: &mut Draft<'_>, run: &RunRecord, class: Class, reason: &str, me
         let until = draft.after(retry::after_unexpected(&draft.spec().retry, draft.status.outdated_plans));
         return hold(draft, reason, &format!("{message}; it is planned again"), false, Some(until));
     }
+    if run.action == RunAction::Rollback && reason.parse() == Ok(RunReason::RollbackBlocked) {
+        not_begun(draft);
+        // Going on would fail, and be undone, again and again.
+        if rollback::by_policy(&draft.status) {
+            return stall(draft, reason, message);
+        }
+    }
     match class {
         Class::Unexpected => unexpected(draft, reason, message),
         Class::Waiting => {
@@ -246,6 +253,13 @@ fn failed(draft: &mut Draft<'_>, run: &RunRecord, class: Class, reason: &str, me
         }
         Class::Permanent | Class::Done => stall(draft, reason, message),
     }
+}
+
+/// The rollback was refused before its first action: what was executed stands as it did, and may go on.
+fn not_begun(draft: &mut Draft<'_>) {
+    let Some(execution) = &mut draft.status.execution else { return };
+    let done = execution.next_stage.is_none() && execution.steps_done >= execution.steps_total;
+    execution.state = if done { ExecutionState::Done } else { ExecutionState::Partial };
 }
 
 fn unexpected(draft: &mut Draft<'_>, reason: &str, message: &str) {

@@ -42,6 +42,7 @@ pub fn next(draft: &mut Draft<'_>) -> Situation {
     if let Some(origin) = rollback::wanted(draft) {
         return rollback::next(draft, origin);
     }
+    rollback::forget_refusal(draft);
     if done {
         return if source_changed(draft) {
             changed_after_start(draft)

@@ -6,6 +6,7 @@ use crate::api::{MigrationStatus, ROLLBACK_ANNOTATION, Reason};
 use crate::exit::Exit;
 use crate::plan::RollbackClass;
 use crate::report::RunAction;
+use crate::run::Reason as RunReason;
 
 use super::decide::{Draft, Kind, Situation};
 use super::{next, settle};
@@ -80,7 +81,9 @@ pub fn next(draft: &mut Draft<'_>, origin: RollbackOrigin) -> Situation {
     }
     // A hold of the execution does not concern the way back.
     let on_the_way = state == ExecutionState::RollingBack;
-    if on_the_way && let Some(held) = next::held(draft, Reason::RollingBack) {
+    if (on_the_way || is_blocked(draft))
+        && let Some(held) = next::held(draft, Reason::RollingBack)
+    {
         return held;
     }
     if let Some(rival) = &draft.observed.rival {
@@ -90,13 +93,35 @@ pub fn next(draft: &mut Draft<'_>, origin: RollbackOrigin) -> Situation {
         return pending(draft, origin, failing);
     }
     if !on_the_way {
+        // Rows that stand in the way are asked for less and less often.
+        let waits = if is_blocked(draft) { draft.status.waits } else { 0 };
         mark(draft, origin);
+        draft.status.hold = None;
+        draft.status.failures = 0;
+        draft.status.waits = waits;
+    }
+    settle::begin(draft, ExecutionState::RollingBack);
+    draft.start(RunAction::Rollback, Vec::new(), None)
+}
+
+/// Whether rows stood in the way when it was last tried.
+fn is_blocked(draft: &Draft<'_>) -> bool {
+    draft.status.hold.as_ref().is_some_and(|hold| hold.reason.parse() == Ok(RunReason::RollbackBlocked))
+}
+
+/// Forgets that rows stood in the way of a rollback which nobody asks for any more. What the policy wanted stays held: going
+/// on by itself it would fail, and be undone, again and again.
+pub fn forget_refusal(draft: &mut Draft<'_>) {
+    if !is_blocked(draft) {
+        return;
+    }
+    let Some(record) = &mut draft.status.rollback else { return };
+    if matches!(record.requested_by, Some(RollbackOrigin::Spec | RollbackOrigin::Annotation)) {
+        record.requested_by = None;
         draft.status.hold = None;
         draft.status.failures = 0;
         draft.status.waits = 0;
     }
-    settle::begin(draft, ExecutionState::RollingBack);
-    draft.start(RunAction::Rollback, Vec::new(), None)
 }
 
 /// What an undo waits for, with the undo itself.

@@ -176,7 +176,12 @@ fn rollback_ready(draft: &Draft<'_>, status: &MigrationStatus, conditions: &mut 
         );
     }
     match (record.ready, record.class) {
-        (true, RollbackClass::Lossless) => conditions.set(kind, True, Reason::Lossless, &record.until),
+        (true, RollbackClass::Lossless) if record.reason.is_empty() => {
+            conditions.set(kind, True, Reason::Lossless, &record.until);
+        }
+        (true, RollbackClass::Lossless) => {
+            conditions.set(kind, True, Reason::Lossless, &format!("{}; {}", record.until, record.reason));
+        }
         (true, _) => conditions.set(kind, True, Reason::Lossy, &record.reason),
         (false, RollbackClass::ForwardOnly) => conditions.set(kind, False, Reason::ForwardOnly, &record.reason),
         (false, _) => conditions.set(kind, False, Reason::NothingToUndo, "no step was executed, or all were undone"),

@@ -275,6 +275,34 @@ fn rollback_is_continued_also_when_the_request_is_withdrawn() {
 }
 
 #[test]
+fn a_rollback_that_rows_stand_in_the_way_of_has_not_begun() {
+    let mut world = World::new();
+    world.turn().planned("orders-a").executed(7, None);
+    assert_eq!(world.phase(), Phase::Succeeded);
+    let digest = world.digest();
+    let refused = |report: &mut crate::report::Report| {
+        report.steps_done = 7;
+        report.steps_total = 7;
+    };
+    world.annotate(ROLLBACK_ANNOTATION, &digest).reports(11, "RollbackBlocked", refused);
+    assert_eq!((world.phase(), world.ready().0), (Phase::Failed, "RollbackBlocked"));
+    let jobs = world.created.len();
+    world.later(59);
+    assert_eq!(world.created.len(), jobs, "the same rows would be found again");
+    world.later(1).reports(11, "RollbackBlocked", refused);
+    world.later(119);
+    assert_eq!(world.created.len(), jobs + 1, "less and less often");
+    world.annotate(RETRY_ANNOTATION, "1");
+    assert_eq!(world.running(), Some(RunAction::Rollback), "somebody says that they are changed");
+    world.reports(11, "RollbackBlocked", refused);
+    world.observed.migration.metadata.annotations = None;
+    world.turn();
+    assert_eq!(world.phase(), Phase::Succeeded, "the request is taken back: what was executed stands");
+    world.annotate(ROLLBACK_ANNOTATION, &digest).reports(0, "RolledBack", |_| {});
+    assert_eq!(world.phase(), Phase::RolledBack);
+}
+
+#[test]
 fn no_way_back_is_said() {
     let mut world = World::new();
     world.turn().planned("orders-a").reports(0, "Done", |report| {
