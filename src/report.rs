@@ -100,6 +100,9 @@ pub struct RollbackState {
     /// What is lost, or why there is no way back; what it depends on: rows that were written since; in `wesley status` also
     /// what goes with new columns and tables.
     pub reason: String,
+    /// Until when it is so, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub until: String,
     /// Number of undo actions it would run.
     pub steps: i32,
 }

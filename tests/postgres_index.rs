@@ -46,6 +46,24 @@ async fn an_invalid_index_left_behind_is_built_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_index_that_the_end_of_a_run_leaves_is_named() {
+    for major in end_majors() {
+        let database = Database::create("left_invalid", major, &shop(30)).await;
+        let holder = database.session().await;
+        // The build has its entry in the catalog when it waits for this transaction.
+        holder.batch_execute("BEGIN; UPDATE orders SET note = id").await.unwrap();
+        let options = Options { lock_budget: std::time::Duration::from_millis(500), ..Options::default() };
+        let error = database.apply_with("l", &unique(), &options, &()).await.ending.unwrap_err();
+        assert_eq!(error.reason, Reason::LockBudgetSpent, "{major} {}", error.message);
+        assert_eq!(database.ask::<String>(INDEXES).await, "orders_note false");
+        assert!(error.message.contains("has left the invalid index public.orders_note"), "{}", error.message);
+        holder.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(database.apply("l", &unique()).await.ending, Ok(Ending::Done), "{major}");
+        database.drop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn duplicates_fail_the_step_leave_no_index_and_can_be_corrected() {
     for major in end_majors() {
         let database = Database::create("duplicates", major, &shop(30)).await;

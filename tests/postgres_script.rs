@@ -115,9 +115,12 @@ async fn a_statement_that_fails_is_named_and_the_run_goes_on_behind_it() {
     assert!(ended.stderr.contains("statement 5433 of the step"), "{}", ended.stderr);
     assert_eq!(database.ask::<i64>("SELECT statements_done FROM wesley.scripts").await, 5432);
     assert_eq!(database.ask::<i64>("SELECT count(*) FROM entry").await, 5433);
+    let rows = async || wesley::run::status(&database.client, Some("load")).await.unwrap()[0].rows_done;
+    assert_eq!(rows().await, 5432, "rows of a run that has stopped are told");
     database.client.batch_execute("DELETE FROM entry WHERE id = 5432").await.unwrap();
     assert_eq!(program.run("apply", None).code, Some(0));
     assert_eq!(database.ask::<i64>("SELECT count(*) FROM entry").await, 7_000);
+    assert_eq!(rows().await, 7_000);
     database.drop().await;
 }
 

@@ -36,8 +36,26 @@ pub(super) async fn run(context: &mut Context<'_>, unit: &Unit<'_>, concurrent: 
             }
             clean_up(context, unit, concurrent).await;
         }
-        context.recover(unit, &mut attempts, fault).await?;
+        if let Err(mut error) = context.recover(unit, &mut attempts, fault).await {
+            if let Some(left) = left_behind(context, unit).await {
+                error.message = format!("{}; {left}", error.message);
+            }
+            return Err(error);
+        }
     }
+}
+
+/// What the end of the run leaves of an index build.
+async fn left_behind(context: &Context<'_>, unit: &Unit<'_>) -> Option<String> {
+    let Postcondition::IndexValid(index) = unit.postcondition else { return None };
+    let invalid = matches!(probe::ask(context.session.client(), unit.postcondition).await, Ok(Probe::Invalid));
+    invalid.then(|| {
+        format!(
+            "the build has left the invalid index {}, which costs writes and serves no query: the next run drops it and builds \
+             it again, a rollback drops it",
+            quote::qualified(&index.schema, &index.index)
+        )
+    })
 }
 
 async fn attempt(

@@ -214,7 +214,8 @@ fn actions(undo: &Undo) -> &[UndoAction] {
 
 /// What a rollback at this moment would be: the class over all steps with effects.
 pub(super) fn state(plan: &Plan, records: &HashMap<String, StepRecord>) -> RollbackState {
-    let mut state = RollbackState { class: RollbackClass::Lossless, reason: String::new(), steps: 0 };
+    let mut state =
+        RollbackState { class: RollbackClass::Lossless, reason: String::new(), until: String::new(), steps: 0 };
     let mut said: Vec<&str> = Vec::new();
     for step in &plan.steps {
         let record = record(records, step);
@@ -242,7 +243,27 @@ pub(super) fn state(plan: &Plan, records: &HashMap<String, StepRecord>) -> Rollb
         }
     }
     state.reason = said.join("; ");
+    if state.class != RollbackClass::ForwardOnly {
+        state.until = until(plan, records, state.class);
+    }
     state
+}
+
+/// What ends the way back, or makes it worse than `class`.
+fn until(plan: &Plan, records: &HashMap<String, StepRecord>, class: RollbackClass) -> String {
+    let worse = |step: &&Step| !record(records, step).has_effects() && class_of(&step.undo) > class;
+    match plan.steps.iter().find(worse) {
+        Some(step) => format!("until step {} runs", step.id),
+        None => "until a later change builds upon it".to_owned(),
+    }
+}
+
+fn class_of(undo: &Undo) -> RollbackClass {
+    match undo {
+        Undo::Nothing(_) | Undo::Lossless(_) => RollbackClass::Lossless,
+        Undo::Lossy(_) => RollbackClass::Lossy,
+        Undo::Irreversible(_) => RollbackClass::ForwardOnly,
+    }
 }
 
 /// The same, with a word on what the application wrote since to tables and columns that the undo drops.

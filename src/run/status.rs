@@ -94,11 +94,11 @@ SELECT r.name, r.reason, r.sqlstate, r.step, r.plan_digest,
        to_char(greatest(r.updated_at, max(c.updated_at), max(s.finished_at)) AT TIME ZONE 'UTC',
                'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
        to_char(r.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
-       coalesce(sum(greatest(s.rows_done, c.rows_done)), 0)::bigint,
+       coalesce(sum(greatest(s.rows_done, c.rows_done{ROWS})), 0)::bigint,
        to_jsonb(r) ->> 'restore_point', to_jsonb(r) ->> 'restore_lsn'
 FROM wesley.runs r
 LEFT JOIN wesley.steps s ON s.run = r.name
-LEFT JOIN wesley.cursors c ON c.run = r.name AND c.step = s.id AND c.slot = -1
+LEFT JOIN wesley.cursors c ON c.run = r.name AND c.step = s.id AND c.slot = -1{SCRIPTS}
 WHERE $1::text IS NULL OR r.name = $1
 GROUP BY r.name ORDER BY r.started_at, r.name";
 
@@ -129,7 +129,13 @@ async fn read(client: &Client, name: Option<&str>) -> Result<Vec<RunRow>, Fault>
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for row in client.query(RUNS, &[&name]).await? {
+    // A ledger of an earlier version has no long runs of statements.
+    let scripts: bool =
+        client.query_one("SELECT pg_catalog.to_regclass('wesley.scripts') IS NOT NULL", &[]).await?.try_get(0)?;
+    let join = "\nLEFT JOIN wesley.scripts p ON p.run = r.name AND p.step = s.id";
+    let (rows, join) = if scripts { (", p.rows_done", join) } else { ("", "") };
+    let runs = RUNS.replace("{ROWS}", rows).replace("{SCRIPTS}", join);
+    for row in client.query(&runs, &[&name]).await? {
         let name: String = row.try_get(0)?;
         let Some(recorded) = runs::find(client, &name).await? else { continue };
         let records = steps::read(client, &name).await?;

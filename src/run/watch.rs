@@ -21,6 +21,13 @@ pub struct Blocker {
     pub autovacuum: bool,
 }
 
+impl Blocker {
+    /// Whether the role may not see what the session does.
+    fn is_hidden(&self) -> bool {
+        self.pid != 0 && !self.autovacuum && self.state == "unknown"
+    }
+}
+
 impl std::fmt::Display for Blocker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.pid == 0 {
@@ -136,5 +143,10 @@ pub(super) fn name_blockers(blockers: &[Blocker]) -> String {
         return "the holder could not be seen".to_owned();
     }
     let named: Vec<String> = blockers.iter().map(Blocker::to_string).collect();
-    format!("blocked by {}", named.join("; "))
+    let hint = if blockers.iter().any(Blocker::is_hidden) {
+        " (what they do is shown to members of pg_read_all_stats: GRANT pg_read_all_stats TO the role of this run)"
+    } else {
+        ""
+    };
+    format!("blocked by {}{hint}", named.join("; "))
 }

@@ -83,7 +83,12 @@ impl Run {
         let contracted = self.stages.iter().take(self.done).any(|stage| *stage == Stage::Contract);
         let class = if contracted { self.class } else { RollbackClass::Lossless };
         let reason = if class == RollbackClass::Lossless { "" } else { "the old column is gone" };
-        RollbackState { class, reason: reason.to_owned(), steps: i32::try_from(self.done).unwrap() }
+        RollbackState {
+            class,
+            reason: reason.to_owned(),
+            until: String::new(),
+            steps: i32::try_from(self.done).unwrap(),
+        }
     }
 }
 

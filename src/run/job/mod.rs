@@ -18,8 +18,8 @@ use super::{Request, RunRow, RunState, apply, observe, preflight, rollback, stat
 use crate::api::MigrationPlan;
 use crate::catalog::introspect::introspect;
 use crate::inspect::statements::Limits;
-use crate::plan::{self, Policy, RollbackClass, Stage};
-use crate::report::{Report, RollbackState, RunAction};
+use crate::plan::{self, Policy, Stage};
+use crate::report::{Report, RunAction};
 
 /// What a Job is for.
 #[derive(Clone, Debug)]
@@ -260,11 +260,7 @@ fn seen(task: &Task, row: &RunRow) -> Report {
         step: row.failed_step.clone(),
         sqlstate: row.sqlstate.clone(),
         rows_done: row.rows_done,
-        rollback: row.rollback.clone().map(|state| match state.class {
-            // The condition of that name has its own words.
-            RollbackClass::Lossless => RollbackState { reason: String::new(), ..state },
-            _ => state,
-        }),
+        rollback: row.rollback.clone(),
         ..report(task, reason, row.reason.as_deref().unwrap_or_default())
     }
 }
