@@ -50,6 +50,57 @@ async fn a_lock_is_waited_for_and_its_holder_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_looks_from_outside_comes_back_when_its_connection_is_lost() {
+    for major in end_majors() {
+        let database = Database::create("watcher_lost", major, &shop(10)).await;
+        let (holder, admin) = (database.session().await, database.superuser().await);
+        // A lock that is waited for inside the server, where only a second connection sees who has it.
+        holder.batch_execute("SET application_name = 'shop'; BEGIN; LOCK TABLE orders IN SHARE MODE").await.unwrap();
+        let runtime = tokio::runtime::Handle::current();
+        let (named, lost, after) = (AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0));
+        let observer = |progress: &Progress| {
+            let run = |sql: &str| tokio::task::block_in_place(|| runtime.block_on(admin.batch_execute(sql))).unwrap();
+            if !progress.blockers.iter().any(|blocker| blocker.application == "shop") {
+                return;
+            }
+            if lost.load(Ordering::SeqCst) == 0 && named.fetch_add(1, Ordering::SeqCst) == 1 {
+                lost.store(1, Ordering::SeqCst);
+                // The watcher is the one that has asked last who blocks whom.
+                run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+                     AND application_name LIKE 'wesley/%' AND query LIKE '%pg_blocking_pids%'");
+            } else if lost.load(Ordering::SeqCst) == 1 && after.fetch_add(1, Ordering::SeqCst) == 1 {
+                tokio::task::block_in_place(|| runtime.block_on(holder.batch_execute("COMMIT"))).unwrap();
+            }
+        };
+        // Index builds wait in the queue, for nobody queues behind them.
+        let index =
+            step("001-index", Stage::Validate, concurrent("CREATE INDEX CONCURRENTLY orders_n ON orders (note)"));
+        let index = index.proven(valid("orders", "orders_n", ""));
+        let outcome = database.apply_with("w", &plan("i", vec![index]), &Options::default(), &observer).await;
+        assert_eq!(outcome.ending, Ok(Ending::Done), "{major}");
+        assert_eq!(lost.load(Ordering::SeqCst), 1, "{major}");
+        database.drop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_with_one_connection_can_work() {
+    let major = *end_majors().last().unwrap();
+    let database = Database::create("one_connection", major, &shop(10)).await;
+    let admin = database.superuser().await;
+    let name = &database.name;
+    admin.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT 3")).await.unwrap();
+    // Two sessions are the test's own: one is left for the run.
+    assert_eq!(database.apply("w", &everything()).await.ending, Ok(Ending::Done));
+    let error = {
+        let _second = database.session().await;
+        database.apply("x", &add_column()).await.ending.unwrap_err()
+    };
+    assert_eq!(error.reason, Reason::TooManyConnections);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_a_transaction_holds_the_table_nobody_stands_in_the_queue() {
     for major in end_majors() {
         let database = Database::create("outside", major, &shop(10)).await;

@@ -1,10 +1,11 @@
 //! From a connection URL, or the parts of a `Database`, to a client.
 
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{CancelToken, Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{TlsError, TlsFiles, TlsMode, client_config};
@@ -175,15 +176,24 @@ impl Settings {
     /// # Errors
     /// [`ConnectError`] with its class.
     pub async fn connect(&self) -> Result<Client, ConnectError> {
+        self.connect_and_hear().await.map(|(client, _)| client)
+    }
+
+    /// As [`Self::connect`], with the warnings that the server sends.
+    ///
+    /// # Errors
+    /// [`ConnectError`] with its class.
+    pub async fn connect_and_hear(&self) -> Result<(Client, Warnings), ConnectError> {
+        let warnings = Warnings::default();
         if self.mode == TlsMode::Disable {
             let (client, connection) = self.config.connect(NoTls).await.map_err(|error| self.explain(&error))?;
-            spawn(connection);
-            return Ok(client);
+            spawn(connection, warnings.clone());
+            return Ok((client, warnings));
         }
         let tls = self.tls()?;
         let (client, connection) = self.config.connect(tls).await.map_err(|error| self.explain(&error))?;
-        spawn(connection);
-        Ok(client)
+        spawn(connection, warnings.clone());
+        Ok((client, warnings))
     }
 
     /// As [`Self::connect`], for reading the catalog, which timeouts of the role or the database shall not end.
@@ -249,14 +259,41 @@ impl Settings {
     }
 }
 
-fn spawn<S, T>(connection: tokio_postgres::Connection<S, T>)
+/// SQLSTATEs of warnings that say that a statement has not done what it says, which the server lets pass as a success.
+#[derive(Clone, Debug, Default)]
+pub struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    /// `privilege_not_granted` and `privilege_not_revoked`.
+    const HEARD: [&str; 2] = ["01007", "01006"];
+
+    fn hear(&self, sqlstate: &str) {
+        if Self::HEARD.contains(&sqlstate) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sqlstate.to_owned());
+        }
+    }
+
+    /// The first since it was last asked. The server sends a warning before the end of the statement that it is about.
+    pub fn take(&self) -> Option<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().next()
+    }
+}
+
+fn spawn<S, T>(mut connection: tokio_postgres::Connection<S, T>, warnings: Warnings)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(error = %describe(&error), "database connection ended");
+        while let Some(message) = std::future::poll_fn(|task| connection.poll_message(task)).await {
+            match message {
+                Ok(AsyncMessage::Notice(notice)) => warnings.hear(notice.code().code()),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(error = %describe(&error), "database connection ended");
+                    break;
+                }
+            }
         }
     });
 }

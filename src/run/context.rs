@@ -225,7 +225,7 @@ impl Context<'_> {
         let reason = match error.sqlstate.as_str() {
             "57014" => Reason::StatementTimeout,
             "53100" => Reason::DiskFull,
-            "42501" if !self.tally.changed => Reason::MissingPrivilege,
+            "42501" | "01006" | "01007" if !self.tally.changed => Reason::MissingPrivilege,
             code if code.starts_with("23") => Reason::ConstraintViolated,
             _ => Reason::StatementFailed,
         };

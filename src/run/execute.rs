@@ -340,6 +340,10 @@ async fn guarded(context: &mut Context<'_>, unit: &Unit<'_>) -> Result<(), RunEr
 /// Runs one unit of work until it is recorded as done.
 pub(super) async fn execute(context: &mut Context<'_>, unit: &Unit<'_>) -> Result<(), RunError> {
     context.tell(unit, ProgressState::Running, (0, None), Vec::new());
+    let mut attempts = context.attempts(unit.manner());
+    while let Err(fault) = context.session.require_same_session().await {
+        context.recover(unit, &mut attempts, fault).await?;
+    }
     let rows = context.tally.rows_done;
     match unit.action {
         Action::Transaction(transaction) => transaction::run(context, unit, transaction).await?,

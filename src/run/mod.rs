@@ -38,6 +38,7 @@ pub mod text;
 pub mod tls;
 mod transaction;
 mod watch;
+mod watcher;
 
 pub use error::{Reason, RunError};
 pub(crate) use execute::require_name;

@@ -140,15 +140,33 @@ pub(super) async fn refuse_pooler(client: &Client, watcher: &Client) -> Result<(
         // A pool of one: we wait for the connection that the watcher's transaction holds.
         Err(_) => false,
     };
-    if stable {
-        return Ok(());
+    if stable { Ok(()) } else { Err(pooler().into()) }
+}
+
+/// The same, as far as one connection can tell: transactions one after the other in different sessions, or a setting that
+/// is gone. A pooler that others leave in peace may give the same session each time, so each step asks again.
+pub(super) async fn refuse_moving(client: &Client) -> Result<(), Fault> {
+    const ASK: &str = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('wesley.session', true) IS NOT DISTINCT FROM $1::text";
+    let pid: i32 = client.query_one("SELECT pg_catalog.pg_backend_pid()", &[]).await?.try_get(0)?;
+    let mark = pid.to_string();
+    client.execute("SELECT pg_catalog.set_config('wesley.session', $1::text, false)", &[&mark]).await?;
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        let row = client.query_one(ASK, &[&mark]).await?;
+        if row.try_get::<_, i32>(0)? != pid || !row.try_get::<_, bool>(1)? {
+            return Err(pooler().into());
+        }
     }
-    Err(RunError::new(
+    Ok(())
+}
+
+/// A pooler in transaction mode.
+pub(super) fn pooler() -> RunError {
+    RunError::new(
         Reason::PoolerInTransactionMode,
         "a connection pooler in transaction mode stands between wesley and the server: session locks and settings \
          do not survive there. Give the server's own address, or a pool in session mode",
     )
-    .into())
 }
 
 /// The session that holds the advisory lock.

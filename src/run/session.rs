@@ -12,18 +12,20 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::Settings;
-use super::error::{Fault, Reason, RunError};
+use super::connect::{Settings, Warnings};
+use super::error::{Fault, Reason, RunError, ServerError};
 use super::options::Options;
 use super::preflight::{self, Server};
 use super::progress::{Observer, Progress, ProgressState};
 use super::watch::{self, Blocker, Seen, Watch};
+use super::watcher::Watcher;
 
 /// A connected runner.
 pub(super) struct Session {
     settings: Settings,
     client: Client,
-    watcher: Option<Client>,
+    warnings: Warnings,
+    watcher: tokio::sync::Mutex<Watcher>,
     pid: i32,
     interrupt: CancellationToken,
     /// Facts read at connection.
@@ -67,20 +69,24 @@ impl Session {
     }
 
     async fn connect(settings: Settings, interrupt: CancellationToken) -> Result<Self, Fault> {
-        let client = settings.connect().await.map_err(RunError::from)?;
+        let (client, warnings) = settings.connect_and_hear().await.map_err(RunError::from)?;
         let (server, watcher) = tokio::join!(preflight::prepare(&client), settings.connect());
         let server = server?;
         // Without a second connection there is no naming of blockers; lock_timeout still protects the application.
         let watcher = watcher.ok();
-        if let Some(watcher) = &watcher {
-            preflight::prepare_watcher(watcher).await?;
-            preflight::refuse_pooler(&client, watcher).await?;
+        match &watcher {
+            Some(watcher) => {
+                preflight::prepare_watcher(watcher).await?;
+                preflight::refuse_pooler(&client, watcher).await?;
+            }
+            None => preflight::refuse_moving(&client).await?,
         }
         let pid = client.query_one("SELECT pg_catalog.pg_backend_pid()", &[]).await?.try_get(0)?;
         Ok(Self {
             settings,
             client,
-            watcher,
+            warnings,
+            watcher: tokio::sync::Mutex::new(Watcher::new(watcher)),
             pid,
             interrupt,
             server,
@@ -158,6 +164,25 @@ impl Session {
         &self.client
     }
 
+    /// Refuses to go on when the connection has become another session of the server. Only a pooler does that; where a
+    /// second connection has shown at the beginning that none does, it is not asked again.
+    pub async fn require_same_session(&self) -> Result<(), Fault> {
+        if self.watcher.lock().await.is_there() {
+            return Ok(());
+        }
+        let pid: i32 =
+            self.statement(self.client.query_one("SELECT pg_catalog.pg_backend_pid()", &[])).await?.try_get(0)?;
+        if pid == self.pid { Ok(()) } else { Err(preflight::pooler().into()) }
+    }
+
+    /// What the server has let pass as a success since this was last asked, and is none.
+    pub fn warned(&self) -> Option<ServerError> {
+        let sqlstate = self.warnings.take()?;
+        let message = "the server has not granted or not revoked all that the statement says, because the role has not all of it \
+                       with grant option: run as the owner, or GRANT ... WITH GRANT OPTION to the role";
+        Some(ServerError { message: format!("{message} ({sqlstate})"), sqlstate })
+    }
+
     /// Waits for a statement; on interruption cancels it first.
     pub async fn statement<T>(&self, work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Fault> {
         self.watched(work, None, |_| ()).await
@@ -195,13 +220,20 @@ impl Session {
 
     /// Never returns: is dropped when the statement ends.
     async fn look_on(&self, watch: Option<Watch>, told: impl Fn(&Seen)) {
-        let (Some(watch), Some(watcher)) = (watch, &self.watcher) else {
+        let Some(watch) = watch else {
             return std::future::pending().await;
         };
         tokio::time::sleep(watch.after).await;
         loop {
-            let Ok(seen) = watch::look(watcher, self.pid, &watch).await else {
-                return std::future::pending().await;
+            let mut watcher = self.watcher.lock().await;
+            let looked = match watcher.client(&self.settings).await {
+                Some(client) => watch::look(client, self.pid, &watch).await.ok().map(|seen| (client, seen)),
+                None => None,
+            };
+            let Some((client, seen)) = looked else {
+                drop(watcher);
+                tokio::time::sleep(watch.every).await;
+                continue;
             };
             if !seen.blockers.is_empty() || seen.phase.is_some() {
                 told(&seen);
@@ -213,8 +245,9 @@ impl Session {
             if watch.yield_after.is_some_and(|limit| waiting >= limit) {
                 self.yielded.store(true, Ordering::Relaxed);
                 // Our own statement goes first; the application's is let through.
-                let _ = watcher.query("SELECT pg_catalog.pg_cancel_backend($1)", &[&self.pid]).await;
+                let _ = client.query("SELECT pg_catalog.pg_cancel_backend($1)", &[&self.pid]).await;
             }
+            drop(watcher);
             tokio::time::sleep(watch.every).await;
         }
     }

@@ -58,9 +58,13 @@ async fn commit(
     );
     session.statement(client.batch_execute(&settings)).await?;
     let watch = context.watch(attempts, transaction.long);
+    let _ = session.warned();
     for statement in &transaction.statements {
         hit(Boundary::BeforeStatement);
         context.execute(unit, statement, watch).await?;
+        if let Some(warned) = session.warned() {
+            return Err(Fault::Server(warned));
+        }
         hit(Boundary::AfterStatement);
     }
     // A function of the author may have set them (set_config): names in what follows mean what they say.

@@ -1,40 +1,14 @@
 //! What the role must be able to do, found out before the first step rather than in the middle.
 
-use std::collections::BTreeSet;
+mod needs;
 
-use pg_query::protobuf::{ObjectType, RangeVar, node::Node};
 use tokio_postgres::Client;
+
+use self::needs::{Needs, needs};
 
 use super::error::{Fault, Reason, RunError};
 use super::preflight::Server;
-use crate::plan::{Action, Plan, Postcondition, RowChange};
-use crate::sql::{self, quote};
-
-/// What a step needs of a table that exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
-#[strum(serialize_all = "UPPERCASE")]
-enum Need {
-    /// To be its owner, or a member of that role.
-    Own,
-    /// To be its owner, or that of its schema.
-    Drop,
-    /// To add rows.
-    Insert,
-    /// To change its rows.
-    Update,
-    /// To delete rows.
-    Delete,
-    /// To point a foreign key at it.
-    References,
-}
-
-/// What a plan needs, by names as SQL.
-#[derive(Debug, Default, PartialEq)]
-struct Needs {
-    tables: BTreeSet<(String, Need)>,
-    /// Schemas in which something is made; empty: the first of the search path.
-    schemas: BTreeSet<String>,
-}
+use crate::plan::{Action, Plan, Postcondition};
 
 /// Refuses the plan when the role lacks what its steps need of tables and schemas that exist, or when the server
 /// cannot be trusted with a step. What a step makes itself, and needs that cannot be told from its text, are left to
@@ -50,6 +24,8 @@ pub(super) async fn require(client: &Client, server: &Server, plan: &Plan) -> Re
     let needs = needs(plan);
     let mut lacking = of_tables(client, &needs).await?;
     lacking.extend(of_schemas(client, &needs).await?);
+    lacking.extend(of_grants(client, &needs).await?);
+    lacking.extend(of_publications(client, &needs).await?);
     if lacking.is_empty() {
         return Ok(());
     }
@@ -73,7 +49,10 @@ async fn of_tables(client: &Client, needs: &Needs) -> Result<Vec<String>, Fault>
                AND NOT CASE w.privilege WHEN 'OWN' THEN pg_has_role(c.relowner, 'MEMBER')
                        WHEN 'DROP' THEN pg_has_role(c.relowner, 'MEMBER') OR pg_has_role(n.nspowner, 'MEMBER')
                        WHEN 'DELETE' THEN has_table_privilege(c.oid, 'DELETE')
-                       ELSE has_any_column_privilege(c.oid, nullif(nullif(w.privilege, 'OWN'), 'DROP')) END
+                       WHEN 'TRUNCATE' THEN has_table_privilege(c.oid, 'TRUNCATE')
+                       WHEN 'TRIGGER' THEN has_table_privilege(c.oid, 'TRIGGER')
+                       ELSE has_any_column_privilege(c.oid, CASE WHEN w.privilege IN ('INSERT', 'UPDATE', 'REFERENCES')
+                                                                         THEN w.privilege END) END
              ORDER BY 2, 1",
             &[&names, &privileges],
         )
@@ -93,7 +72,11 @@ async fn of_tables(client: &Client, needs: &Needs) -> Result<Vec<String>, Fault>
             } else {
                 format!(
                     "{user} may not {} {table}: GRANT {privilege} ON {table} TO {user}",
-                    if privilege == "REFERENCES" { "reference".to_owned() } else { privilege.to_lowercase() }
+                    match privilege.as_str() {
+                        "REFERENCES" => "reference".to_owned(),
+                        "TRIGGER" => "create triggers on".to_owned(),
+                        other => other.to_lowercase(),
+                    }
                 )
             })
         })
@@ -119,154 +102,83 @@ async fn of_schemas(client: &Client, needs: &Needs) -> Result<Vec<String>, Fault
         .collect()
 }
 
+/// Who grants a privilege needs it with grant option, or owns the object. Without it the server grants nothing and warns.
+async fn of_grants(client: &Client, needs: &Needs) -> Result<Vec<String>, Fault> {
+    let mut columns: [Vec<&str>; 3] = Default::default();
+    for (kind, name, privilege) in &needs.grants {
+        columns[0].push(kind.into());
+        columns[1].push(name);
+        columns[2].push(privilege);
+    }
+    let [kinds, names, privileges] = &columns;
+    let rows = client
+        .query(
+            "SELECT w.kind, w.privilege, CASE w.kind WHEN 'TABLE' THEN c.oid::regclass::text ELSE quote_ident(w.name) END,
+                    quote_ident(current_user)
+             FROM unnest($1::text[], $2::text[], $3::text[]) AS w(kind, name, privilege)
+             LEFT JOIN pg_class c ON w.kind = 'TABLE' AND c.oid = to_regclass(w.name)
+             LEFT JOIN pg_namespace n ON w.kind = 'SCHEMA' AND n.nspname = w.name
+             LEFT JOIN pg_database d ON w.kind = 'DATABASE' AND d.datname = w.name
+             WHERE NOT CASE w.kind
+                 WHEN 'TABLE' THEN CASE
+                     WHEN c.relkind = 'S' AND w.privilege IN ('USAGE', 'SELECT', 'UPDATE')
+                     THEN has_sequence_privilege(c.oid, w.privilege || ' WITH GRANT OPTION')
+                     WHEN c.relkind <> 'S' AND w.privilege IN
+                         ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER')
+                     THEN has_table_privilege(c.oid, w.privilege || ' WITH GRANT OPTION') END
+                 WHEN 'SCHEMA' THEN has_schema_privilege(n.oid, w.privilege || ' WITH GRANT OPTION')
+                 ELSE has_database_privilege(d.oid, w.privilege || ' WITH GRANT OPTION') END
+             ORDER BY 1, 3, 2",
+            &[kinds, names, privileges],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let (kind, privilege): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let (name, user): (String, String) = (row.try_get(2)?, row.try_get(3)?);
+            let on = if kind == "TABLE" { name } else { format!("{kind} {name}") };
+            Ok(format!(
+                "{user} may not grant or revoke {privilege} on {on}: GRANT {privilege} ON {on} TO {user} WITH GRANT OPTION"
+            ))
+        })
+        .collect()
+}
+
+/// Publications belong to the database and have owners; all tables, or those of a schema, only a superuser publishes.
+async fn of_publications(client: &Client, needs: &Needs) -> Result<Vec<String>, Fault> {
+    let names: Vec<&str> = needs.publications.iter().map(String::as_str).collect();
+    let row = client
+        .query_one(
+            "SELECT quote_ident(current_user), quote_ident(current_database()),
+                    has_database_privilege(current_database(), 'CREATE'),
+                    (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
+                    coalesce((SELECT array_agg(quote_ident(p.pubname) || ' belongs to ' || quote_ident(o.rolname) ORDER BY p.pubname)
+                     FROM pg_publication p JOIN pg_roles o ON o.oid = p.pubowner
+                     WHERE p.pubname = ANY ($1::text[]) AND NOT pg_has_role(p.pubowner, 'MEMBER')), '{}')::text[]",
+            &[&names],
+        )
+        .await?;
+    let (user, database): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    let mut lacking = Vec::new();
+    if needs.create_in_database && !row.try_get::<_, bool>(2)? {
+        lacking.push(format!(
+            "{user} may not create schemas or publications in the database {database}: GRANT CREATE ON DATABASE {database} TO {user}"
+        ));
+    }
+    if needs.superuser && !row.try_get::<_, bool>(3)? {
+        lacking.push(format!(
+            "{user} is not a superuser, and nobody else may publish all tables or those of a schema: name the tables, or run \
+             as a superuser"
+        ));
+    }
+    for publication in row.try_get::<_, Vec<String>>(4)? {
+        lacking.push(format!("the publication {publication} and not to {user}: run as its owner"));
+    }
+    Ok(lacking)
+}
+
 fn builds_indexes(plan: &Plan) -> bool {
     plan.steps.iter().any(|step| {
         matches!((&step.action, &step.postcondition), (Action::Concurrent(_), Postcondition::IndexValid(_)))
     })
-}
-
-fn needs(plan: &Plan) -> Needs {
-    let mut needs = Needs::default();
-    for step in &plan.steps {
-        match &step.action {
-            Action::Transaction(transaction) => {
-                transaction.statements.iter().for_each(|statement| of_statement(statement, &mut needs));
-            }
-            Action::Concurrent(concurrent) => of_statement(&concurrent.statement, &mut needs),
-            Action::Backfill(spec) => {
-                needs.tables.insert((quote::qualified(&spec.schema, &spec.table), Need::Update));
-            }
-            Action::Script(script) => {
-                for RowChange { command, relation, .. } in &script.changes {
-                    let need = match command.as_str() {
-                        "INSERT" => Need::Insert,
-                        "UPDATE" => Need::Update,
-                        "DELETE" => Need::Delete,
-                        // Which of them it needs its clauses tell.
-                        _ => continue,
-                    };
-                    needs.tables.insert((relation.clone(), need));
-                }
-            }
-            Action::Check(_) => {}
-        }
-    }
-    needs
-}
-
-fn of_statement(statement: &str, needs: &mut Needs) {
-    let Ok(parsed) = sql::parse(statement) else { return };
-    let [statement] = parsed.as_slice() else { return };
-    let mut table = |relation: Option<&RangeVar>, need: Need| {
-        needs.tables.extend(relation.map(|relation| (written(relation), need)));
-    };
-    match &statement.node {
-        Node::AlterTableStmt(alter) if alter.objtype() == ObjectType::ObjectTable => {
-            table(alter.relation.as_ref(), Need::Own);
-            for command in &alter.cmds {
-                table(referenced(command), Need::References);
-            }
-        }
-        Node::IndexStmt(index) => {
-            table(index.relation.as_ref(), Need::Own);
-            needs.schemas.extend(index.relation.as_ref().map(|relation| relation.schemaname.clone()));
-        }
-        Node::RenameStmt(rename)
-            if matches!(rename.rename_type(), ObjectType::ObjectTable | ObjectType::ObjectColumn) =>
-        {
-            table(rename.relation.as_ref(), Need::Own);
-        }
-        Node::DropStmt(drop) => {
-            for object in &drop.objects {
-                let Some(Node::List(list)) = &object.node else { continue };
-                let mut names: Vec<&str> = list
-                    .items
-                    .iter()
-                    .filter_map(|name| match &name.node {
-                        Some(Node::String(text)) => Some(text.sval.as_str()),
-                        _ => None,
-                    })
-                    .collect();
-                let need = match drop.remove_type() {
-                    ObjectType::ObjectView | ObjectType::ObjectMatview => Need::Drop,
-                    ObjectType::ObjectRule | ObjectType::ObjectPolicy | ObjectType::ObjectTrigger => {
-                        names.pop();
-                        Need::Own
-                    }
-                    _ => continue,
-                };
-                let quoted: Vec<String> = names.into_iter().map(quote::ident).collect();
-                needs.tables.insert((quoted.join("."), need));
-            }
-        }
-        Node::InsertStmt(insert) => table(insert.relation.as_ref(), Need::Insert),
-        Node::UpdateStmt(update) => table(update.relation.as_ref(), Need::Update),
-        Node::DeleteStmt(delete) => table(delete.relation.as_ref(), Need::Delete),
-        Node::CreateStmt(create) => {
-            let permanent = create.relation.as_ref().filter(|relation| relation.relpersistence != "t");
-            needs.schemas.extend(permanent.map(|relation| relation.schemaname.clone()));
-        }
-        Node::ViewStmt(view) => {
-            let permanent = view.view.as_ref().filter(|relation| relation.relpersistence != "t");
-            needs.schemas.extend(permanent.map(|relation| relation.schemaname.clone()));
-        }
-        _ => {}
-    }
-}
-
-/// The table that a subcommand points a foreign key at.
-fn referenced(command: &pg_query::protobuf::Node) -> Option<&RangeVar> {
-    let Some(Node::AlterTableCmd(command)) = &command.node else { return None };
-    match &command.def.as_ref()?.node {
-        Some(Node::Constraint(constraint)) => constraint.pktable.as_ref(),
-        _ => None,
-    }
-}
-
-fn written(relation: &RangeVar) -> String {
-    if relation.schemaname.is_empty() {
-        quote::ident(&relation.relname)
-    } else {
-        quote::qualified(&relation.schemaname, &relation.relname)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn knows_what_statements_need() {
-        for (statement, tables, schemas) in [
-            ("ALTER TABLE orders ADD COLUMN a int", vec![("orders", Need::Own)], vec![]),
-            ("DROP VIEW s.\"V\", w", vec![("s.\"V\"", Need::Drop), ("w", Need::Drop)], vec![]),
-            ("DROP POLICY p ON s.t", vec![("s.t", Need::Own)], vec![]),
-            (
-                "ALTER TABLE ONLY public.\"Orders\" VALIDATE CONSTRAINT c",
-                vec![("public.\"Orders\"", Need::Own)],
-                vec![],
-            ),
-            ("CREATE INDEX CONCURRENTLY ON s.t (a)", vec![("s.t", Need::Own)], vec!["s"]),
-            ("ALTER TABLE t RENAME COLUMN a TO b", vec![("t", Need::Own)], vec![]),
-            (
-                "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES s.u NOT VALID",
-                vec![("s.u", Need::References), ("t", Need::Own)],
-                vec![],
-            ),
-            ("CREATE TABLE t (a int)", vec![], vec![""]),
-            ("CREATE TEMPORARY TABLE t (a int)", vec![], vec![]),
-            ("UPDATE t SET a = 1", vec![("t", Need::Update)], vec![]),
-            ("DELETE FROM s.t", vec![("s.t", Need::Delete)], vec![]),
-            ("ALTER SEQUENCE s RESTART", vec![], vec![]),
-            ("not SQL", vec![], vec![]),
-        ] {
-            let mut found = Needs::default();
-            of_statement(statement, &mut found);
-            let expected = Needs {
-                tables: tables.into_iter().map(|(name, need)| (name.to_owned(), need)).collect(),
-                schemas: schemas.into_iter().map(str::to_owned).collect(),
-            };
-            assert_eq!(found, expected, "{statement}");
-        }
-    }
 }
