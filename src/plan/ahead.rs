@@ -523,8 +523,7 @@ fn no_row(query: &str) -> Option<(String, String, String)> {
     let wrong = render_expression(inner.where_clause.as_deref()?)?;
     // Nothing else may be in it: made anew from its parts it is the same.
     let again = parse(&format!("SELECT NOT EXISTS (SELECT FROM {from} WHERE {wrong})")).ok()?;
-    let whole = |node: &NodeEnum| render(node);
-    (whole(&again.first()?.node)? == whole(&statement.node)?).then_some((from, table, wrong))
+    (render(&again.first()?.node)? == render(&statement.node)?).then_some((from, table, wrong))
 }
 
 /// The tables that a query names, with their schema.

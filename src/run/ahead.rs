@@ -148,6 +148,12 @@ async fn ask(client: &Client, question: &Question) -> Result<Option<Obstacle>, F
     let asked = answer(client, question).await;
     let ended = client.batch_execute("ROLLBACK").await;
     let asked = match asked {
+        // The question itself meets a value that does not fit.
+        Err(Fault::Server(error)) if classify(&error.sqlstate) == Class::Data => Some(Obstacle {
+            step: question.step.clone(),
+            message: format!("{}: {}", question.message, error.message),
+            sqlstate: Some(error.sqlstate),
+        }),
         // What the role may not read, or what is not there any more, is found out at its moment.
         Err(Fault::Server(error)) if classify(&error.sqlstate) == Class::Permanent => None,
         asked => asked?,

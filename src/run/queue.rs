@@ -14,6 +14,7 @@ use super::progress::ProgressState;
 use super::retry::Attempts;
 use super::watch::Blocker;
 use crate::plan::LockMode;
+use crate::sql::shape;
 
 /// Between two looks. What is gone by the second one was no reason to stay out.
 const EVERY: Duration = Duration::from_millis(25);
@@ -24,7 +25,7 @@ const REPORT: Duration = Duration::from_millis(500);
 // in the queue.
 const HOLDERS: &str = "\
 SELECT DISTINCT l.virtualtransaction, coalesce(l.pid, 0), coalesce(a.application_name, ''),
-       coalesce(a.state, 'unknown'), extract(epoch FROM clock_timestamp() - a.xact_start)::bigint
+       coalesce(a.state, 'unknown'), extract(epoch FROM clock_timestamp() - a.xact_start)::bigint, a.query
 FROM unnest($1::text[], $2::text[]) AS w(name, modes)
 JOIN pg_catalog.pg_locks l ON l.relation = pg_catalog.to_regclass(w.name)
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
@@ -75,6 +76,7 @@ async fn holders(context: &Context<'_>, tables: &[(String, LockMode)]) -> Result
                 state: row.try_get(3)?,
                 transaction_seconds: row.try_get(4)?,
                 autovacuum: false,
+                query: row.try_get::<_, Option<&str>>(5)?.and_then(shape),
             };
             Ok((row.try_get(0)?, blocker))
         })

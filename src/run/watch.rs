@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 
-/// A session that holds what we wait for. Nothing of its SQL.
+use crate::sql::shape;
+
+/// A session that holds what we wait for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Blocker {
@@ -19,6 +21,10 @@ pub struct Blocker {
     pub transaction_seconds: Option<i64>,
     /// Whether it is a background process without a role: autovacuum.
     pub autovacuum: bool,
+    /// Its last query, without literals and comments: see [`crate::sql::shape`]. Null where the role may not see it, and
+    /// for statements that are no queries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
 }
 
 impl Blocker {
@@ -41,8 +47,11 @@ impl std::fmt::Display for Blocker {
             write!(f, " ({})", self.application)?;
         }
         write!(f, ", {}", self.state)?;
-        match self.transaction_seconds {
-            Some(age) => write!(f, ", in a transaction for {age} s"),
+        if let Some(age) = self.transaction_seconds {
+            write!(f, ", in a transaction for {age} s")?;
+        }
+        match &self.query {
+            Some(query) => write!(f, ", {}: {query}", if self.state == "active" { "executes" } else { "last" }),
             None => Ok(()),
         }
     }
@@ -87,10 +96,10 @@ pub(super) struct Phase {
 const LOOK: &str = "\
 SELECT b.pid, coalesce(a.application_name, ''), coalesce(a.state, 'unknown'),
        extract(epoch FROM clock_timestamp() - a.xact_start)::bigint,
-       a.pid IS NOT NULL AND a.usesysid IS NULL
+       a.pid IS NOT NULL AND a.usesysid IS NULL, a.query
 FROM unnest(pg_catalog.pg_blocking_pids($1)) AS b(pid)
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid
-GROUP BY 1, 2, 3, 4, 5 ORDER BY 4 DESC NULLS LAST, 1 LIMIT 5";
+GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 4 DESC NULLS LAST, 1 LIMIT 5";
 
 const WAITERS: &str = "\
 SELECT coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart) * 1000), 0)::bigint
@@ -125,6 +134,7 @@ pub(super) async fn look(client: &Client, pid: i32, watch: &Watch) -> Result<See
                 state: row.try_get(2)?,
                 transaction_seconds: row.try_get(3)?,
                 autovacuum: row.try_get(4)?,
+                query: row.try_get::<_, Option<&str>>(5)?.and_then(shape),
             })
         })
         .collect::<Result<_, tokio_postgres::Error>>()?;

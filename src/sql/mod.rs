@@ -9,9 +9,11 @@ mod ffi;
 pub mod parse;
 pub mod quote;
 pub mod render;
+mod shape;
 mod split;
 
 pub use directions::undo_in_file;
 pub use expression::mentioned_columns;
 pub use parse::{Span, Statement, SyntaxError, parse, texts};
+pub use shape::shape;
 pub use split::{Beginning, beginning};
