@@ -92,7 +92,7 @@ pub enum RunAction {
 }
 
 /// What a rollback at this moment would be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RollbackState {
     /// Class over all steps done so far.
@@ -105,4 +105,10 @@ pub struct RollbackState {
     pub until: String,
     /// Number of undo actions it would run.
     pub steps: i32,
+    /// Name of the restore point that was made before the first step without a complete way back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_point: Option<String>,
+    /// Its place in the WAL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_lsn: Option<String>,
 }

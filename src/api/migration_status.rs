@@ -248,6 +248,14 @@ pub struct RollbackRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub cause: Option<String>,
+    /// Name of the restore point that was made before the first step without a complete way back, where the role may make one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub restore_point: Option<String>,
+    /// Its place in the WAL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub restore_lsn: Option<String>,
 }
 
 /// Who asked for a rollback.

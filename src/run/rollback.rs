@@ -214,8 +214,7 @@ fn actions(undo: &Undo) -> &[UndoAction] {
 
 /// What a rollback at this moment would be: the class over all steps with effects.
 pub(super) fn state(plan: &Plan, records: &HashMap<String, StepRecord>) -> RollbackState {
-    let mut state =
-        RollbackState { class: RollbackClass::Lossless, reason: String::new(), until: String::new(), steps: 0 };
+    let mut state = RollbackState::default();
     let mut said: Vec<&str> = Vec::new();
     for step in &plan.steps {
         let record = record(records, step);
@@ -308,6 +307,7 @@ pub(super) async fn state_of(context: &Context<'_>, plan: &Plan) -> Result<Rollb
     if ahead::asks(plan, &records) {
         add(&mut state, ahead::ASKS_FIRST);
     }
+    (state.restore_point, state.restore_lsn) = runs::made(context.session.client(), &context.run.name).await?;
     Ok(state)
 }
 

@@ -143,6 +143,7 @@ async fn read(client: &Client, name: Option<&str>) -> Result<Vec<RunRow>, Fault>
         let next = recorded.plan.steps.iter().find(|step| !done(&step.id));
         let count = recorded.plan.steps.iter().filter(|step| done(&step.id)).count();
         let mut rollback = rollback::with_new_data(rollback::state(&recorded.plan, &records), &recorded.plan, &records);
+        (rollback.restore_point, rollback.restore_lsn) = (row.try_get(9)?, row.try_get(10)?);
         match recorded.state {
             // Nothing is asked once it has begun.
             RunState::RolledBack | RunState::RollingBack => {}
@@ -170,8 +171,8 @@ async fn read(client: &Client, name: Option<&str>) -> Result<Vec<RunRow>, Fault>
             finished_at: row.try_get(7)?,
             sqlstate: row.try_get(2)?,
             failed_step: row.try_get(3)?,
-            restore_point: row.try_get(9)?,
-            restore_lsn: row.try_get(10)?,
+            restore_point: rollback.restore_point.clone(),
+            restore_lsn: rollback.restore_lsn.clone(),
             plan_digest: row.try_get(4)?,
             source_digest: recorded.source_digest,
             rollback: (state != RunState::RolledBack).then_some(rollback),

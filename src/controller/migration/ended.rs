@@ -78,6 +78,11 @@ fn learn(draft: &mut Draft<'_>, run: &RunRecord, report: Option<&Report>) {
             until: String::new(),
             steps: state.steps.max(0),
             requested_by: before.as_ref().and_then(|record| record.requested_by),
+            restore_point: state
+                .restore_point
+                .clone()
+                .or(before.as_ref().and_then(|record| record.restore_point.clone())),
+            restore_lsn: state.restore_lsn.clone().or(before.as_ref().and_then(|record| record.restore_lsn.clone())),
             cause: before.and_then(|record| record.cause),
         });
     }
@@ -125,6 +130,8 @@ fn planned(draft: &mut Draft<'_>, run: &RunRecord, report: Option<&Report>) {
         steps: 0,
         requested_by: None,
         cause: None,
+        restore_point: None,
+        restore_lsn: None,
     });
     draft.status.execution = None;
     draft.status.soaking_since = None;

@@ -151,6 +151,8 @@ fn mark(draft: &mut Draft<'_>, origin: RollbackOrigin) {
         steps: 0,
         requested_by: None,
         cause: None,
+        restore_point: None,
+        restore_lsn: None,
     });
     record.requested_by = Some(origin);
     record.cause = cause;

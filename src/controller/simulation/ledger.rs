@@ -86,8 +86,8 @@ impl Run {
         RollbackState {
             class,
             reason: reason.to_owned(),
-            until: String::new(),
             steps: i32::try_from(self.done).unwrap(),
+            ..RollbackState::default()
         }
     }
 }

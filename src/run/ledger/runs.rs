@@ -175,6 +175,15 @@ pub(in crate::run) async fn restore_point(client: &Client, run: &RunKey, name: &
     assert_written(run, rows)
 }
 
+/// Name and place of the run's restore point.
+pub(in crate::run) async fn made(client: &Client, name: &str) -> Result<(Option<String>, Option<String>), Fault> {
+    let row = client.query_opt("SELECT restore_point, restore_lsn FROM wesley.runs WHERE name = $1", &[&name]).await?;
+    Ok(match row {
+        Some(row) => (row.try_get(0)?, row.try_get(1)?),
+        None => (None, None),
+    })
+}
+
 /// Records how the run ended.
 pub(in crate::run) async fn finish(
     client: &Client,

@@ -310,8 +310,7 @@ fn no_way_back_is_said() {
         report.rollback = Some(crate::report::RollbackState {
             class: crate::plan::RollbackClass::ForwardOnly,
             reason: "the column is gone".to_owned(),
-            until: String::new(),
-            steps: 0,
+            ..Default::default()
         });
     });
     assert_eq!(world.phase(), Phase::Succeeded);

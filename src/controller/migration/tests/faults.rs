@@ -193,7 +193,8 @@ fn the_policy_rolls_back_after_a_failure() {
         world.observed.migration.spec.rollback.policy = policy;
         world.turn().planned("orders-a").reports(14, "StatementFailed", |report| {
             report.steps_done = 3;
-            report.rollback = Some(RollbackState { class, reason: "some".to_owned(), until: String::new(), steps: 3 });
+            report.rollback =
+                Some(RollbackState { class, reason: "some".to_owned(), steps: 3, ..RollbackState::default() });
         });
         assert_eq!(world.running() == Some(RunAction::Rollback), rolls_back, "{policy} {class}");
         if rolls_back {

@@ -60,7 +60,8 @@ fn a_rollback_that_cannot_be_done_says_how_to_let_go() {
         world.turn().planned("orders-a").reports(0, "Done", |report| {
             report.steps_done = 7;
             let class = if missing_database { RollbackClass::Lossless } else { RollbackClass::ForwardOnly };
-            report.rollback = Some(RollbackState { class, reason: String::new(), until: String::new(), steps: 7 });
+            report.rollback =
+                Some(RollbackState { class, reason: String::new(), steps: 7, ..RollbackState::default() });
         });
         if missing_database {
             world.observed.database = None;

@@ -310,5 +310,5 @@ impl World {
 }
 
 pub fn lossless(steps: i32) -> RollbackState {
-    RollbackState { class: RollbackClass::Lossless, reason: String::new(), until: String::new(), steps }
+    RollbackState { class: RollbackClass::Lossless, reason: String::new(), steps, ..RollbackState::default() }
 }
