@@ -908,6 +908,14 @@ pub const CASES: &[Case] = &[
     )
     .lossy(),
     case(
+        "back_from_rows_that_a_trigger_dates",
+        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL UNIQUE, at timestamptz);
+         CREATE FUNCTION dated() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF new.at IS NULL THEN new.at := now(); END IF; RETURN new; END';
+         CREATE TRIGGER dated BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION dated(); INSERT INTO t (name, at) VALUES ('a', '2020-01-01')",
+        "CREATE TABLE u (id int); INSERT INTO t (name, at) VALUES ('b', '2021-01-01'), ('c', '2022-01-01')",
+        &["as-written"],
+    ),
+    case(
         "back_from_a_reference_to_a_key_that_changes",
         "CREATE TABLE d (id int PRIMARY KEY, p int); INSERT INTO d SELECT g, g FROM generate_series(1, 9) g;
          CREATE TABLE r (id int PRIMARY KEY, d_id int); INSERT INTO r SELECT g, g FROM generate_series(1, 9) g",

@@ -49,6 +49,7 @@ pub(in crate::plan) use coercion::{Context as CastContext, Conversion, convert};
 pub(in crate::plan) use dependents::{Dependent, on_column};
 pub use impact::{Impact, Refusal, Target, TransactionRule};
 pub use resolve::{Lookup, Rel, Resolver};
+pub(in crate::plan) use routines::columns_set;
 pub(in crate::plan) use volatile::evaluate;
 
 use crate::catalog::{Catalog, Name};

@@ -89,6 +89,7 @@ mod tests {
     fn conditions_that_ask_the_catalog_are_answered() {
         let columns = "SELECT 1 FROM information_schema.columns WHERE table_name = 'a' AND column_name =";
         let keys = "pg_constraint WHERE conrelid = 'a'::regclass AND contype = 'p'";
+        let used = "SELECT * FROM information_schema.constraint_column_usage WHERE table_schema = 'public' AND table_name = 'a' AND constraint_name =";
         let labels = "pg_enum e JOIN pg_type t ON t.oid = e.enumtypid WHERE t.typname = 'e' AND e.enumlabel =";
         for (condition, wanted) in [
             (format!("EXISTS ({columns} 'b')"), true),
@@ -103,6 +104,9 @@ mod tests {
             ("(SELECT count(*) = 0 FROM pg_indexes WHERE schemaname = 'public' AND indexname LIKE 'a_p%y')".into(), false),
             (format!("EXISTS (SELECT 1 FROM {keys})"), true),
             (format!("NOT EXISTS (SELECT 1 FROM {keys} AND conname = 'a_pkey')"), false),
+            (format!("EXISTS ({used} 'a_pkey')"), true),
+            (format!("EXISTS ({used} 'a_pkey' AND column_name = 'b')"), false),
+            (format!("NOT EXISTS ({used} 'f')"), true),
             (format!("EXISTS (SELECT 1 FROM {labels} 'x')"), true),
             (format!("EXISTS (SELECT 1 FROM {labels} 'y')"), false),
             ("EXISTS (SELECT 1 FROM pg_type WHERE typname = 'f')".into(), false),

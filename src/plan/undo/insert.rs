@@ -1,7 +1,9 @@
 //! Rows that the author gives with their keys: the way back deletes just these.
 //!
-//! Only where nothing else comes and goes with them: no trigger or rule sees them come or go, and each row says its whole
-//! key in constants. A row that another refers to by then stays.
+//! Only where nothing else comes and goes with them: no rule or trigger sees them go, one that sees them come only sets
+//! columns beside the key, and each row says its whole key in constants. A row that another refers to by then stays.
+
+use std::collections::BTreeSet;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AConst, InsertStmt, Node, OverridingKind, SelectStmt, a_const};
@@ -11,7 +13,7 @@ use crate::catalog::types::resolve_type;
 use crate::catalog::{
     Catalog, Column, Constraint, ConstraintKind, DataType, Index, Name, Relation, RelationKind, TypeKind,
 };
-use crate::plan::analyze::{Lookup, Resolver, Target, analyze};
+use crate::plan::analyze::{Lookup, Resolver, Target, analyze, columns_set};
 use crate::plan::lock::LockMode;
 use crate::sql::{Statement, quote};
 
@@ -30,9 +32,11 @@ pub(super) fn deletion(done: &Done<'_>, statement: &Statement) -> Option<Deletio
     let Lookup::Found(found) = Resolver::new(done.before).lookup(insert.relation.as_ref()?) else { return None };
     let name = found.name;
     let (before, after) = (found.relation, done.after.relations.get(name)?);
-    if done.created.relation(name) || !nothing_else(done.before, before) || !nothing_else(done.after, after) {
+    if done.created.relation(name) {
         return None;
     }
+    let mut set = set_beside(done.before, before)?;
+    set.extend(set_beside(done.after, after)?);
     let impact = analyze(statement, done.before);
     // A sequence that has gone on is not turned back by any undo.
     let other = |target: &Target| match target {
@@ -49,6 +53,7 @@ pub(super) fn deletion(done: &Done<'_>, statement: &Statement) -> Option<Deletio
     let given = given(insert, before)?;
     let same = |column: &Column| {
         after.column(&column.name).is_some_and(|other| other.data_type == column.data_type)
+            && !set.contains(&column.name)
             && literal_type(&column.data_type, done)
     };
     let constraints = before.constraints.iter().filter(|constraint| after.constraints.contains(constraint));
@@ -139,17 +144,21 @@ fn rows(insert: &InsertStmt) -> Option<Vec<&[Node]>> {
         .collect()
 }
 
-/// Whether a row comes and goes alone: nothing fires or hides it.
-fn nothing_else(catalog: &Catalog, relation: &Relation) -> bool {
-    let fires = relation.triggers.iter().any(|trigger| trigger.on_insert || trigger.on_delete);
+/// The columns that triggers may give a row that comes; `None` where it does not come and go alone: something else
+/// fires, or hides it.
+fn set_beside(catalog: &Catalog, relation: &Relation) -> Option<BTreeSet<String>> {
     let server = &catalog.server;
     let hidden =
         relation.row_security && !server.superuser && (relation.force_row_security || relation.owner != server.user);
-    relation.kind == RelationKind::Table
-        && relation.parents.is_empty()
-        && relation.rules.is_empty()
-        && !fires
-        && !hidden
+    let alone = relation.kind == RelationKind::Table && relation.parents.is_empty() && relation.rules.is_empty();
+    if hidden || !alone || relation.triggers.iter().any(|trigger| trigger.on_delete) {
+        return None;
+    }
+    let mut set = BTreeSet::new();
+    for trigger in relation.triggers.iter().filter(|trigger| trigger.on_insert) {
+        set.extend(columns_set(trigger, catalog)?);
+    }
+    Some(set)
 }
 
 /// The columns that the values are for, in their order.

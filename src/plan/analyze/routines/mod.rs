@@ -8,11 +8,13 @@ mod body;
 mod create;
 mod labels;
 mod plpgsql;
+mod row;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{CallStmt, DoStmt};
 
 pub(super) use create::create_function;
+pub(in crate::plan) use row::columns_set;
 
 use self::block::Block;
 use super::names::{Qualified, string};

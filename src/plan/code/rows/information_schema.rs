@@ -1,7 +1,7 @@
 //! The information schema.
 
 use super::{Row, Source, columns, row, system, text, yes};
-use crate::catalog::{Column, Constraint, ConstraintKind, DataType, RelationKind, TypeKind};
+use crate::catalog::{Column, Constraint, ConstraintKind, DataType, Name, RelationKind, TypeKind};
 use crate::plan::code::value::Value;
 
 impl<'a> Source<'a> {
@@ -107,6 +107,14 @@ impl<'a> Source<'a> {
                     }
                 }
             }
+            "constraint_column_usage" => {
+                rows.push(system("table_schema", ["table_name", "constraint_name"]));
+                for (name, relation) in self.relations(RelationKind::is_table) {
+                    for constraint in &relation.constraints {
+                        rows.extend(self.used(name, constraint));
+                    }
+                }
+            }
             "triggers" => {
                 rows.push(system("trigger_schema", ["trigger_name", "event_object_table"]));
                 for (name, relation) in self.relations(|_| true) {
@@ -139,6 +147,38 @@ impl<'a> Source<'a> {
             _ => return None,
         }
         Some(rows)
+    }
+
+    /// `information_schema.constraint_column_usage`: the columns that a constraint of the table is about. Of a foreign
+    /// key these are the columns that it refers to, which is where the view differs from `key_column_usage`.
+    fn used(&self, table: &'a Name, constraint: &'a Constraint) -> Vec<Row<'a>> {
+        let (of, of_columns) = match &constraint.kind {
+            ConstraintKind::ForeignKey { references, referenced_columns, .. } => (references, referenced_columns),
+            ConstraintKind::Exclusion | ConstraintKind::Trigger => return Vec::new(),
+            _ => (table, &constraint.columns),
+        };
+        let Some(relation) = self.catalog.relations.get(of) else {
+            return vec![Row { cells: Vec::new(), certain: false }];
+        };
+        let cells = |constraint: Value<'a>, column: &'a str| {
+            vec![
+                ("table_schema", text(&of.schema)),
+                ("table_name", text(&of.name)),
+                ("column_name", text(column)),
+                ("constraint_schema", text(&table.schema)),
+                ("constraint_name", constraint),
+            ]
+        };
+        let usage = |column: &'a String| {
+            self.seen(&relation.owner, Row { cells: cells(text(&constraint.name), column), certain: true })
+        };
+        let mut rows: Vec<Row<'a>> = of_columns.iter().map(usage).collect();
+        let foreign = matches!(constraint.kind, ConstraintKind::ForeignKey { .. });
+        if foreign && relation.kind == RelationKind::PartitionedTable {
+            // The server has a constraint of its own for each partition that is referred to, by names that it makes up.
+            rows.push(Row { cells: vec![("constraint_schema", text(&table.schema))], certain: false });
+        }
+        rows
     }
 
     /// `information_schema.columns`, its columns about the column.
