@@ -916,6 +916,24 @@ pub const CASES: &[Case] = &[
         &["as-written"],
     ),
     case(
+        "back_from_types_and_functions_of_each_other",
+        "CREATE TABLE base (id int PRIMARY KEY)",
+        "CREATE TYPE a AS ENUM ('x'); CREATE TYPE b AS (x a); CREATE DOMAIN c AS b; CREATE FUNCTION z(text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true';
+         CREATE DOMAIN d AS text CHECK (z(value)); CREATE FUNCTION g(d) RETURNS c LANGUAGE sql IMMUTABLE AS 'SELECT NULL::c';
+         CREATE TABLE t (id int PRIMARY KEY, x d DEFAULT 'a', y c); ALTER TABLE base ADD COLUMN x d;
+         CREATE SEQUENCE s; CREATE DOMAIN h AS int DEFAULT nextval('s')",
+        &["as-written"],
+    ),
+    case(
+        "back_from_functions_of_a_renamed_type",
+        "CREATE DOMAIN d AS text; CREATE DOMAIN d_key AS text; CREATE FUNCTION ok(text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true';
+         CREATE DOMAIN e AS text CHECK (ok(value)); CREATE FUNCTION all_of(p d) RETURNS SETOF d LANGUAGE sql AS 'SELECT $1';
+         CREATE FUNCTION up(p d, q d_key) RETURNS d LANGUAGE plpgsql AS 'BEGIN RETURN p; END'",
+        "ALTER DOMAIN d RENAME TO x; ALTER FUNCTION ok RENAME TO fine; DROP FUNCTION up; DROP FUNCTION all_of; DROP DOMAIN e;
+         CREATE FUNCTION up(p text) RETURNS x LANGUAGE plpgsql AS 'BEGIN RETURN p; END'",
+        &["as-written"],
+    ),
+    case(
         "back_from_a_reference_to_a_key_that_changes",
         "CREATE TABLE d (id int PRIMARY KEY, p int); INSERT INTO d SELECT g, g FROM generate_series(1, 9) g;
          CREATE TABLE r (id int PRIMARY KEY, d_id int); INSERT INTO r SELECT g, g FROM generate_series(1, 9) g",

@@ -28,7 +28,7 @@ use pg_query::protobuf::{self, BoolExprType, Node, node};
 
 pub(crate) use self::query::{Output, Shape, outputs};
 pub(crate) use self::query_text::{
-    Renaming, in_expression, in_function, in_query, in_statement, name_results, qualified, qualified_rule,
+    Renaming, in_expression, in_function, in_query, in_statement, in_types, name_results, qualified, qualified_rule,
 };
 pub(crate) use self::resolve::{parse_type, signature};
 pub(crate) use self::scope::{Item, Scope, Visible};

@@ -1,6 +1,6 @@
 //! Texts of queries and expressions: names qualified, stars written out, renamed objects renamed.
 
-use pg_query::protobuf::{Node, Token, node};
+use pg_query::protobuf::{Node, Token, TypeName, node};
 
 use super::mention::Mention;
 use super::scope::Scope;
@@ -181,7 +181,8 @@ pub(crate) fn in_function(catalog: &Catalog, text: &str, renaming: &Renaming) ->
         _ => None,
     }));
     for type_name in types {
-        if let Some(found) = super::type_name::resolve(catalog, type_name) {
+        let one = TypeName { setof: false, ..type_name.clone() };
+        if let Some(found) = super::type_name::resolve(catalog, &one) {
             analysis.note_type(type_name.location, &found, type_name.names.len() == 1);
         }
     }
@@ -199,6 +200,19 @@ pub(crate) fn in_function(catalog: &Catalog, text: &str, renaming: &Renaming) ->
         changes.push(Change { start, end, text: new.to_string() });
     }
     (!changes.is_empty()).then(|| applied(text, changes))
+}
+
+/// A list of types, as of the arguments of a function, after the renaming of one of them.
+pub(crate) fn in_types(text: &str, old: &Name, new: &Name) -> String {
+    let (old, places) = (old.to_string(), tokens(text).unwrap_or_default());
+    let is_old = |place: &&Place| {
+        let end = place.start + old.len();
+        text.get(place.start..end).is_some_and(|name| name == old) && places.iter().any(|other| other.end == end)
+    };
+    let changed = places.iter().filter(is_old);
+    let changes =
+        changed.map(|place| Change { start: place.start, end: place.start + old.len(), text: new.to_string() });
+    applied(text, changes.collect())
 }
 
 /// A query with other names for its result columns; `None` when it cannot be read.

@@ -9,6 +9,7 @@ mod column;
 mod constraint;
 mod held;
 mod index;
+mod order;
 mod relation;
 mod routine;
 pub(in crate::plan) mod sequence;
@@ -61,16 +62,14 @@ enum Phase {
     DropRoutineOnTable,
     DropColumn,
     DropTable,
-    DropSequence,
     DropOperator,
-    DropRoutine,
     DropType,
+    DropSequence,
     DropUnseen,
     DropSchema,
     CreateSchema,
-    CreateType,
     CreateSequence,
-    CreateRoutine,
+    CreateType,
     CreateTable,
     Column,
     Own,
@@ -232,8 +231,7 @@ pub(super) fn between_without(from: &Catalog, to: &Catalog, skip: &dyn Skip, los
     let skip = &held::Held::new(from, to, skip);
     let ends = Ends { from, to, skip, lost };
     types::schemas(&ends, &mut script);
-    types::types(&ends, &mut script);
-    routine::functions(&ends, &mut script);
+    order::types_and_routines(&ends, &mut script);
     relation::drops(&ends, &mut script);
     relation::creates(&ends, &mut script);
     for (name, old, new) in ends.changed() {

@@ -5,10 +5,11 @@ use crate::catalog::apply::initial_privileges;
 use crate::catalog::{Catalog, Function, Name, RelationKind};
 use crate::sql::quote;
 
-/// Functions that go, come or change.
-pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
+/// Routines that change, that go before relations and that come after them. Of the rest those that go and those that come.
+pub(super) fn functions<'a>(ends: &Ends<'a>, script: &mut Script) -> (Vec<&'a Function>, Vec<&'a Function>) {
+    let (mut gone, mut come) = (Vec::new(), Vec::new());
     if ends.from.functions == ends.to.functions {
-        return;
+        return (gone, come);
     }
     let same = |one: &Function, other: &Function| one.name == other.name && one.arguments == other.arguments;
     let (users, rest) = by_use(ends.from);
@@ -16,12 +17,11 @@ pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
         let other = ends.to.functions.iter().find(|other| same(function, other));
         // A changed result cannot be replaced.
         if other.is_none_or(|other| other.result != function.result || other.kind != function.kind) {
-            let phase = match needs(function, ends.from, Some(ends.to)) {
-                Needs::Nothing => Phase::DropRoutine,
-                Needs::Table => Phase::DropRoutineOnTable,
-                Needs::View => Phase::DropRoutineOnView,
-            };
-            script.add(phase, format!("DROP {} IF EXISTS {}({})", word(function), function.name, function.arguments));
+            match needs(function, ends.from, Some(ends.to)) {
+                Needs::Nothing => gone.push(function),
+                Needs::Table => script.add(Phase::DropRoutineOnTable, drop(function)),
+                Needs::View => script.add(Phase::DropRoutineOnView, drop(function)),
+            }
         }
     }
     let (users, rest) = by_use(ends.to);
@@ -40,14 +40,19 @@ pub(super) fn functions(ends: &Ends<'_>, script: &mut Script) {
             continue;
         }
         // Bodies may name what only comes back later.
-        script.add(Phase::CreateRoutine, "SET LOCAL check_function_bodies = off");
-        let phase = match needs(function, ends.to, None) {
-            Needs::Nothing => Phase::CreateRoutine,
-            Needs::Table => Phase::RoutineOnTable,
-            Needs::View => Phase::RoutineOnView,
-        };
-        script.add(phase, function.definition.trim_end().to_owned());
+        script.add(Phase::CreateType, "SET LOCAL check_function_bodies = off");
+        match needs(function, ends.to, None) {
+            Needs::Nothing => come.push(function),
+            Needs::Table => script.add(Phase::RoutineOnTable, function.definition.trim_end()),
+            Needs::View => script.add(Phase::RoutineOnView, function.definition.trim_end()),
+        }
     }
+    (gone, come)
+}
+
+/// The statement that drops the routine.
+pub(super) fn drop(function: &Function) -> String {
+    format!("DROP {} IF EXISTS {}({})", word(function), function.name, function.arguments)
 }
 
 /// The routines of no extension: those that use others, each before what it uses, and the rest.

@@ -37,24 +37,24 @@ pub(super) fn schemas(ends: &Ends<'_>, script: &mut Script) {
     }
 }
 
-/// Types that go, come or change.
-pub(super) fn types(ends: &Ends<'_>, script: &mut Script) {
+/// A type with its name.
+type Named<'a> = (&'a Name, &'a UserType);
+
+/// Types that change, and the facts of those that come. The types that go and those that come.
+pub(super) fn types<'a>(ends: &Ends<'a>, script: &mut Script) -> (Vec<Named<'a>>, Vec<Named<'a>>) {
+    let mut gone = Vec::new();
     for (name, known) in ends.from.types.iter().filter(|(_, known)| known.extension.is_none()) {
         match ends.to.types.get(name) {
-            None => {
-                let word = if matches!(known.kind, TypeKind::Domain { .. }) { "DOMAIN" } else { "TYPE" };
-                let phase = if is_left_by_columns(ends, name) { Phase::DropFormerType } else { Phase::DropType };
-                script.add(phase, format!("DROP {word} IF EXISTS {name}"));
-            }
+            None => gone.push((name, known)),
             Some(new) if new != known && !ends.skip.user_type(name) => change(ends, name, known, new, script),
             Some(_) => {}
         }
     }
-    for (name, new) in
-        ends.to.types.iter().filter(|(name, new)| !ends.from.types.contains_key(*name) && new.extension.is_none())
-    {
-        create(name, new, script);
-        let word = if matches!(new.kind, TypeKind::Domain { .. }) { "DOMAIN" } else { "TYPE" };
+    let come =
+        ends.to.types.iter().filter(|(name, new)| !ends.from.types.contains_key(*name) && new.extension.is_none());
+    let come: Vec<_> = come.collect();
+    for (name, new) in &come {
+        let word = word(new);
         if new.comment.is_some() {
             script.add(Phase::Facts, relation::comment(word, &name.to_string(), new.comment.as_deref()));
         }
@@ -65,10 +65,20 @@ pub(super) fn types(ends: &Ends<'_>, script: &mut Script) {
         let old = (ends.from.server.user.as_str(), &given[..]);
         privileges(ends, ('T', &format!("{word} {name}")), old, (&new.owner, &new.privileges), script);
     }
+    (gone, come)
+}
+
+fn word(known: &UserType) -> &'static str {
+    if matches!(known.kind, TypeKind::Domain { .. }) { "DOMAIN" } else { "TYPE" }
+}
+
+/// The statement that drops the type.
+pub(super) fn drop(name: &Name, known: &UserType) -> String {
+    format!("DROP {} IF EXISTS {name}", word(known))
 }
 
 /// Whether columns have the type that become columns of another one.
-fn is_left_by_columns(ends: &Ends<'_>, name: &Name) -> bool {
+pub(super) fn is_left_by_columns(ends: &Ends<'_>, name: &Name) -> bool {
     ends.from.relations.referring_to(name).any(|(table, old)| {
         let stays = |column: &&Column| {
             ends.to.relations.get(table).is_some_and(|relation| relation.column(&column.name).is_some())
@@ -93,7 +103,8 @@ pub(super) fn privileges(
     acl::change(&object, &before, &Privileges::of(new.1, kind, new.0, major), script);
 }
 
-fn create(name: &Name, new: &UserType, script: &mut Script) {
+/// The statements that make the type.
+pub(super) fn create(name: &Name, new: &UserType, script: &mut Script) {
     match &new.kind {
         TypeKind::Enum { labels } => {
             let labels: Vec<String> = labels.iter().map(|label| quote::literal(label)).collect();

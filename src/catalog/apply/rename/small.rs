@@ -2,12 +2,19 @@
 
 use super::super::edit::{Edit, Outcome};
 use super::names_in;
-use crate::catalog::expression::{Renaming, Scope, in_expression, in_function};
+use crate::catalog::expression::{Renaming, Scope, in_expression, in_function, in_types};
 use crate::catalog::{Function, Name, TypeKind, UserType};
 
 pub(super) fn apply(edit: &mut Edit<'_>, renaming: &Renaming) -> Outcome {
+    // Texts are read with the old names of both.
+    let functions = functions(edit, renaming);
     types(edit, renaming);
-    functions(edit, renaming);
+    for (at, _) in functions.iter().rev() {
+        edit.take_function(*at);
+    }
+    for (_, function) in functions {
+        edit.add_function(function);
+    }
     statistics(edit, renaming);
     rest(edit, renaming);
     Ok(())
@@ -30,6 +37,7 @@ fn types(edit: &mut Edit<'_>, renaming: &Renaming) {
                     is_changed = true;
                 }
                 for constraint in constraints {
+                    is_changed |= in_check(edit, &scope, &mut constraint.definition, renaming);
                     for function in &mut constraint.functions {
                         if let Some(new) = renaming.of_function(function) {
                             *function = new;
@@ -67,7 +75,22 @@ fn types(edit: &mut Edit<'_>, renaming: &Renaming) {
     }
 }
 
-fn functions(edit: &mut Edit<'_>, renaming: &Renaming) {
+/// Rewrites the CHECK of a domain; `true` when it changed.
+fn in_check(edit: &Edit<'_>, scope: &Scope<'_>, definition: &mut String, renaming: &Renaming) -> bool {
+    let (check, tail) = match definition.strip_suffix(" NOT VALID") {
+        Some(check) => (check, " NOT VALID"),
+        None => (definition.as_str(), ""),
+    };
+    let condition = check.strip_prefix("CHECK (").and_then(|check| check.strip_suffix(')'));
+    let Some(new) = condition.and_then(|condition| in_expression(edit, scope, condition, renaming)) else {
+        return false;
+    };
+    *definition = format!("CHECK ({new}){tail}");
+    true
+}
+
+/// The functions that change, with their places.
+fn functions(edit: &Edit<'_>, renaming: &Renaming) -> Vec<(usize, Function)> {
     let mut changed: Vec<(usize, Function)> = Vec::new();
     for (at, function) in edit.functions.iter().enumerate() {
         let mut copy = function.clone();
@@ -80,8 +103,8 @@ fn functions(edit: &mut Edit<'_>, renaming: &Renaming) {
         }
         for name in &mut copy.types {
             if let Some(new) = renaming.of_type(name) {
-                copy.arguments = copy.arguments.replace(&name.to_string(), &new.to_string());
-                copy.result = copy.result.replace(&name.to_string(), &new.to_string());
+                copy.arguments = in_types(&copy.arguments, name, &new);
+                copy.result = in_types(&copy.result, name, &new);
                 *name = new;
                 is_changed = true;
             }
@@ -99,12 +122,7 @@ fn functions(edit: &mut Edit<'_>, renaming: &Renaming) {
             changed.push((at, copy));
         }
     }
-    for (at, _) in changed.iter().rev() {
-        edit.take_function(*at);
-    }
-    for (_, function) in changed {
-        edit.add_function(function);
-    }
+    changed
 }
 
 fn statistics(edit: &mut Edit<'_>, renaming: &Renaming) {
