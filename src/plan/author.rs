@@ -9,6 +9,7 @@ use super::planner::PlanError;
 use super::postpone::changes_rows;
 use super::script::{LongRun, Source};
 use crate::catalog::Catalog;
+use crate::catalog::apply::is_off;
 use crate::sql::{Statement, render};
 
 /// One statement to plan, with the settings that the author made for it.
@@ -60,6 +61,11 @@ impl Settings {
             && let Some(value) = set_value(zone)
         {
             catalog.server.time_zone = value;
+        }
+        if let Some((_, checked)) = self.list.iter().rev().find(|(name, _)| name == "check_function_bodies")
+            && let Some(value) = set_value(checked)
+        {
+            catalog.server.unchecked_bodies = is_off(&value);
         }
     }
 

@@ -42,6 +42,7 @@ pub(crate) use self::extension::{
 pub(crate) use self::privileges::{
     Privileges, initial as initial_privileges, of_owner as privileges_of_owner, word as privilege_word,
 };
+pub(crate) use self::session::is_off;
 use super::Catalog;
 use crate::sql::Statement;
 

@@ -13,7 +13,7 @@ pub(super) fn set(edit: &mut Edit<'_>, statement: &VariableSetStmt) -> Outcome {
         Ok(VariableSetKind::VarSetValue) => Some(values),
         Ok(VariableSetKind::VarSetCurrent | VariableSetKind::VarSetMulti) => return Ok(()),
         Ok(VariableSetKind::VarResetAll) => {
-            for name in ["search_path", "default_tablespace", "default_table_access_method"] {
+            for name in ["search_path", "default_tablespace", "default_table_access_method", "check_function_bodies"] {
                 setting(edit, name, None);
             }
             return Ok(());
@@ -42,12 +42,18 @@ fn setting(edit: &mut Edit<'_>, name: &str, values: Option<&[String]>) {
                 edit.small().server.user = role;
             }
         }
+        "check_function_bodies" => edit.small().server.unchecked_bodies = first.is_some_and(|value| is_off(&value)),
         "default_tablespace" => edit.small().server.session_tablespace = first.unwrap_or_default(),
         "default_table_access_method" => {
             edit.small().server.default_table_access_method = first.unwrap_or_else(|| "heap".to_owned());
         }
         _ => {}
     }
+}
+
+/// Whether the value of a setting is false, as the server writes it or people do.
+pub(crate) fn is_off(value: &str) -> bool {
+    ["off", "false", "no", "f", "n", "0"].contains(&value.to_ascii_lowercase().as_str())
 }
 
 fn search_path(edit: &mut Edit<'_>, wished: Vec<String>) {

@@ -35,6 +35,9 @@ pub struct Server {
     /// Session `default_tablespace`; empty for the database's own.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub session_tablespace: String,
+    /// The session has `check_function_bodies` off: the server does not look at what new functions are made of.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unchecked_bodies: bool,
     /// The `search_path` setting when a simulated statement has set it: schemas that do not exist yet included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub search_path_setting: Vec<String>,

@@ -307,7 +307,7 @@ fn may_fail(found: &mut Impact, refusal: &Refusal) {
 }
 
 /// Settings that change what later statements do.
-fn session(catalog: &mut Catalog, set: &VariableSetStmt) {
+pub(super) fn session(catalog: &mut Catalog, set: &VariableSetStmt) {
     let values: Vec<String> = set
         .args
         .iter()

@@ -1,12 +1,12 @@
 //! Bodies of functions, as the parser of their language wants them.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{CreateFunctionStmt, Token};
+use pg_query::protobuf::{CreateFunctionStmt, Node, Token, VariableSetKind};
 
-use super::block::Block;
+use super::block::{Block, session};
 use super::strings_of;
-use crate::catalog::Function;
-use crate::plan::analyze::options;
+use crate::catalog::{Catalog, Function};
+use crate::plan::analyze::{Resolver, options};
 use crate::sql::quote;
 
 /// Variables that a trigger's function has without declaring them.
@@ -21,6 +21,22 @@ pub(super) fn created(function: &Function) -> Option<CreateFunctionStmt> {
         NodeEnum::CreateFunctionStmt(create) => Some(*create),
         _ => None,
     }
+}
+
+/// The catalog as the body sees it, where the routine has settings of its own that decide what names stand for.
+pub(super) fn own_settings(create: &CreateFunctionStmt, resolver: &Resolver<'_>) -> Option<Catalog> {
+    let set = |option: &Node| match &option.node {
+        Some(NodeEnum::DefElem(option)) if option.defname == "set" => match option.arg.as_ref()?.node.as_ref()? {
+            NodeEnum::VariableSetStmt(set) if set.kind() == VariableSetKind::VarSetValue => Some(set.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let mut sets = create.options.iter().filter_map(set).peekable();
+    sets.peek()?;
+    let mut catalog = resolver.catalog.clone();
+    sets.for_each(|set| session(&mut catalog, &set));
+    Some(catalog)
 }
 
 /// The source text of a function: what stands behind AS.

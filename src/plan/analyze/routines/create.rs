@@ -30,8 +30,15 @@ pub(in crate::plan::analyze) fn create_function(statement: &CreateFunctionStmt, 
     }
     signature(&mut impact, statement, resolver);
     existing(&mut impact, statement, name, resolver);
+    let unchecked = resolver.catalog.server.unchecked_bodies && statement.sql_body.is_none();
+    if unchecked {
+        return impact;
+    }
+    let own = body::own_settings(statement, resolver);
+    let within = own.as_ref().map(|catalog| resolver.over(catalog));
+    let within = within.as_ref().unwrap_or(resolver);
     match language.as_str() {
-        "sql" => impact.merge(sql_body(statement, resolver)),
+        "sql" => impact.merge(sql_body(statement, within)),
         "plpgsql" => syntax(&mut impact, statement),
         _ => {}
     }
@@ -153,5 +160,37 @@ fn syntax(impact: &mut Impact, statement: &CreateFunctionStmt) {
         && message.contains("syntax error")
     {
         impact.refuse("42601", "syntax error in the PL/pgSQL body", "Correct the body.");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::Catalog;
+    use crate::catalog::apply::apply;
+    use crate::plan::analyze::analyze;
+
+    fn refused(text: &str) -> Option<String> {
+        let mut catalog = Catalog::default();
+        catalog.server.version = 180_000;
+        catalog.server.search_path = vec!["public".to_owned()];
+        catalog.extensions.insert("plpgsql".to_owned(), "pg_catalog".to_owned());
+        let setup =
+            "CREATE SCHEMA public; CREATE SCHEMA app; CREATE TABLE app.t (id int); CREATE TYPE public.e AS ENUM ()";
+        for statement in crate::sql::parse(&format!("{setup}; {text}")).unwrap() {
+            if let Some(refusal) = analyze(&statement, &catalog).refused {
+                return Some(refusal.sqlstate);
+            }
+            apply(&mut catalog, &statement).ok();
+        }
+        None
+    }
+
+    #[test]
+    fn a_body_is_looked_at_with_the_settings_of_its_function() {
+        let sql =
+            |between: &str| format!("CREATE FUNCTION f() RETURNS int LANGUAGE sql {between} AS 'SELECT id FROM t'");
+        assert_eq!(refused(&sql("")).as_deref(), Some("42P01"));
+        assert_eq!(refused(&sql("SET search_path = app, public")), None);
+        assert_eq!(refused(&format!("SET check_function_bodies = off; {}", sql(""))), None);
     }
 }

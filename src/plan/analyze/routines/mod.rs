@@ -102,6 +102,9 @@ pub(super) fn text(text: &str, resolver: &Resolver<'_>) -> Impact {
 fn run(function: &Function, tables: &[String], resolver: &Resolver<'_>) -> Impact {
     // A function that calls itself does nothing new.
     let Some(_reading) = resolver.read_function(&function.name) else { return Impact::none() };
+    let own = body::created(function).and_then(|create| body::own_settings(&create, resolver));
+    let within = own.as_ref().map(|catalog| resolver.over(catalog));
+    let resolver = within.as_ref().unwrap_or(resolver);
     let mut block = Block::new(resolver).with_tables(tables);
     match function.language.as_str() {
         // The catalog keeps no body of what belongs to an extension; what is immutable may not look at tables.
