@@ -5,7 +5,7 @@ use pg_query::protobuf::TypeName;
 use super::names::Qualified;
 use super::resolve::{Lookup, Rel, Resolver};
 use crate::catalog::apply::unlisted_extension_schema;
-use crate::catalog::{Function, Name, UserType};
+use crate::catalog::{Function, Name, TypeKind, UserType};
 
 /// Built-in types other than arrays and row types of the system catalogs; the same on 14 to 18
 /// (`pg_type` of `pg_catalog`).
@@ -158,9 +158,9 @@ impl<'a> Resolver<'a> {
         } else {
             vec![name.schema]
         };
-        for schema in schemas {
+        for schema in &schemas {
             for candidate in [name.name, element] {
-                if let Some((name, found)) = self.catalog.types.get_key_value(&Name::new(schema, candidate)) {
+                if let Some((name, found)) = self.catalog.types.get_key_value(&Name::new(*schema, candidate)) {
                     return TypeLookup::User(name, found);
                 }
             }
@@ -170,9 +170,17 @@ impl<'a> Resolver<'a> {
             Lookup::System => TypeLookup::System,
             Lookup::Found(_) | Lookup::Missing => match unlisted_extension_schema(self.catalog) {
                 Some(schema) if name.schema.is_empty() || name.schema == schema => TypeLookup::System,
+                // It has a multirange beside it, of any name.
+                _ if schemas.iter().any(|schema| self.has_range(schema)) => TypeLookup::System,
                 _ => TypeLookup::Missing,
             },
         }
+    }
+
+    /// Whether a range type is in the schema.
+    fn has_range(&self, schema: &str) -> bool {
+        let mut types = self.catalog.types.iter();
+        types.any(|(name, found)| name.schema == schema && matches!(found.kind, TypeKind::Range { .. }))
     }
 
     /// User-defined functions of that name, all overloads, by the server's search path (the first schema of
@@ -205,6 +213,18 @@ impl<'a> Resolver<'a> {
 mod tests {
     use crate::catalog::Catalog;
     use crate::plan::analyze::analyze;
+
+    #[test]
+    fn a_type_may_be_the_multirange_of_a_range() {
+        let mut catalog = Catalog::default();
+        catalog.server.version = 140_000;
+        catalog.server.search_path = vec!["public".to_owned()];
+        let text = "CREATE SCHEMA public; CREATE TYPE r AS RANGE (subtype = int); CREATE TABLE t (a r_multirange)";
+        for statement in crate::sql::parse(text).unwrap() {
+            assert_eq!(analyze(&statement, &catalog).refused, None, "{}", statement.text);
+            crate::catalog::apply::apply(&mut catalog, &statement).ok();
+        }
+    }
 
     #[test]
     fn a_type_may_be_that_of_an_extension_only_in_its_schema() {

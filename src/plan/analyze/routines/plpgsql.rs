@@ -1,10 +1,14 @@
 //! Statements inside PL/pgSQL code, found by its own parser (`pg_query::parse_plpgsql`, which prints JSON).
 
-use pg_query::protobuf::Token;
+use pg_query::NodeEnum;
+use pg_query::protobuf::{SelectStmt, Token};
 use serde_json::{Map, Value};
 
 use super::block::Block;
+use crate::plan::analyze::names::string;
 use crate::plan::analyze::query::Literal;
+use crate::plan::expand::single;
+use crate::sql::expression::{operands, parse_expression};
 
 /// Reads a CREATE FUNCTION or DO statement in PL/pgSQL and runs its static statements in order.
 pub(super) fn run(source: &str, block: &mut Block<'_, '_>) {
@@ -136,18 +140,56 @@ fn dynamic(value: &Value, field: &str, certain: bool, block: &mut Block<'_, '_>)
     let text = value.get(field).and_then(query_text);
     match text.as_deref().and_then(constant) {
         Some(Literal::Text(text)) => block.text(&text, certain),
+        _ if text.as_deref().is_some_and(|text| calculates(text).is_some()) => {}
         _ => block.unreadable("EXECUTE of a statement that is put together at run time"),
     }
 }
 
 fn constant(expression: &str) -> Option<Literal> {
-    let parsed = crate::sql::parse(&format!("SELECT {expression}")).ok()?;
-    let pg_query::NodeEnum::SelectStmt(select) = parsed.into_iter().next()?.node else { return None };
-    let [target] = select.target_list.as_slice() else { return None };
-    match target.node.as_ref()? {
-        pg_query::NodeEnum::ResTarget(target) => Literal::of(target.val.as_ref()?.node.as_ref()?),
-        _ => None,
+    Literal::of(parse_expression(expression)?.node.as_ref()?)
+}
+
+/// Whether the text is `format` of a query that calculates with what it is given, whichever names and values come into
+/// it: it reads no relation and calls no function.
+fn calculates(expression: &str) -> Option<()> {
+    let NodeEnum::FuncCall(call) = parse_expression(expression)?.node? else { return None };
+    let name = call.funcname.last()?.node.as_ref()?;
+    if string(name) != Some("format") || call.funcname.len() > 1 {
+        return None;
     }
+    let Literal::Text(template) = Literal::of(call.args.first()?.node.as_ref()?)? else { return None };
+    let NodeEnum::SelectStmt(select) = single(&filled(&template)?)?.node else { return None };
+    let targets = select.target_list.clone();
+    let nothing_more =
+        SelectStmt { target_list: targets, limit_option: select.limit_option, op: select.op, ..SelectStmt::default() };
+    if *select != nothing_more {
+        return None;
+    }
+    let mut pending: Vec<_> = select.target_list.iter().collect();
+    while let Some(node) = pending.pop() {
+        if matches!(node.node, Some(NodeEnum::FuncCall(_))) {
+            return None;
+        }
+        pending.extend(operands(node)?);
+    }
+    Some(())
+}
+
+/// The template of `format` with some name for each `%I` and some value for each `%L`; `None` where it takes text as it
+/// is (`%s`), and where a place has more than a kind.
+fn filled(template: &str) -> Option<String> {
+    let mut parts = template.split('%');
+    let mut text = parts.next()?.to_owned();
+    while let Some(part) = parts.next() {
+        let (some, rest) = match part.strip_prefix('I') {
+            Some(rest) => ("a_name", rest),
+            None if part.is_empty() => ("%", parts.next()?),
+            None => ("NULL", part.strip_prefix('L')?),
+        };
+        text.push_str(some);
+        text.push_str(rest);
+    }
+    Some(text)
 }
 
 /// A static statement or expression. Parse modes (`RawParseMode` in parser.h): 0 statements, 2 an expression, 3 to
