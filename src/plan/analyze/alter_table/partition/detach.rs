@@ -61,6 +61,12 @@ pub(in crate::plan::analyze::alter_table) fn detach<'a>(
     for member in work.resolver.tree(partition) {
         work.lock_with(member, LockMode::AccessExclusive);
     }
+    let taken = if default.is_some() { "go to its default partition" } else { "fail" };
+    let message = format!(
+        "the rows of {} are no longer found in {}, and writes of rows with its values {taken}",
+        partition.name, table.name
+    );
+    work.impact.hazard(HazardId::BreaksClients, Some(table.name), message);
     release_indexes(work, table, partition);
     foreign_keys(work, table, partition, command.concurrent);
 }
