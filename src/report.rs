@@ -57,6 +57,30 @@ pub struct Report {
     pub observation: Option<Observation>,
 }
 
+impl Report {
+    /// One without facts of a run.
+    pub fn new(action: RunAction, exit_code: i32, reason: &str, message: String) -> Self {
+        Self {
+            v: 1,
+            action,
+            exit_code,
+            reason: reason.to_owned(),
+            message,
+            plan: None,
+            digest: None,
+            steps_done: 0,
+            steps_total: 0,
+            next_stage: None,
+            step: None,
+            sqlstate: None,
+            rows_done: 0,
+            rollback: None,
+            activity: None,
+            observation: None,
+        }
+    }
+}
+
 /// What an observation came to so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

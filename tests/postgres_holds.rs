@@ -4,11 +4,15 @@
 
 mod run_support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use run_support::plans::*;
 use run_support::server::Server;
 use run_support::{Database, end_majors};
+use tokio_util::sync::CancellationToken;
+use wesley::api::backfill::PrometheusHold;
 use wesley::plan::{Plan, Stage};
 use wesley::run::connect::Settings;
 use wesley::run::{Ending, Holds, Options, Progress, ProgressState, Reason, Request, apply};
@@ -77,6 +81,84 @@ async fn a_query_that_does_more_than_ask_is_refused() {
     database.drop().await;
 }
 
+/// A service that is busy, and a Prometheus that gives a series, until they are told that all is well.
+async fn service(busy: Arc<AtomicBool>) -> String {
+    use axum::http::StatusCode;
+    use axum::routing::get;
+    let gate = busy.clone();
+    let answers = move || async move {
+        if gate.load(Ordering::SeqCst) { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::NO_CONTENT }
+    };
+    let expression = move |query: axum::extract::RawQuery| async move {
+        assert_eq!(query.0.as_deref(), Some("query=lag%7Bdb%3D%22a%22%7D+%3E+1"));
+        let series = if busy.load(Ordering::SeqCst) { r#"{"metric":{},"value":[1,"2"]}"# } else { "" };
+        format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{series}]}}}}"#)
+    };
+    let routes = axum::Router::new().route("/gate", get(answers)).route("/api/v1/query", get(expression));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_and_an_expression_of_ones_own_hold_it() {
+    let major = *end_majors().last().unwrap();
+    let database = Database::create("hold_outside", major, TABLE).await;
+    let busy = Arc::new(AtomicBool::new(true));
+    let url = service(busy.clone()).await;
+    let gate = Holds { http: Some(format!("{url}/gate")), ..Holds::default() };
+    let query = r#"lag{db="a"} > 1"#.to_owned();
+    let metric = Holds { prometheus: Some(PrometheusHold { url, query }), ..Holds::default() };
+    for (run, holds, says) in [
+        ("gate", gate, "the given address answers with status 429"),
+        ("metric", metric, "the expression for Prometheus gives something"),
+    ] {
+        busy.store(true, Ordering::SeqCst);
+        let release = |progress: &Progress| {
+            if progress
+                .detail
+                .as_deref()
+                .is_some_and(|detail| detail.starts_with("held for ") && detail.ends_with(says))
+            {
+                busy.store(false, Ordering::SeqCst);
+            }
+        };
+        let options = Options { holds: Holds { every: Duration::from_millis(20), ..holds }, ..Options::default() };
+        assert_eq!(database.apply_with(run, &fill(), &options, &release).await.ending, Ok(Ending::Done), "{run}");
+        assert!(!busy.load(Ordering::SeqCst), "{run}: not held");
+        database.client.batch_execute("UPDATE t SET n = NULL").await.unwrap();
+    }
+    // Nobody answers there.
+    let holds = Holds { http: Some("http://127.0.0.1:1/".to_owned()), ..Holds::default() };
+    let interrupt = CancellationToken::new();
+    let options = Options { holds, interrupt: interrupt.clone(), ..Options::default() };
+    let release = |progress: &Progress| {
+        if progress.detail.as_deref().is_some_and(|detail| detail.ends_with("the given address does not answer")) {
+            interrupt.cancel();
+        }
+    };
+    let ending = database.apply_with("silent", &fill(), &options, &release).await.ending;
+    assert_eq!(ending.unwrap_err().reason, Reason::Interrupted);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_transaction_holds_it_where_it_may_be_seen() {
+    for major in end_majors() {
+        let database = Database::create("hold_transaction", major, TABLE).await;
+        let old = database.session().await;
+        old.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_catalog.txid_current()").await.unwrap();
+        let release = Release::new("a transaction has been open for", "COMMIT", old);
+        let every = Duration::from_millis(20);
+        let holds = Holds { transaction_seconds: Some(0.001), every, ..Holds::default() };
+        let options = Options { holds, ..Options::default() };
+        assert_eq!(database.apply_with("h", &fill(), &options, &release).await.ending, Ok(Ending::Done), "{major}");
+        assert!(release.done.into_inner(), "{major}: not held");
+        database.drop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_change_while_it_runs() {
     let major = *end_majors().last().unwrap();
@@ -84,7 +166,7 @@ async fn limits_change_while_it_runs() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backfill.json");
     std::fs::write(&file, r#"{"rowsPerSecondMax": 2000, "holds": {"walBytesPerSecond": 1}}"#).unwrap();
-    let every = std::time::Duration::from_millis(20);
+    let every = Duration::from_millis(20);
     let holds = Holds { every, ..Holds::default() };
     let options = Options { holds, tuning: Some(file.clone()), ..Options::default() };
     let released = AtomicBool::new(false);
@@ -112,7 +194,7 @@ async fn a_standby_that_stays_behind_holds_it_until_it_has_caught_up() {
         let paused = standby.admin("shop").await;
         paused.batch_execute("SELECT pg_wal_replay_pause()").await.unwrap();
         let release = Release::new("a standby is", "SELECT pg_wal_replay_resume()", paused);
-        let every = std::time::Duration::from_millis(20);
+        let every = Duration::from_millis(20);
         let holds = Holds { standby_bytes: Some(1 << 20), standby_seconds: None, every, ..Holds::default() };
         let options = Options { holds, ..Options::default() };
         let settings = Settings::from_url(&primary.url("owner", "shop")).unwrap();
@@ -131,7 +213,7 @@ async fn a_table_is_vacuumed_in_between_so_that_it_does_not_double() {
     database.client.batch_execute("VACUUM ANALYZE t").await.unwrap();
     let before: i64 = database.ask("SELECT pg_relation_size('t')").await;
     // An index has the column: every new version goes to another page.
-    let every = std::time::Duration::from_millis(100);
+    let every = Duration::from_millis(100);
     let holds = Holds { dead_ratio: Some(0.25), every, ..Holds::default() };
     let options = Options { holds, ..Options::default() };
     assert_eq!(database.apply_with("v", &fill(), &options, &()).await.ending, Ok(Ending::Done));

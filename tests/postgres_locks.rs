@@ -11,7 +11,7 @@ use run_support::plans::*;
 use run_support::{Database, Recorder, end_majors};
 use wesley::plan::{LockMode, Plan, Stage};
 use wesley::run::connect::Settings;
-use wesley::run::{Ending, Options, Progress, ProgressState, Reason};
+use wesley::run::{Ending, Options, Progress, ProgressState, Reason, Terminate};
 
 fn add_column() -> Plan {
     let statement = transaction(&["ALTER TABLE orders ADD COLUMN a integer"]);
@@ -126,6 +126,33 @@ async fn while_a_transaction_holds_the_table_nobody_stands_in_the_queue() {
         assert!(!run.is_finished());
         holder.batch_execute("COMMIT").await.unwrap();
         assert_eq!(run.await.unwrap().ending, Ok(Ending::Done), "{major}");
+        database.drop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_keeps_the_table_is_ended_where_the_policy_says_so() {
+    for major in end_majors() {
+        let database = Database::create("terminate", major, &shop(10)).await;
+        let (idle, admin) = (database.session().await, database.superuser().await);
+        for holder in [&idle, &admin] {
+            holder.batch_execute("BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE").await.unwrap();
+        }
+        let soon = Some(Duration::from_millis(1));
+        let (never, recorder) = (Options::default().terminate, Recorder::default());
+        let told = |text: &str| recorder.all().iter().any(|p| p.detail.as_deref().is_some_and(|d| d.contains(text)));
+        // The states of a superuser's sessions are not visible: it goes only where any may go, and not by this role.
+        for (terminate, ends) in
+            [(Terminate { idle_after: soon, ..never }, true), (Terminate { any_after: soon, ..never }, false)]
+        {
+            let options = Options { terminate, lock_budget: Duration::from_millis(500), ..Options::default() };
+            let error = database.apply_with("w", &add_column(), &options, &recorder).await.ending.unwrap_err();
+            assert_eq!(error.reason, Reason::LockBudgetSpent, "{major}");
+            assert_eq!((told("ended pid"), told("GRANT pg_signal_backend")), (true, !ends), "{major}");
+            assert!(idle.batch_execute("COMMIT").await.is_err(), "{major}: the session is still there");
+        }
+        admin.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(database.apply("w", &add_column()).await.ending, Ok(Ending::Done), "{major}");
         database.drop().await;
     }
 }

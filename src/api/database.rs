@@ -155,6 +155,26 @@ pub struct DatabasePolicy {
     /// ValidationWindow of Migrations that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_window_ref: Option<LocalRef>,
+    /// When sessions are ended that keep a table from a step; never when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminate_blockers: Option<TerminateBlockers>,
+}
+
+/// After which wait for a table the sessions that hold it are ended (`pg_terminate_backend`): their transactions are
+/// rolled back. The role needs `pg_signal_backend`, or to be a member of theirs. What is gone in time is never ended; nor are
+/// prepared transactions, background processes, and runs of Wesley.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TerminateBlockers {
+    /// Seconds after which those are ended that are idle in a transaction; never when absent. Which they are is visible to
+    /// members of `pg_read_all_stats` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub idle_seconds: Option<i32>,
+    /// Seconds after which any are ended; never when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub any_seconds: Option<i32>,
 }
 
 impl Default for DatabasePolicy {
@@ -165,6 +185,7 @@ impl Default for DatabasePolicy {
             approval: ApprovalRule::default(),
             in_place_bytes_max: default_in_place_bytes(),
             default_window_ref: None,
+            terminate_blockers: None,
         }
     }
 }

@@ -67,7 +67,8 @@ async fn ready(args: &ApplyArgs, observer: &dyn Observer) -> Result<(Settings, R
             Err(error) => return Err(plan::failure(&input, error)),
         }
     };
-    let options = Options { planned_at, runs: input.file_runs, ..with_holds(options()?, &args.holds)? };
+    let terminate = args.terminate.policy();
+    let options = Options { planned_at, terminate, runs: input.file_runs, ..with_holds(options()?, &args.holds)? };
     Ok((settings, request, options))
 }
 
@@ -148,7 +149,7 @@ fn options() -> Result<Options, Failure> {
 }
 
 fn with_holds(options: Options, args: &HoldArgs) -> Result<Options, Failure> {
-    let numbers = [args.hold_standby_seconds, args.nice];
+    let numbers = [args.hold_standby_seconds, args.hold_transaction_seconds, args.nice];
     if numbers.iter().any(|number| !number.is_finite() || *number < 0.0)
         || args.hold_slot_bytes.min(args.hold_wal_bytes) < 0
     {
@@ -159,8 +160,10 @@ fn with_holds(options: Options, args: &HoldArgs) -> Result<Options, Failure> {
         standby_seconds: Some(args.hold_standby_seconds).filter(|seconds| *seconds > 0.0),
         slot_bytes: limit(args.hold_slot_bytes),
         wal_bytes_per_second: limit(args.hold_wal_bytes),
+        transaction_seconds: Some(args.hold_transaction_seconds).filter(|seconds| *seconds > 0.0),
+        vacuum: args.hold_vacuum,
         query: args.hold_query.clone(),
-        ..options.holds
+        ..args.outside.with(options.holds)
     };
     let backfill = BackfillOptions {
         nice: args.nice,

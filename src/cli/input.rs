@@ -123,6 +123,11 @@ pub(super) fn one_select(text: &str) -> Result<String, String> {
     }
 }
 
+/// `text` if a request can be sent there.
+pub(super) fn address(text: &str) -> Result<String, String> {
+    crate::run::require_address(text).map(|_| text.to_owned())
+}
+
 fn read_files(source: &SourceArgs, mut reading: Reading, unwrapped: bool) -> Result<Input, Failure> {
     if source.files.iter().filter(|file| is_stdin(file)).nth(1).is_some() {
         return Err(Failure::new(Exit::Usage, "standard input can be read once only: name `-` once"));

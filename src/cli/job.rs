@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{Failure, PolicyArgs, plan};
+use super::{Failure, OutsideArgs, PolicyArgs, TerminateArgs, plan};
 use crate::api::validation_window::Guards;
 use crate::exit::Exit;
 use crate::inspect::statements::Limits;
@@ -61,6 +61,8 @@ pub(super) struct JobArgs {
     /// A backfill waits while this query gives true.
     #[arg(long, value_name = "SQL", allow_hyphen_values = true)]
     hold_query: Option<String>,
+    #[command(flatten)]
+    outside: OutsideArgs,
     /// File with the guards of that window.
     #[arg(long, value_name = "FILE")]
     guards: Option<PathBuf>,
@@ -90,6 +92,8 @@ pub(super) struct JobArgs {
     /// Longest run of a statement whose work does not grow with a table.
     #[arg(long, value_name = "SECONDS")]
     statement_seconds: Option<u64>,
+    #[command(flatten)]
+    terminate: TerminateArgs,
     /// Where the report is written.
     #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
     report: PathBuf,
@@ -170,8 +174,9 @@ fn task(args: &JobArgs) -> Result<Task, Failure> {
         blocking_slice: (defaults.blocking_slice.0.min(longest), longest),
         lock_budget: args.lock_budget_seconds.map_or(defaults.lock_budget, Duration::from_secs),
         short_statement: args.statement_seconds.map_or(defaults.short_statement, Duration::from_secs),
+        terminate: args.terminate.policy(),
         tuning: args.backfill.clone(),
-        holds: Holds { query: args.hold_query.clone(), ..defaults.holds.clone() },
+        holds: Holds { query: args.hold_query.clone(), ..args.outside.with(defaults.holds.clone()) },
         interrupt,
         ..defaults
     };

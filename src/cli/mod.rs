@@ -13,11 +13,13 @@ mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::api::backfill::PrometheusHold;
 use crate::exit::Exit;
-use crate::run::{Reason, RunError};
+use crate::run::{Holds, Reason, RunError, Terminate};
 
 /// Zero-downtime PostgreSQL schema changes.
 #[derive(Parser)]
@@ -165,6 +167,8 @@ struct ApplyArgs {
     policy: PolicyArgs,
     #[command(flatten)]
     holds: HoldArgs,
+    #[command(flatten)]
+    terminate: TerminateArgs,
     /// Name in the ledger: 1 to 200 of letters, digits, `.`, `_`, `-`.
     #[arg(long, value_parser = input::run_name)]
     name: String,
@@ -191,12 +195,63 @@ struct HoldArgs {
     /// Wait while this query gives true.
     #[arg(long, value_name = "SQL", value_parser = input::one_select)]
     hold_query: Option<String>,
+    #[command(flatten)]
+    outside: OutsideArgs,
+    /// Wait while the oldest transaction in the database has been open for so many seconds; 0: never for that.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    hold_transaction_seconds: f64,
+    /// Wait while others vacuum the table.
+    #[arg(long)]
+    hold_vacuum: bool,
     /// Pause after each batch, as a multiple of the batch's duration.
     #[arg(long, value_name = "FACTOR", default_value_t = 0.0)]
     nice: f64,
     /// Change no more rows in a second.
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(i64).range(1..))]
     rows_per_second: Option<i64>,
+}
+
+/// Who is ended when a step waits for a table.
+#[derive(Args)]
+struct TerminateArgs {
+    /// End sessions that are idle in a transaction when they have kept a table from a step for so long.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    terminate_idle_seconds: Option<u64>,
+    /// End any session that has kept a table from a step for so long.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    terminate_any_seconds: Option<u64>,
+}
+
+impl TerminateArgs {
+    fn policy(&self) -> Terminate {
+        Terminate {
+            idle_after: self.terminate_idle_seconds.map(Duration::from_secs),
+            any_after: self.terminate_any_seconds.map(Duration::from_secs),
+        }
+    }
+}
+
+/// What else than the database is asked whether backfills wait.
+#[derive(Args)]
+struct OutsideArgs {
+    /// Wait while this address does not answer with success (2xx).
+    #[arg(long, value_name = "URL", value_parser = input::address)]
+    hold_http: Option<String>,
+    /// Prometheus that is asked for the expression of --hold-prometheus-query.
+    #[arg(long, value_name = "URL", value_parser = input::address, requires = "hold_prometheus_query")]
+    hold_prometheus: Option<String>,
+    /// Wait while this expression gives anything.
+    #[arg(long, value_name = "EXPRESSION", requires = "hold_prometheus", allow_hyphen_values = true)]
+    hold_prometheus_query: Option<String>,
+}
+
+impl OutsideArgs {
+    /// With what they say.
+    fn with(&self, holds: Holds) -> Holds {
+        let prometheus = self.hold_prometheus.clone().zip(self.hold_prometheus_query.clone());
+        let prometheus = prometheus.map(|(url, query)| PrometheusHold { url, query });
+        Holds { http: self.hold_http.clone(), prometheus, ..holds }
+    }
 }
 
 /// What is undone.

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::source::FileRun;
+use super::terminate::Terminate;
+use crate::api::backfill::PrometheusHold;
 use crate::api::validation_window::Guards;
 use crate::catalog::introspect::Moment;
 use crate::plan::{Stage, Step};
@@ -86,6 +88,8 @@ pub struct Options {
     pub reconnect_budget: Duration,
     /// First and longest wait for a lock that makes readers or writers queue behind us.
     pub blocking_slice: (Duration, Duration),
+    /// Whose sessions are ended when they keep a table from a step.
+    pub terminate: Terminate,
     /// Longest run of a transaction whose work does not grow with a table; doubled at each of three tries.
     pub short_statement: Duration,
     /// The plan was made by another process, perhaps long ago, and was approved as it is: a recorded run goes on only
@@ -143,8 +147,16 @@ pub struct Holds {
     pub lock_waiters: bool,
     /// Dead rows for each live one, over which the table is vacuumed; over twice as many it waits.
     pub dead_ratio: Option<f64>,
+    /// Seconds that the oldest transaction in the database has been open.
+    pub transaction_seconds: Option<f64>,
+    /// Whether it waits while others vacuum the table.
+    pub vacuum: bool,
     /// A query; it waits while that gives one row with true.
     pub query: Option<String>,
+    /// An address; it waits while that does not answer with success.
+    pub http: Option<String>,
+    /// A Prometheus and an expression; it waits while that gives anything.
+    pub prometheus: Option<PrometheusHold>,
 }
 
 impl Default for Holds {
@@ -158,7 +170,11 @@ impl Default for Holds {
             wal_bytes_per_second: None,
             lock_waiters: true,
             dead_ratio: Some(0.5),
+            transaction_seconds: None,
+            vacuum: false,
             query: None,
+            http: None,
+            prometheus: None,
         }
     }
 }
@@ -173,6 +189,7 @@ impl Default for Options {
             lock_budget: Duration::from_secs(600),
             reconnect_budget: Duration::from_secs(120),
             blocking_slice: (Duration::from_millis(100), Duration::from_millis(500)),
+            terminate: Terminate::default(),
             short_statement: Duration::from_secs(5),
             planned_earlier: false,
             planned_at: None,

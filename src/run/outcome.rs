@@ -182,13 +182,8 @@ impl RunOutcome {
     pub fn report(&self, action: RunAction) -> Report {
         let failure = self.ending.as_ref().err();
         let clip = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
+        let message = clip_text(failure.map(|error| error.message.as_str()).unwrap_or_default());
         Report {
-            v: 1,
-            action,
-            exit_code: i32::from(self.exit().code()),
-            reason: self.reason().to_string(),
-            message: clip_text(failure.map(|error| error.message.as_str()).unwrap_or_default()),
-            plan: None,
             digest: self.plan_digest.clone(),
             steps_done: clip(self.steps_done),
             steps_total: clip(self.steps_total),
@@ -197,8 +192,7 @@ impl RunOutcome {
             sqlstate: failure.and_then(|error| error.sqlstate.clone()),
             rows_done: self.rows_done,
             rollback: self.rollback.clone(),
-            activity: None,
-            observation: None,
+            ..Report::new(action, i32::from(self.exit().code()), &self.reason().to_string(), message)
         }
     }
 }

@@ -4,7 +4,7 @@
 //! that will not end soon holds the table, asking achieves nothing but that: so it is watched until it is gone, and
 //! only then is the lock asked for, in a short slice, against what comes and goes in milliseconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::context::{Context, Unit};
@@ -12,6 +12,7 @@ use super::error::{Fault, ServerError};
 use super::locks;
 use super::progress::ProgressState;
 use super::retry::Attempts;
+use super::terminate;
 use super::watch::Blocker;
 use crate::plan::LockMode;
 use crate::sql::shape;
@@ -40,20 +41,29 @@ pub(super) async fn stay_out(context: &Context<'_>, unit: &Unit<'_>, attempts: &
         return Ok(());
     }
     let mut known = holders(context, &tables).await?;
-    let mut reported = Instant::now();
+    let began = Instant::now();
+    let mut reported = began;
+    let mut ended = BTreeSet::new();
     while !known.is_empty() {
         context.session.pause(EVERY).await?;
-        let now = holders(context, &tables).await?;
-        known.retain(|transaction, _| now.contains_key(transaction));
+        let mut now = holders(context, &tables).await?;
+        now.retain(|transaction, _| known.contains_key(transaction));
+        known = now;
         if known.is_empty() {
             break;
         }
-        attempts.blockers = now.into_iter().filter(|(id, _)| known.contains_key(id)).map(|(_, who)| who).collect();
+        attempts.blockers = known.values().cloned().collect();
         if attempts.left().is_zero() {
             return Err(Fault::Server(ServerError {
                 sqlstate: "55P03".to_owned(),
                 message: "the lock could not be had".to_owned(),
             }));
+        }
+        for (transaction, holder) in &known {
+            let due = context.options.terminate.covers(holder, began.elapsed());
+            if due && ended.insert(transaction.clone()) {
+                terminate::end(context, unit, transaction, holder).await?;
+            }
         }
         if reported.elapsed() >= REPORT {
             context.tell(unit, ProgressState::Waiting, (0, None), attempts.blockers.clone());

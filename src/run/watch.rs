@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use crate::sql::shape;
 
 /// A session that holds what we wait for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Blocker {
     /// Backend process id; 0 for a prepared transaction.

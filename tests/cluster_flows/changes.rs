@@ -141,13 +141,7 @@ async fn pod_that_cannot_start_is_told_with_its_reason() {
 #[tokio::test]
 async fn speed_of_a_backfill_is_changed_while_it_runs() {
     scene("speed", async |scene| {
-        scene
-            .database
-            .run(
-                "INSERT INTO orders (customer_id, number, amount) SELECT 1, 'B' || n, n FROM generate_series(1, 95000) n;
-                 ANALYZE orders",
-            )
-            .await;
+        scene.database.fill().await;
         let sql = "ALTER TABLE orders ADD COLUMN public_id uuid NOT NULL DEFAULT gen_random_uuid()";
         // At this speed it would take longer than the test waits for anything.
         scene.migrate("m", sql, "backfill: {rowsPerSecondMax: 200}").await;

@@ -218,6 +218,15 @@ impl Database {
         Held(client)
     }
 
+    /// Makes `orders` larger than what is changed in place.
+    pub async fn fill(&self) {
+        self.run(
+            "INSERT INTO orders (customer_id, number, amount) SELECT 1, 'B' || n, n FROM generate_series(1, 95000) n;
+             ANALYZE orders",
+        )
+        .await;
+    }
+
     /// One text of the schema `public` and its data.
     pub async fn picture(&self) -> String {
         self.ask(PICTURE).await

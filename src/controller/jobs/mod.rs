@@ -184,10 +184,12 @@ pub fn backfill_config_map(migration: &Migration) -> Option<ConfigMap> {
     Some(map)
 }
 
-/// What it has to say: numbers. The query is an argument of the Job, which fewer people may write than ConfigMaps.
+/// What it has to say: numbers. Queries and addresses are arguments of the Job, which fewer people may write than
+/// ConfigMaps.
 pub fn backfill_text(migration: &Migration) -> Option<String> {
     let mut tuning = migration.spec.backfill.clone();
-    tuning.holds.query = None;
+    let holds = &mut tuning.holds;
+    (holds.query, holds.http, holds.prometheus) = (None, None, None);
     serde_json::to_string(&tuning).ok()
 }
 
@@ -352,18 +354,29 @@ fn arguments(request: &Request<'_>) -> Vec<String> {
     }
     if may_backfill(run.action) {
         option("backfill", format!("{}/{BACKFILL_KEY}", volumes::BACKFILL_FOLDER));
-        if let Some(query) = &request.migration.spec.backfill.holds.query {
+        let holds = &request.migration.spec.backfill.holds;
+        if let Some(query) = &holds.query {
             option("hold-query", query.clone());
+        }
+        if let Some(address) = &holds.http {
+            option("hold-http", address.clone());
+        }
+        if let Some(prometheus) = &holds.prometheus {
+            option("hold-prometheus", prometheus.url.clone());
+            option("hold-prometheus-query", prometheus.query.clone());
         }
     }
     if guards(request).is_some() {
         option("guards", format!("{}/{GUARDS_KEY}", volumes::GUARDS_FOLDER));
     }
     let patience = timeouts(request);
+    let terminate = request.database.spec.policy.terminate_blockers.unwrap_or_default();
     let patience = [
         ("lock-slice-milliseconds", patience.lock_slice_milliseconds),
         ("lock-budget-seconds", patience.lock_budget_seconds),
         ("statement-seconds", patience.statement_seconds),
+        ("terminate-idle-seconds", terminate.idle_seconds),
+        ("terminate-any-seconds", terminate.any_seconds),
     ];
     for (name, value) in patience {
         if let Some(value) = value {

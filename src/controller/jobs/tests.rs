@@ -1,6 +1,7 @@
 //! The Job as the API server gets it.
 
 use super::*;
+use crate::api::backfill::PrometheusHold;
 use crate::api::migration_status::Gate;
 use crate::api::reference::{LocalRef, SecretKeyRef, SecretSource};
 use crate::controller::migration::tests::world::{World, database};
@@ -113,6 +114,9 @@ fn what_the_runner_is_told_when_it_plans() {
 fn what_the_runner_is_told_when_it_executes() {
     let mut world = World::new();
     world.observed.migration.spec.backfill.holds.query = Some("SELECT busy($$(POD)$$)".to_owned());
+    world.observed.migration.spec.backfill.holds.http = Some("https://gate/busy".to_owned());
+    let prometheus = PrometheusHold { url: "http://prometheus:9090".to_owned(), query: "busy > 1".to_owned() };
+    world.observed.migration.spec.backfill.holds.prometheus = Some(prometheus);
     world.turn().planned("orders-a");
     assert_eq!(world.status().run.as_ref().unwrap().gates, [Gate::Validate, Gate::Contract]);
     let job = made(&world, &SourceMount::Inline);
@@ -127,7 +131,10 @@ fn what_the_runner_is_told_when_it_executes() {
     let mounted = volumes.iter().find(|volume| volume["name"] == "backfill").unwrap();
     assert_eq!(mounted.pointer("/projected/sources/0/configMap/name"), Some(&json!(map.metadata.name)));
     assert_eq!(map.immutable, None, "what it says may change");
-    assert!(!format!("{map:?}").contains("busy"), "no SQL in what others may write");
+    assert!(!format!("{map:?}").contains("busy"), "no SQL and no address in what others may write");
+    assert_eq!(value_of(&arguments, "--hold-http"), Some("https://gate/busy"));
+    assert_eq!(value_of(&arguments, "--hold-prometheus"), Some("http://prometheus:9090"));
+    assert_eq!(value_of(&arguments, "--hold-prometheus-query"), Some("busy > 1"));
     let escaped = Some("SELECT busy($$$$(POD)$$$$)");
     assert_eq!(value_of(&arguments, "--hold-query"), escaped, "the kubelet makes $$ a dollar sign");
     assert!(!arguments.iter().any(|argument| argument == "--source"), "the plan holds what is executed");

@@ -214,24 +214,8 @@ impl Process {
 
     pub fn report(&self, exit_code: i32, reason: &str, change: impl FnOnce(&mut Report)) -> Ended {
         let action = self.object["metadata"]["labels"]["wesley.dev/action"].clone();
-        let mut report = Report {
-            v: 1,
-            action: serde_json::from_value(action).unwrap(),
-            exit_code,
-            reason: reason.to_owned(),
-            message: String::new(),
-            plan: None,
-            digest: None,
-            steps_done: 0,
-            steps_total: 0,
-            next_stage: None,
-            step: None,
-            sqlstate: None,
-            rows_done: 0,
-            rollback: None,
-            activity: None,
-            observation: None,
-        };
+        let action = serde_json::from_value(action).unwrap();
+        let mut report = Report::new(action, exit_code, reason, String::new());
         change(&mut report);
         Ended::Reported(Box::new(report))
     }

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::outside::Outside;
 use super::table::Table;
 use super::tuning::Tuning;
 use super::{statement, vacuum};
@@ -37,14 +38,19 @@ pub(super) struct Signs {
     pub dead_ratio: Option<f64>,
     /// Whether the table has been vacuumed since the last batch.
     pub vacuumed: bool,
-    /// What the given query says, when it says that it waits.
-    pub query: Option<&'static str>,
+    /// Seconds that the oldest transaction in the database has been open.
+    pub transaction_seconds: Option<f64>,
+    /// Vacuums of the table that run.
+    pub vacuums: i64,
+    /// What those say whom the user has given to ask, when they say that it waits.
+    pub told: Option<String>,
 }
 
 /// The watch over one backfill.
 pub(super) struct Watch {
     looked: Option<Instant>,
     wal: Option<(i64, Instant)>,
+    outside: Outside,
     /// Rows changed when the table was vacuumed last.
     vacuumed_at: i64,
 }
@@ -71,7 +77,14 @@ SELECT (SELECT extract(epoch FROM max(replay_lag))::float8 FROM pg_stat_replicat
            pg_stat_get_dead_tuples($1::bigint::oid)::float8
            / (SELECT greatest(CASE WHEN reltuples >= 0 THEN reltuples
                                    ELSE pg_stat_get_live_tuples($1::bigint::oid) END, 1)
-              FROM pg_class WHERE oid = $1::bigint::oid) END";
+              FROM pg_class WHERE oid = $1::bigint::oid) END,
+       (SELECT extract(epoch FROM max(clock_timestamp() - began))::float8 FROM (
+            SELECT xact_start FROM pg_stat_activity
+            WHERE (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL) AND backend_type = 'client backend'
+              AND datname = current_database() AND pid <> pg_backend_pid()
+              AND pid NOT IN (SELECT pid FROM pg_stat_progress_vacuum)
+            UNION ALL SELECT prepared FROM pg_prepared_xacts WHERE database = current_database()) AS open (began)),
+       (SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = $1::bigint::oid AND datname = current_database())";
 
 // A session tells its own counts once a second at most, and what has not been told is not seen. (PostgreSQL 15,
 // pgstat_report_stat; before it, a process of its own collects them.)
@@ -79,7 +92,7 @@ const TELL: &str = "SELECT pg_catalog.pg_stat_force_next_flush()";
 
 impl Watch {
     pub fn new(rows_done: i64) -> Self {
-        Self { looked: None, wal: None, vacuumed_at: rows_done }
+        Self { looked: None, wal: None, outside: Outside::default(), vacuumed_at: rows_done }
     }
 
     /// Returns when no sign holds the backfill any more; vacuums the table where that is what helps.
@@ -130,7 +143,7 @@ impl Watch {
             // Managed servers hide this and that: then nothing is seen.
             Err(Fault::Server(error)) => {
                 tracing::debug!(sqlstate = error.sqlstate, "signs of load cannot be read");
-                return Ok(Signs { query: asked(context, holds).await?, ..Signs::default() });
+                return Ok(Signs { told: self.told(context, holds).await?, ..Signs::default() });
             }
             Err(fault) => return Err(fault),
         };
@@ -146,8 +159,20 @@ impl Watch {
             lock_waiters: row.try_get(6)?,
             dead_ratio: row.try_get(7)?,
             vacuumed: false,
-            query: asked(context, holds).await?,
+            transaction_seconds: row.try_get(8)?,
+            vacuums: row.try_get(9)?,
+            told: self.told(context, holds).await?,
         })
+    }
+
+    async fn told(&mut self, context: &Context<'_>, holds: &Holds) -> Result<Option<String>, Fault> {
+        if let Some(reason) = asked(context, holds).await? {
+            return Ok(Some(reason.to_owned()));
+        }
+        tokio::select! {
+            told = self.outside.says(holds) => Ok(told),
+            () = context.options.interrupt.cancelled() => Err(Fault::Interrupted),
+        }
     }
 }
 
@@ -199,6 +224,16 @@ fn judge(signs: &Signs, limits: &Holds, table: &str) -> Option<String> {
         let (seen, limit) = (megabytes(seen), megabytes(limit));
         return Some(format!("the server writes {seen} MiB of WAL a second, more than {limit} MiB"));
     }
+    if let Some((seen, limit)) =
+        signs.transaction_seconds.zip(limits.transaction_seconds).filter(|(seen, limit)| seen > limit)
+    {
+        return Some(format!(
+            "a transaction has been open for {seen:.0} s, more than {limit:.0} s: nothing is vacuumed until it ends"
+        ));
+    }
+    if signs.vacuums > 0 && limits.vacuum {
+        return Some(format!("{table} is being vacuumed"));
+    }
     if signs.lock_waiters > 0 && limits.lock_waiters {
         return Some(format!("{} sessions wait for a lock on {table}", signs.lock_waiters));
     }
@@ -210,7 +245,7 @@ fn judge(signs: &Signs, limits: &Holds, table: &str) -> Option<String> {
             limit * 2.0
         ));
     }
-    signs.query.map(str::to_owned)
+    signs.told.clone()
 }
 
 #[cfg(test)]
@@ -237,7 +272,7 @@ mod tests {
             (Signs { archive_segments: Some(1_000), ..none.clone() }, "1000 WAL segments"),
             (Signs { lock_waiters: 2, ..none.clone() }, "2 sessions wait for a lock on public.t"),
             (Signs { dead_ratio: Some(9.0), vacuumed: true, ..none.clone() }, "9.0 dead rows"),
-            (Signs { query: Some("the given query fails"), ..none.clone() }, "the given query fails"),
+            (Signs { told: Some("the given query fails".into()), ..none.clone() }, "the given query fails"),
         ] {
             assert!(reason(&signs).is_some_and(|reason| reason.contains(says)), "{signs:?}");
         }
@@ -258,5 +293,12 @@ mod tests {
         assert_eq!(reason(&signs), None);
         let limited = Holds { wal_bytes_per_second: Some(1 << 20), ..Holds::default() };
         assert!(judge(&signs, &limited, "t").is_some());
+        // Only on request.
+        let signs = Signs { transaction_seconds: Some(1e6), vacuums: 1, ..Signs::default() };
+        assert_eq!(reason(&signs), None);
+        let limited = Holds { transaction_seconds: Some(60.0), ..Holds::default() };
+        assert!(judge(&signs, &limited, "t").is_some_and(|reason| reason.contains("open for 1000000 s")));
+        let limited = Holds { vacuum: true, ..Holds::default() };
+        assert!(judge(&signs, &limited, "t").is_some_and(|reason| reason == "t is being vacuumed"));
     }
 }

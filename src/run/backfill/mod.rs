@@ -6,6 +6,7 @@
 mod batch;
 mod culprit;
 mod hold;
+mod outside;
 mod pace;
 mod statement;
 mod table;
@@ -15,6 +16,7 @@ mod vacuum;
 use std::time::{Duration, Instant};
 
 use batch::{Limits, Prepared};
+pub(crate) use outside::require_address;
 pub(super) use pace::Pace;
 use table::Table;
 use tuning::Tuning;

@@ -75,7 +75,12 @@ fn holds(given: Holds, wanted: &BackfillTuning) -> Holds {
         slot_bytes: bytes(limits.slot_bytes, given.slot_bytes),
         wal_bytes_per_second: bytes(limits.wal_bytes_per_second, given.wal_bytes_per_second),
         archive_segments: bytes(limits.archive_segments.map(i64::from), given.archive_segments),
-        // SQL comes from whoever started the run, never from a file that others may write.
+        transaction_seconds: match limits.transaction_seconds {
+            Some(seconds) => Some(f64::from(seconds)).filter(|seconds| *seconds > 0.0),
+            None => given.transaction_seconds,
+        },
+        vacuum: limits.vacuum.unwrap_or(given.vacuum),
+        // SQL and addresses come from whoever started the run, never from a file that others may write.
         ..given
     }
 }
@@ -90,13 +95,16 @@ mod tests {
         let file = folder.path().join("backfill.json");
         let mut tuning = Tuning::new(&Options { tuning: Some(file.clone()), ..Options::default() });
         assert_eq!((tuning.pace, tuning.holds.clone()), (BackfillOptions::default(), Holds::default()));
-        let text = r#"{"rowsPerSecondMax":500,"pausePercent":50,"holds":{"standbySeconds":0,"slotBytes":7,"query":"SELECT true"}}"#;
+        let text = r#"{"rowsPerSecondMax":500,"pausePercent":50,"holds":{"standbySeconds":0,"slotBytes":7,"transactionSeconds":9,"vacuum":true,
+            "query":"SELECT true","http":"http://localhost"}}"#;
         std::fs::write(&file, text).unwrap();
         assert!(tuning.refresh() && !tuning.refresh());
         assert_eq!((tuning.pace.rows_per_second, tuning.pace.most, tuning.pace.nice), (Some(500), 500, 0.5));
         assert_eq!((tuning.holds.standby_seconds, tuning.holds.slot_bytes), (None, Some(7)));
         assert_eq!(tuning.holds.standby_bytes, Holds::default().standby_bytes);
-        assert_eq!(tuning.holds.query, None, "no SQL from a file that others may write");
+        assert_eq!((tuning.holds.transaction_seconds, tuning.holds.vacuum), (Some(9.0), true));
+        let asked = (tuning.holds.query.clone(), tuning.holds.http.clone());
+        assert_eq!(asked, (None, None), "no SQL and no address from a file that others may write");
         // Cut off: what held goes on.
         std::fs::write(&file, "{").unwrap();
         assert!(tuning.refresh());

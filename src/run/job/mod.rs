@@ -100,23 +100,11 @@ pub fn write_report(report: &Report, file: &Path) -> std::io::Result<()> {
 
 /// A report without facts of a run.
 fn report(task: &Task, reason: Reason, message: &str) -> Report {
+    let message = super::outcome::clip_text(message);
     Report {
-        v: 1,
-        action: task.action,
-        exit_code: i32::from(reason.exit().code()),
-        reason: reason.to_string(),
-        message: super::outcome::clip_text(message),
         plan: task.plan.clone(),
         digest: task.digest.clone(),
-        steps_done: 0,
-        steps_total: 0,
-        next_stage: None,
-        step: None,
-        sqlstate: None,
-        rows_done: 0,
-        rollback: None,
-        activity: None,
-        observation: None,
+        ..Report::new(task.action, i32::from(reason.exit().code()), &reason.to_string(), message)
     }
 }
 

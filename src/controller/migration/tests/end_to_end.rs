@@ -9,7 +9,7 @@ use crate::api::migration_status::Gate;
 use crate::api::{ConditionStatus, ConditionType, Phase, RETRY_ANNOTATION, ROLLBACK_ANNOTATION};
 use crate::controller::migration::decide::Action;
 use crate::plan::Stage;
-use crate::report::RunAction;
+use crate::report::{RollbackState, RunAction};
 
 #[test]
 fn plan_execute_succeed() {
@@ -35,6 +35,23 @@ fn plan_execute_succeed() {
     assert_eq!(world.created.len(), 2);
     assert!(world.status().completed_time.is_some());
     assert_eq!(world.phases, [Phase::Planning, Phase::Executing, Phase::Succeeded]);
+}
+
+#[test]
+fn a_restore_point_is_shown_and_stays() {
+    let mut world = World::new();
+    world.turn().planned("orders-a");
+    let made = RollbackState {
+        restore_point: Some("wesley:orders:1".to_owned()),
+        restore_lsn: Some("0/16B3748".to_owned()),
+        ..RollbackState::default()
+    };
+    world.reports(20, "LockBudgetSpent", |report| report.rollback = Some(made));
+    world.later(3_600).executed(7, None);
+    assert_eq!(world.phase(), Phase::Succeeded);
+    let shown = world.status().rollback.as_ref().unwrap();
+    assert_eq!(shown.restore_point.as_deref(), Some("wesley:orders:1"));
+    assert_eq!(shown.restore_lsn.as_deref(), Some("0/16B3748"));
 }
 
 #[test]

@@ -211,24 +211,8 @@ impl World {
     /// Ends with a report.
     pub fn reports(&mut self, exit_code: i32, reason: &str, change: impl FnOnce(&mut Report)) -> &mut Self {
         let action = self.running().expect("a run");
-        let mut report = Report {
-            v: 1,
-            action,
-            exit_code,
-            reason: reason.to_owned(),
-            message: format!("the runner says {reason}"),
-            plan: None,
-            digest: None,
-            steps_done: 0,
-            steps_total: 7,
-            next_stage: None,
-            step: None,
-            sqlstate: None,
-            rows_done: 0,
-            rollback: None,
-            activity: None,
-            observation: None,
-        };
+        let message = format!("the runner says {reason}");
+        let mut report = Report { steps_total: 7, ..Report::new(action, exit_code, reason, message) };
         change(&mut report);
         self.ends(End { exit_code: Some(exit_code), report: Some(Box::new(report)), cause: None })
     }
