@@ -1036,6 +1036,14 @@ pub const CASES: &[Case] = &[
     )
     .lossy(),
     case(
+        "back_from_a_key_that_its_table_refers_to",
+        "CREATE TABLE t (id int PRIMARY KEY, token text); INSERT INTO t SELECT g, 'a' || g FROM generate_series(1, 10) g",
+        "ALTER TABLE t ADD COLUMN p text;
+         DO $$ BEGIN ALTER TABLE t ADD CONSTRAINT tu UNIQUE (token);
+         ALTER TABLE t ADD CONSTRAINT tf FOREIGN KEY (p) REFERENCES t (token); END $$",
+        &[],
+    ),
+    case(
         "back_from_a_dropped_unique_key_and_its_column",
         KEYED,
         "ALTER TABLE t DROP CONSTRAINT t_u_key; ALTER TABLE t DROP COLUMN u",

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Skip;
-use crate::catalog::{Catalog, Name, Relation, RelationKind};
+use crate::catalog::{Catalog, ConstraintKind, Name, Relation, RelationKind};
 
 /// [`Skip`] without the relations that came to hold on to what was made meanwhile: these are turned back by themselves.
 pub(super) struct Held<'a> {
@@ -39,12 +39,24 @@ impl<'a> Held<'a> {
             old.each_name(&mut |other| {
                 holds |= other != name && !before.contains(other) && !is_part(from, name, old, other) && comes(other);
             });
-            if holds {
+            if holds || new.is_some() && refers_to_its_new_key(name, old, to) {
                 relations.insert(name.clone());
             }
         }
         Self { skip, relations }
     }
+}
+
+/// Whether a foreign key of the table to itself is gone in `to`, and the index of the key with it.
+fn refers_to_its_new_key(name: &Name, old: &Relation, to: &Catalog) -> bool {
+    let there = |constraint: &str| {
+        to.relations.get(name).is_some_and(|new| new.constraints.iter().any(|other| other.name == constraint))
+    };
+    old.constraints.iter().any(|constraint| {
+        matches!(&constraint.kind, ConstraintKind::ForeignKey { references, .. } if references == name)
+            && !there(&constraint.name)
+            && constraint.index.as_ref().is_some_and(|index| !to.relations.contains_key(index))
+    })
 }
 
 /// Views are made anew, and nothing that a sequence names keeps it.
