@@ -88,7 +88,14 @@ struct Table {
     /// Constraints that are there and not proven.
     unproven: HashMap<String, Rule>,
     /// The last backfill and the columns before it: the partitions of a table have one each.
-    filled: Option<(Vec<Assignment>, Option<String>, HashMap<String, Option<String>>)>,
+    filled: Option<Filled>,
+}
+
+/// A backfill, and the columns of its table before it.
+struct Filled {
+    assignments: Vec<Assignment>,
+    filter: Option<String>,
+    before: HashMap<String, Option<String>>,
 }
 
 struct Walk<'a> {
@@ -153,11 +160,9 @@ impl Walk<'_> {
         if state.lost {
             return;
         }
-        let same = |(assignments, filter, _): &&(Vec<Assignment>, Option<String>, _)| {
-            *assignments == spec.assignments && *filter == spec.filter
-        };
+        let same = |filled: &&Filled| filled.assignments == spec.assignments && filled.filter == spec.filter;
         let before = match state.filled.as_ref().filter(same) {
-            Some((.., before)) => before.clone(),
+            Some(filled) => filled.before.clone(),
             None => state.columns.clone(),
         };
         let filter = spec.filter.as_deref().map(|filter| over(&before, filter));
@@ -178,7 +183,7 @@ impl Walk<'_> {
             };
             after.insert(column.clone(), value);
         }
-        state.filled = Some((spec.assignments.clone(), spec.filter.clone(), before));
+        state.filled = Some(Filled { assignments: spec.assignments.clone(), filter: spec.filter.clone(), before });
         state.columns = after;
         for (filter, expression) in asked {
             let what = Asked::Values { from: format!("ONLY {name}"), filter, expression };
