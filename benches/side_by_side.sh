@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # side_by_side.sh [ROWS]: the same changes on PostgreSQL 18 as plain SQL, with Reshape (built from the crate registry) and
-# with this program, each beside an application and each killed half-way once. Prints a JSON object a run.
+# with this program, each beside an application and each killed half-way once. Prints a JSON object a run, which
+# side_by_side_chart.py makes a table and a chart of.
 . "$(dirname "${BASH_SOURCE[0]}")/../e2e/lib/common.sh"
 . "$E2E_DIR/lib/rust.sh"
 
