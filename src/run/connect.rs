@@ -261,7 +261,7 @@ impl Settings {
 
 /// SQLSTATEs of warnings that say that a statement has not done what it says, which the server lets pass as a success.
 #[derive(Clone, Debug, Default)]
-pub struct Warnings(Arc<Mutex<Vec<String>>>);
+pub struct Warnings(Arc<Mutex<Option<String>>>);
 
 impl Warnings {
     /// `privilege_not_granted` and `privilege_not_revoked`.
@@ -269,13 +269,13 @@ impl Warnings {
 
     fn hear(&self, sqlstate: &str) {
         if Self::HEARD.contains(&sqlstate) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sqlstate.to_owned());
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| sqlstate.to_owned());
         }
     }
 
     /// The first since it was last asked. The server sends a warning before the end of the statement that it is about.
     pub fn take(&self) -> Option<String> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().next()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

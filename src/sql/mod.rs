@@ -14,6 +14,6 @@ mod split;
 
 pub use directions::undo_in_file;
 pub use expression::mentioned_columns;
-pub use parse::{Span, Statement, SyntaxError, parse, texts};
+pub use parse::{Span, Statement, SyntaxError, is_query, parse, texts};
 pub use shape::shape;
 pub use split::{Beginning, beginning};

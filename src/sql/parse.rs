@@ -111,6 +111,14 @@ pub(super) fn syntax_error(text: &str, error: NoTree) -> SyntaxError {
     SyntaxError { message, line, column, offset }
 }
 
+/// Whether it reads or changes rows and nothing else.
+pub fn is_query(node: &Node) -> bool {
+    matches!(
+        node,
+        Node::SelectStmt(_) | Node::InsertStmt(_) | Node::UpdateStmt(_) | Node::DeleteStmt(_) | Node::MergeStmt(_)
+    )
+}
+
 /// Byte offset of a 1-based position in characters, as the parser gives it.
 pub(super) fn byte(text: &str, position: usize) -> usize {
     text.char_indices().nth(position.saturating_sub(1)).map_or(text.len(), |(byte, _)| byte)

@@ -1,9 +1,8 @@
 //! What a statement looks like without what it is about: no literal, no comment.
 
-use pg_query::NodeEnum;
 use pg_query::protobuf::Token;
 
-use super::parse;
+use super::{is_query, parse};
 
 /// Most characters of a shape.
 const LONGEST: usize = 160;
@@ -14,15 +13,7 @@ const LONGEST: usize = 160;
 pub fn shape(query: &str) -> Option<String> {
     let parsed = parse(query).ok()?;
     let [statement] = parsed.as_slice() else { return None };
-    let of_rows = matches!(
-        statement.node,
-        NodeEnum::SelectStmt(_)
-            | NodeEnum::InsertStmt(_)
-            | NodeEnum::UpdateStmt(_)
-            | NodeEnum::DeleteStmt(_)
-            | NodeEnum::MergeStmt(_)
-    );
-    if !of_rows {
+    if !is_query(&statement.node) {
         return None;
     }
     let normalized = pg_query::normalize(query).ok()?;

@@ -3,8 +3,9 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{ConstrType, Constraint, IndexStmt};
 
-use super::read::{strings, written};
+use super::read::written;
 use super::{Asked, Walk};
+use crate::catalog::expression::strings;
 use crate::sql::quote;
 use crate::sql::render::render_expression;
 

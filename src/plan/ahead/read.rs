@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{ColumnDef, CreateFunctionStmt, Node, RangeVar, SelectStmt, TypeCast};
 
+use crate::catalog::expression::strings;
 use crate::sql::expression::with_columns;
 use crate::sql::parse;
 use crate::sql::quote;
@@ -73,16 +74,6 @@ pub(super) fn read_tables(query: &str) -> Vec<String> {
 
 pub(super) fn written(relation: &RangeVar) -> Option<String> {
     (!relation.schemaname.is_empty()).then(|| quote::qualified(&relation.schemaname, &relation.relname))
-}
-
-pub(super) fn strings(nodes: &[Node]) -> Vec<String> {
-    nodes
-        .iter()
-        .filter_map(|node| match &node.node {
-            Some(NodeEnum::String(text)) => Some(text.sval.clone()),
-            _ => None,
-        })
-        .collect()
 }
 
 /// What another function gives, a question may depend on.

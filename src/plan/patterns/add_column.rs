@@ -10,6 +10,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableCmd, AlterTableType, ColumnDef, ConstrType, Constraint, DropBehavior, Node};
 
 use super::parts::{self, Alter};
+use crate::catalog::expression::strings;
 use crate::catalog::{Name, TypeKind};
 use crate::plan::ddl::sequence;
 use crate::plan::draft::{Draft, Piece};
@@ -353,7 +354,7 @@ fn next_value(sequence: &Name) -> String {
 /// The integer type behind `serial` and its kin (`transformColumnDefinition`: the unqualified names only).
 fn serial(definition: &ColumnDef) -> Option<&'static str> {
     let type_name = definition.type_name.as_ref()?;
-    match parts::names(&type_name.names).as_slice() {
+    match strings(&type_name.names).as_slice() {
         [only] => match only.as_str() {
             "smallserial" | "serial2" => Some("smallint"),
             "serial" | "serial4" => Some("integer"),

@@ -4,6 +4,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableStmt, AlterTableType, Node, ObjectType, RangeVar};
 
 use super::parts;
+use crate::catalog::expression::strings;
 use crate::plan::draft::Draft;
 use crate::plan::expand::Context;
 use crate::plan::model::{HazardId, Stage};
@@ -157,11 +158,11 @@ fn written(range: &RangeVar) -> String {
 /// A dropped or truncated object as written.
 fn object(node: &Node) -> Option<String> {
     match node.node.as_ref()? {
-        NodeEnum::List(list) => Some(join(&parts::names(&list.items))),
+        NodeEnum::List(list) => Some(join(&strings(&list.items))),
         NodeEnum::RangeVar(range) => Some(written(range)),
         NodeEnum::String(text) => Some(quote::ident(&text.sval)),
-        NodeEnum::TypeName(name) => Some(join(&parts::names(&name.names))),
-        NodeEnum::ObjectWithArgs(object) => Some(join(&parts::names(&object.objname))),
+        NodeEnum::TypeName(name) => Some(join(&strings(&name.names))),
+        NodeEnum::ObjectWithArgs(object) => Some(join(&strings(&object.objname))),
         _ => None,
     }
 }

@@ -14,6 +14,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableType, Node, PartitionBoundSpec, PartitionRangeDatumKind, a_const};
 
 use super::parts;
+use crate::catalog::expression::strings;
 use crate::catalog::{ConstraintKind, Name, Relation, RelationKind, naming};
 use crate::plan::analyze::{Rel, Target};
 use crate::plan::draft::{Draft, Piece};
@@ -251,7 +252,7 @@ fn datum(node: &Node) -> Option<Datum> {
             PartitionRangeDatumKind::PartitionRangeDatumMaxvalue => Some(Datum::Most),
             _ => Some(Datum::Value(render::render_expression(datum.value.as_deref()?)?)),
         },
-        NodeEnum::ColumnRef(column) => match parts::names(&column.fields).as_slice() {
+        NodeEnum::ColumnRef(column) => match strings(&column.fields).as_slice() {
             [word] if word == "minvalue" => Some(Datum::Least),
             [word] if word == "maxvalue" => Some(Datum::Most),
             _ => None,

@@ -9,6 +9,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{AExprKind, BoolExprType, Node, UpdateStmt};
 
 use super::parts;
+use crate::catalog::expression::strings;
 use crate::plan::analyze::Rel;
 use crate::plan::draft::{Draft, Piece};
 use crate::plan::expand::{Context, size};
@@ -144,13 +145,13 @@ fn fixed_columns(filter: &Node, fixed: &mut BTreeSet<String>) {
         Some(NodeEnum::BoolExpr(all)) if all.boolop() == BoolExprType::AndExpr => {
             all.args.iter().for_each(|part| fixed_columns(part, fixed));
         }
-        Some(NodeEnum::AExpr(test)) if test.kind() == AExprKind::AexprOp && parts::names(&test.name) == ["="] => {
+        Some(NodeEnum::AExpr(test)) if test.kind() == AExprKind::AexprOp && strings(&test.name) == ["="] => {
             for (side, other) in [(&test.lexpr, &test.rexpr), (&test.rexpr, &test.lexpr)] {
                 let (Some(side), Some(other)) = (side, other) else { continue };
                 let mut of_other = Mentions::default();
                 of_other.add(other);
                 if let (Some(NodeEnum::ColumnRef(column)), true) = (&side.node, of_other.columns.is_empty())
-                    && let Some(name) = parts::names(&column.fields).pop()
+                    && let Some(name) = strings(&column.fields).pop()
                 {
                     fixed.insert(name);
                 }

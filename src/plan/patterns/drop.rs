@@ -8,6 +8,7 @@ use pg_query::protobuf::{AlterTableType, DropBehavior, DropStmt, ObjectType};
 
 use super::parts;
 use crate::catalog::ConstraintKind;
+use crate::catalog::expression::strings;
 use crate::plan::analyze::{Lookup, Rel};
 use crate::plan::draft::{Draft, Piece};
 use crate::plan::expand::Context;
@@ -53,7 +54,7 @@ fn tables(context: &Context<'_>, drop: &DropStmt) -> Option<Vec<Piece>> {
         let NodeEnum::List(list) = object.node.as_ref()? else {
             return None;
         };
-        let names = parts::names(&list.items);
+        let names = strings(&list.items);
         let (schema, name) = match names.as_slice() {
             [name] => ("", name.as_str()),
             [schema, name] => (schema.as_str(), name.as_str()),

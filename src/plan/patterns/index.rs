@@ -9,6 +9,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{DefElem, DefElemAction, DropBehavior, IndexStmt, ObjectType, ReindexObjectType, ReindexStmt};
 
 use super::parts;
+use crate::catalog::expression::strings;
 use crate::catalog::{Catalog, Name, RelationKind};
 use crate::plan::analyze::{Lookup, Rel};
 use crate::plan::draft::{Draft, Piece, UndoSource};
@@ -162,7 +163,7 @@ pub(super) fn drop(context: &Context<'_>) -> Option<Vec<Piece>> {
         let NodeEnum::List(list) = object.node.as_ref()? else {
             return None;
         };
-        let parts = parts::names(&list.items);
+        let parts = strings(&list.items);
         let (schema, name) = match parts.as_slice() {
             [name] => ("", name.as_str()),
             [schema, name] => (schema.as_str(), name.as_str()),

@@ -12,6 +12,7 @@ use pg_query::protobuf::{AlterTableType, ConstrType};
 
 use super::foreign_key::validate_draft;
 use super::parts;
+use crate::catalog::expression::strings;
 use crate::catalog::{ConstraintKind, Name, RelationKind};
 use crate::plan::analyze::Rel;
 use crate::plan::draft::{Draft, Piece, UndoSource};
@@ -33,7 +34,7 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
             if constraint.skip_validation {
                 return None;
             }
-            parts::names(&constraint.keys).pop()?
+            strings(&constraint.keys).pop()?
         }
         _ => return None,
     };

@@ -6,6 +6,7 @@ use pg_query::protobuf::{
     ObjectType, RangeVar, SortByDir, SortByNulls, String as PgString,
 };
 
+use crate::catalog::expression::strings;
 use crate::catalog::{self, Name, Relation};
 use crate::plan::analyze::{Lookup, Rel};
 use crate::plan::draft::{Draft, Work};
@@ -143,16 +144,6 @@ pub(super) fn string(text: &str) -> Node {
     node(NodeEnum::String(PgString { sval: text.to_owned() }))
 }
 
-/// The texts of a list of names.
-pub(super) fn names(list: &[Node]) -> Vec<String> {
-    list.iter()
-        .filter_map(|item| match item.node.as_ref()? {
-            NodeEnum::String(text) => Some(text.sval.clone()),
-            _ => None,
-        })
-        .collect()
-}
-
 /// A plain column as an index key.
 pub(super) fn index_column(column: &str) -> Node {
     node(NodeEnum::IndexElem(Box::new(IndexElem {
@@ -165,7 +156,7 @@ pub(super) fn index_column(column: &str) -> Node {
 
 /// The index behind a unique constraint or primary key, built concurrently. Its name is still to be given.
 pub(super) fn key_index(constraint: &Constraint, table: &Name) -> IndexStmt {
-    let columns = |list: &[Node]| names(list).iter().map(|column| index_column(column)).collect();
+    let columns = |list: &[Node]| strings(list).iter().map(|column| index_column(column)).collect();
     IndexStmt {
         relation: Some(range(table, false)),
         access_method: "btree".to_owned(),

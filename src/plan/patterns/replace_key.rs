@@ -9,6 +9,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableCmd, AlterTableType, ConstrType, Constraint, IndexStmt};
 
 use super::parts;
+use crate::catalog::expression::strings;
 use crate::catalog::{ConstraintKind, Name, RelationKind, naming};
 use crate::plan::draft::{Draft, Piece};
 use crate::plan::expand::Context;
@@ -33,7 +34,7 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
         return None;
     }
     let mut pieces = Vec::new();
-    let keys = parts::names(&constraint.keys);
+    let keys = strings(&constraint.keys);
     if constraint.contype() == ConstrType::ConstrPrimary {
         for column in keys.iter().filter(|name| table.relation.column(name).is_some_and(|column| !column.not_null)) {
             pieces.push(Piece::Change(format!(

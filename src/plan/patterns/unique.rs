@@ -9,6 +9,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{ConstrType, Constraint, IndexStmt};
 
 use super::parts::{self, Alter};
+use crate::catalog::expression::strings;
 use crate::catalog::{ConstraintKind, Name, RelationKind};
 use crate::plan::draft::{Draft, Piece};
 use crate::plan::expand::Context;
@@ -24,7 +25,7 @@ pub(super) fn plan(context: &Context<'_>) -> Option<Vec<Piece>> {
     }
     let mut pieces = Vec::new();
     if primary.is_some() {
-        for column in parts::names(&constraint.keys) {
+        for column in strings(&constraint.keys) {
             if !alter.table.relation.column(&column)?.not_null {
                 pieces.push(Piece::Change(format!(
                     "{} ALTER COLUMN {} SET NOT NULL",

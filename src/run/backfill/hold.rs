@@ -198,12 +198,15 @@ async fn asked(context: &Context<'_>, holds: &Holds) -> Result<Option<&'static s
     }
 }
 
+/// What was seen and its limit, where it is over that.
+fn over<T: PartialOrd>(seen: Option<T>, limit: Option<T>) -> Option<(T, T)> {
+    seen.zip(limit).filter(|(seen, limit)| seen > limit)
+}
+
 /// The first sign that is over its limit, in words.
 fn judge(signs: &Signs, limits: &Holds, table: &str) -> Option<String> {
-    let over = |seen: Option<i64>, limit: Option<i64>| seen.zip(limit).filter(|(seen, limit)| seen > limit);
     let megabytes = |bytes: i64| bytes / (1 << 20);
-    if let Some((seen, limit)) = signs.standby_seconds.zip(limits.standby_seconds).filter(|(seen, limit)| seen > limit)
-    {
+    if let Some((seen, limit)) = over(signs.standby_seconds, limits.standby_seconds) {
         return Some(format!("a standby is {seen:.0} s behind, more than {limit:.0} s"));
     }
     if let Some((seen, limit)) = over(signs.standby_bytes, limits.standby_bytes) {
@@ -224,9 +227,7 @@ fn judge(signs: &Signs, limits: &Holds, table: &str) -> Option<String> {
         let (seen, limit) = (megabytes(seen), megabytes(limit));
         return Some(format!("the server writes {seen} MiB of WAL a second, more than {limit} MiB"));
     }
-    if let Some((seen, limit)) =
-        signs.transaction_seconds.zip(limits.transaction_seconds).filter(|(seen, limit)| seen > limit)
-    {
+    if let Some((seen, limit)) = over(signs.transaction_seconds, limits.transaction_seconds) {
         return Some(format!(
             "a transaction has been open for {seen:.0} s, more than {limit:.0} s: nothing is vacuumed until it ends"
         ));

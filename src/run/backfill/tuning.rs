@@ -66,19 +66,17 @@ fn holds(given: Holds, wanted: &BackfillTuning) -> Holds {
         Some(bytes) => Some(bytes).filter(|bytes| *bytes > 0),
         None => given,
     };
+    let seconds = |wanted: Option<i32>, given: Option<f64>| match wanted {
+        Some(seconds) => Some(f64::from(seconds)).filter(|seconds| *seconds > 0.0),
+        None => given,
+    };
     Holds {
-        standby_seconds: match limits.standby_seconds {
-            Some(seconds) => Some(f64::from(seconds)).filter(|seconds| *seconds > 0.0),
-            None => given.standby_seconds,
-        },
+        standby_seconds: seconds(limits.standby_seconds, given.standby_seconds),
         standby_bytes: bytes(limits.standby_bytes, given.standby_bytes),
         slot_bytes: bytes(limits.slot_bytes, given.slot_bytes),
         wal_bytes_per_second: bytes(limits.wal_bytes_per_second, given.wal_bytes_per_second),
         archive_segments: bytes(limits.archive_segments.map(i64::from), given.archive_segments),
-        transaction_seconds: match limits.transaction_seconds {
-            Some(seconds) => Some(f64::from(seconds)).filter(|seconds| *seconds > 0.0),
-            None => given.transaction_seconds,
-        },
+        transaction_seconds: seconds(limits.transaction_seconds, given.transaction_seconds),
         vacuum: limits.vacuum.unwrap_or(given.vacuum),
         // SQL and addresses come from whoever started the run, never from a file that others may write.
         ..given

@@ -48,11 +48,9 @@ async fn of_tables(client: &Client, needs: &Needs) -> Result<Vec<String>, Fault>
              WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
                AND NOT CASE w.privilege WHEN 'OWN' THEN pg_has_role(c.relowner, 'MEMBER')
                        WHEN 'DROP' THEN pg_has_role(c.relowner, 'MEMBER') OR pg_has_role(n.nspowner, 'MEMBER')
-                       WHEN 'DELETE' THEN has_table_privilege(c.oid, 'DELETE')
-                       WHEN 'TRUNCATE' THEN has_table_privilege(c.oid, 'TRUNCATE')
-                       WHEN 'TRIGGER' THEN has_table_privilege(c.oid, 'TRIGGER')
-                       ELSE has_any_column_privilege(c.oid, CASE WHEN w.privilege IN ('INSERT', 'UPDATE', 'REFERENCES')
-                                                                         THEN w.privilege END) END
+                       ELSE CASE WHEN w.privilege IN ('DELETE', 'TRUNCATE', 'TRIGGER')
+                            THEN has_table_privilege(c.oid, w.privilege)
+                            ELSE has_any_column_privilege(c.oid, w.privilege) END END
              ORDER BY 2, 1",
             &[&names, &privileges],
         )

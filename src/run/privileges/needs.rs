@@ -6,6 +6,7 @@ use pg_query::protobuf::{
     AlterPublicationAction, GrantStmt, GrantTargetType, ObjectType, PublicationObjSpecType, RangeVar, node::Node,
 };
 
+use crate::catalog::expression::strings;
 use crate::plan::{Action, Plan, RowChange};
 use crate::sql::{self, quote};
 
@@ -114,14 +115,7 @@ fn of_statement(statement: &str, needs: &mut Needs) {
         Node::DropStmt(drop) => {
             for object in &drop.objects {
                 let Some(Node::List(list)) = &object.node else { continue };
-                let mut names: Vec<&str> = list
-                    .items
-                    .iter()
-                    .filter_map(|name| match &name.node {
-                        Some(Node::String(text)) => Some(text.sval.as_str()),
-                        _ => None,
-                    })
-                    .collect();
+                let mut names = strings(&list.items);
                 let need = match drop.remove_type() {
                     ObjectType::ObjectView | ObjectType::ObjectMatview => Need::Drop,
                     ObjectType::ObjectRule | ObjectType::ObjectPolicy | ObjectType::ObjectTrigger => {
@@ -130,7 +124,7 @@ fn of_statement(statement: &str, needs: &mut Needs) {
                     }
                     _ => continue,
                 };
-                let quoted: Vec<String> = names.into_iter().map(quote::ident).collect();
+                let quoted: Vec<String> = names.iter().map(|name| quote::ident(name)).collect();
                 needs.tables.insert((quoted.join("."), need));
             }
         }

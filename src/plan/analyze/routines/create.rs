@@ -134,22 +134,11 @@ fn sql_body(statement: &CreateFunctionStmt, resolver: &Resolver<'_>) -> Impact {
         }
     };
     for node in statements {
-        if is_query(&node) {
+        if crate::sql::is_query(&node) {
             impact.merge(Reader::new(resolver, Depth::Rewrite).statement(&node));
         }
     }
     impact
-}
-
-fn is_query(node: &NodeEnum) -> bool {
-    matches!(
-        node,
-        NodeEnum::SelectStmt(_)
-            | NodeEnum::InsertStmt(_)
-            | NodeEnum::UpdateStmt(_)
-            | NodeEnum::DeleteStmt(_)
-            | NodeEnum::MergeStmt(_)
-    )
 }
 
 /// 42601 for a body that does not parse.

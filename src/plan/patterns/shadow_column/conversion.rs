@@ -3,12 +3,12 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{ColumnDef, Node};
 
+use crate::catalog::expression::strings;
 use crate::catalog::expression::{Scope, cook};
 use crate::catalog::types::{base_type, resolve_type};
 use crate::catalog::{Catalog, Column, DataType, TypeKind};
 use crate::plan::analyze::{CastContext, Conversion as Cast, Rel, convert, evaluate};
 use crate::plan::expand::Context;
-use crate::plan::patterns::parts;
 use crate::sql::expression::{mentioned_columns, parse_expression, with_columns};
 use crate::sql::quote;
 
@@ -303,7 +303,7 @@ fn widens(from: &DataType, to: &DataType) -> bool {
 fn casts_of<'n>(expression: &'n Node, column: &str) -> Option<Vec<&'n pg_query::protobuf::TypeName>> {
     match expression.node.as_ref()? {
         NodeEnum::ColumnRef(reference) => {
-            (parts::names(&reference.fields).last().map(String::as_str) == Some(column)).then(Vec::new)
+            (strings(&reference.fields).last().map(String::as_str) == Some(column)).then(Vec::new)
         }
         NodeEnum::TypeCast(cast) => {
             let mut types = casts_of(cast.arg.as_deref()?, column)?;
@@ -318,7 +318,7 @@ fn casts_of<'n>(expression: &'n Node, column: &str) -> Option<Vec<&'n pg_query::
 fn at_constant_zone(expression: &Node, column: &str) -> bool {
     let Some(NodeEnum::FuncCall(call)) = expression.node.as_ref() else { return false };
     let [zone, value] = call.args.as_slice() else { return false };
-    parts::names(&call.funcname).last().map(String::as_str) == Some("timezone")
+    strings(&call.funcname).last().map(String::as_str) == Some("timezone")
         && matches!(zone.node, Some(NodeEnum::AConst(_)))
         && casts_of(value, column).is_some_and(|types| types.is_empty())
 }
