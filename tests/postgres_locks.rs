@@ -11,7 +11,7 @@ use run_support::plans::*;
 use run_support::{Database, Recorder, end_majors};
 use wesley::plan::{LockMode, Plan, Stage};
 use wesley::run::connect::Settings;
-use wesley::run::{Ending, Options, Progress, ProgressState, Reason, Terminate};
+use wesley::run::{Ending, Options, Progress, ProgressState, Reason, RunOutcome, Terminate};
 
 fn add_column() -> Plan {
     let statement = transaction(&["ALTER TABLE orders ADD COLUMN a integer"]);
@@ -104,30 +104,57 @@ async fn a_role_with_one_connection_can_work() {
 async fn while_a_transaction_holds_the_table_nobody_stands_in_the_queue() {
     for major in end_majors() {
         let database = Database::create("outside", major, &shop(10)).await;
-        let (holder, other) = (database.session().await, database.session().await);
-        // A cursor that is open, as of a report or of pg_dump.
-        holder.batch_execute("BEGIN; DECLARE c CURSOR FOR SELECT * FROM orders; FETCH 1 FROM c").await.unwrap();
         let (settings, options, recorder) = (database.settings(), Options::default(), Recorder::default());
         let (request, told) = (wesley::run::Request::Start(Box::new(two_tables_and_a_column())), recorder.clone());
-        let run = tokio::spawn(async move { wesley::run::apply(&settings, "o", request, &options, &told).await });
-        let waits = |recorder: &Recorder| recorder.all().iter().any(|p| p.state == ProgressState::Waiting);
-        while !waits(&recorder) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        for _ in 0..100 {
-            let queued: i64 = other
-                .query_one("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass", &[])
-                .await
-                .unwrap()
-                .get(0);
-            assert_eq!(queued, 0, "{major}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        assert!(!run.is_finished());
-        holder.batch_execute("COMMIT").await.unwrap();
-        assert_eq!(run.await.unwrap().ending, Ok(Ending::Done), "{major}");
+        let run = async move { wesley::run::apply(&settings, "o", request, &options, &told).await };
+        assert_eq!(stays_out(&database, run, &recorder).await.ending, Ok(Ending::Done), "{major}");
         database.drop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_transaction_holds_the_table_no_rollback_stands_in_the_queue() {
+    for major in end_majors() {
+        let database = Database::create("outside_back", major, &shop(10)).await;
+        let before = database.picture().await;
+        let catalog = wesley::catalog::introspect::introspect(&database.client).await.unwrap();
+        let change = wesley::sql::parse("ALTER TABLE orders ADD COLUMN a integer; CREATE INDEX ON orders (a)").unwrap();
+        let plan = wesley::plan::plan(&change, &catalog, &wesley::plan::Policy::default()).unwrap();
+        assert_eq!(database.apply("o", &plan).await.ending, Ok(Ending::Done), "{major}");
+        let (settings, options, recorder) = (database.settings(), Options::default(), Recorder::default());
+        let told = recorder.clone();
+        let run = async move { wesley::run::rollback(&settings, "o", &options, &told).await };
+        assert_eq!(stays_out(&database, run, &recorder).await.ending, Ok(Ending::RolledBack), "{major}");
+        assert_eq!(database.picture().await, before, "{major}");
+        database.drop().await;
+    }
+}
+
+/// What the run comes to when a cursor is open on `orders`, as of a report or of `pg_dump`, until it has been seen for a
+/// second that nobody is in the queue for the table.
+async fn stays_out(
+    database: &Database,
+    run: impl Future<Output = RunOutcome> + Send + 'static,
+    recorder: &Recorder,
+) -> RunOutcome {
+    let (holder, other) = (database.session().await, database.session().await);
+    holder.batch_execute("BEGIN; DECLARE c CURSOR FOR SELECT * FROM orders; FETCH 1 FROM c").await.unwrap();
+    let run = tokio::spawn(run);
+    while !recorder.all().iter().any(|progress| progress.state == ProgressState::Waiting) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..100 {
+        let queued: i64 = other
+            .query_one("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass", &[])
+            .await
+            .unwrap()
+            .get(0);
+        assert_eq!(queued, 0, "{}", database.major);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!run.is_finished());
+    holder.batch_execute("COMMIT").await.unwrap();
+    run.await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,6 +158,11 @@ pub struct DatabasePolicy {
     /// When sessions are ended that keep a table from a step; never when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terminate_blockers: Option<TerminateBlockers>,
+    /// Most indexes that a Migration builds at a time, each on another table; 1 when absent. Each takes up to
+    /// `maintenance_work_mem` on the server, and two connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 16))]
+    pub index_builds_max: Option<i32>,
 }
 
 /// After which wait for a table the sessions that hold it are ended (`pg_terminate_backend`): their transactions are
@@ -186,6 +191,7 @@ impl Default for DatabasePolicy {
             in_place_bytes_max: default_in_place_bytes(),
             default_window_ref: None,
             terminate_blockers: None,
+            index_builds_max: None,
         }
     }
 }

@@ -67,8 +67,13 @@ async fn ready(args: &ApplyArgs, observer: &dyn Observer) -> Result<(Settings, R
             Err(error) => return Err(plan::failure(&input, error)),
         }
     };
-    let terminate = args.terminate.policy();
-    let options = Options { planned_at, terminate, runs: input.file_runs, ..with_holds(options()?, &args.holds)? };
+    let options = Options {
+        planned_at,
+        terminate: args.terminate.policy(),
+        index_builds: args.builds.index_builds.into(),
+        runs: input.file_runs,
+        ..with_holds(options()?, &args.holds)?
+    };
     Ok((settings, request, options))
 }
 
@@ -89,7 +94,8 @@ pub(super) async fn rollback(args: &RollbackArgs) -> Result<(), Failure> {
             confirm(args.yes, false, &question)?;
         }
     }
-    let outcome = run::rollback(&settings, &args.name, &options()?, &progress::observer(args.format)).await;
+    let options = Options { terminate: args.terminate.policy(), ..options()? };
+    let outcome = run::rollback(&settings, &args.name, &options, &progress::observer(args.format)).await;
     end(&outcome)
 }
 

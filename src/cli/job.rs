@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{Failure, OutsideArgs, PolicyArgs, TerminateArgs, plan};
+use super::{BuildArgs, Failure, OutsideArgs, PolicyArgs, TerminateArgs, plan};
 use crate::api::validation_window::Guards;
 use crate::exit::Exit;
 use crate::inspect::statements::Limits;
@@ -94,6 +94,8 @@ pub(super) struct JobArgs {
     statement_seconds: Option<u64>,
     #[command(flatten)]
     terminate: TerminateArgs,
+    #[command(flatten)]
+    builds: BuildArgs,
     /// Where the report is written.
     #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
     report: PathBuf,
@@ -175,6 +177,7 @@ fn task(args: &JobArgs) -> Result<Task, Failure> {
         lock_budget: args.lock_budget_seconds.map_or(defaults.lock_budget, Duration::from_secs),
         short_statement: args.statement_seconds.map_or(defaults.short_statement, Duration::from_secs),
         terminate: args.terminate.policy(),
+        index_builds: args.builds.index_builds.into(),
         tuning: args.backfill.clone(),
         holds: Holds { query: args.hold_query.clone(), ..args.outside.with(defaults.holds.clone()) },
         interrupt,

@@ -169,6 +169,8 @@ struct ApplyArgs {
     holds: HoldArgs,
     #[command(flatten)]
     terminate: TerminateArgs,
+    #[command(flatten)]
+    builds: BuildArgs,
     /// Name in the ledger: 1 to 200 of letters, digits, `.`, `_`, `-`.
     #[arg(long, value_parser = input::run_name)]
     name: String,
@@ -231,6 +233,14 @@ impl TerminateArgs {
     }
 }
 
+/// How much is done at a time.
+#[derive(Args)]
+struct BuildArgs {
+    /// Most indexes that are built at a time, each on another table.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    index_builds: u8,
+}
+
 /// What else than the database is asked whether backfills wait.
 #[derive(Args)]
 struct OutsideArgs {
@@ -259,6 +269,8 @@ impl OutsideArgs {
 struct RollbackArgs {
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    terminate: TerminateArgs,
     /// Name in the ledger.
     #[arg(long, value_parser = input::run_name)]
     name: String,

@@ -415,6 +415,9 @@ pub struct UndoAction {
     pub action: Action,
     /// How the runner tells that it is done.
     pub postcondition: Postcondition,
+    /// Locks on relations that are there when it begins; empty where they are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<StepLock>,
 }
 
 /// A named danger of a change, with a stable id.

@@ -391,6 +391,11 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// The locks of `impact` on relations that are there before it, as the plan shows them.
+pub(super) fn locks(impact: &Impact, before: &Catalog) -> Vec<StepLock> {
+    Touched::of(impact, before).locks
+}
+
 /// What a step does to relations that were there before it, as the plan shows it.
 struct Touched {
     locks: Vec<StepLock>,

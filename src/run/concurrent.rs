@@ -11,21 +11,30 @@ use super::failpoint::{Boundary, hit};
 use super::index_repair;
 use super::ledger::{Slot, steps};
 use super::locks;
+use super::parallel;
 use super::probe::{self, Probe};
 use super::progress::ProgressState;
 use super::retry::{Attempts, Manner, gentle_slice};
+use super::session::Session;
 use super::sqlstate::{Class, classify};
+use super::stall;
 use super::watch::{Seen, Watch};
 use crate::plan::{Concurrent, IndexProbe, Postcondition};
 use crate::sql::quote;
 
 /// Runs it until the catalog has it and the ledger knows.
 pub(super) async fn run(context: &mut Context<'_>, unit: &Unit<'_>, concurrent: &Concurrent) -> Result<(), RunError> {
+    let mut begun = match unit.slot {
+        Slot::Forward => parallel::end(context, unit).await,
+        Slot::Undo(_) => None,
+    };
     let mut attempts = context.attempts(Manner::Gentle);
     loop {
-        let Err(mut fault) = attempt(context, unit, concurrent, &attempts).await else {
-            return Ok(());
+        let tried = match begun.take() {
+            Some(error) => Err(Fault::Server(error)),
+            None => attempt(context, unit, concurrent, &attempts).await,
         };
+        let Err(mut fault) = tried else { return Ok(()) };
         if let Fault::Server(error) = &mut fault
             && classify(&error.sqlstate) == Class::Data
         {
@@ -147,24 +156,35 @@ async fn send(context: &Context<'_>, unit: &Unit<'_>, statement: &str, attempts:
     } else {
         attempts.left().max(gentle_slice(session.server.deadlock_timeout))
     };
-    session.statement(session.client().batch_execute(&format!("SET lock_timeout = {}", patience.as_millis()))).await?;
-    let watch =
-        Watch { after: Duration::from_millis(500), every: Duration::from_secs(1), yield_after: None, phases: true };
-    let told = |seen: &Seen| {
-        let state = if seen.blockers.is_empty() { ProgressState::Running } else { ProgressState::Waiting };
-        let rows = seen.phase.as_ref().map_or((0, None), |phase| (phase.rows, phase.of));
-        let detail = seen.phase.as_ref().map(|phase| phase.text.clone());
-        context.tell_more(unit, state, rows, seen.blockers.clone(), detail);
-    };
-    let sent = session.watched(session.client().batch_execute(statement), Some(watch), told).await;
+    be_patient(session, patience).await?;
+    stall::tell(context, unit).await?;
+    let told = |seen: &Seen| report(context, unit, seen);
+    let sent = session.watched(session.client().batch_execute(statement), Some(WATCH), told).await;
     // For the short statements of the ledger.
     let reset = session.client().batch_execute("SET lock_timeout = '5s'").await;
     sent?;
     Ok(reset?)
 }
 
+/// When to look at a statement outside of a transaction block.
+pub(super) const WATCH: Watch =
+    Watch { after: Duration::from_millis(500), every: Duration::from_secs(1), yield_after: None, phases: true };
+
+/// Lets the next statement wait that long for each lock.
+pub(super) async fn be_patient(session: &Session, patience: Duration) -> Result<(), Fault> {
+    session.statement(session.client().batch_execute(&format!("SET lock_timeout = {}", patience.as_millis()))).await
+}
+
+/// Tells how far an index build is, and who makes it wait.
+pub(super) fn report(context: &Context<'_>, unit: &Unit<'_>, seen: &Seen) {
+    let state = if seen.blockers.is_empty() { ProgressState::Running } else { ProgressState::Waiting };
+    let rows = seen.phase.as_ref().map_or((0, None), |phase| (phase.rows, phase.of));
+    let detail = seen.phase.as_ref().map(|phase| phase.text.clone());
+    context.tell_more(unit, state, rows, seen.blockers.clone(), detail);
+}
+
 /// After rows did not fit an index, the invalid index would only cost the application's writes.
-async fn clean_up(context: &Context<'_>, unit: &Unit<'_>, concurrent: &Concurrent) {
+pub(super) async fn clean_up(context: &Context<'_>, unit: &Unit<'_>, concurrent: &Concurrent) {
     let attempts = context.attempts(Manner::Gentle);
     if matches!(probe::ask(context.session.client(), unit.postcondition).await, Ok(Probe::Invalid))
         && let Some(repair) = repair_statement(unit, concurrent)

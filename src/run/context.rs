@@ -6,12 +6,13 @@ use super::error::{Fault, Reason, RunError, ServerError};
 use super::failpoint::{Boundary, hit};
 use super::ledger::{RunKey, Slot, runs, steps};
 use super::options::Options;
+use super::parallel::Builds;
 use super::progress::{Observer, Progress, ProgressState};
 use super::retry::{Attempts, Manner, Next};
 use super::session::Session;
 use super::sqlstate::{self, Class};
 use super::watch::{Blocker, Seen, Watch, name_blockers};
-use crate::plan::{Action, Blocks, Postcondition, Step};
+use crate::plan::{Action, Blocks, Postcondition, Step, StepLock};
 
 /// One thing to do and where it is recorded: a step, or one action of a step's undo.
 #[derive(Clone, Copy)]
@@ -24,12 +25,14 @@ pub(super) struct Unit<'a> {
     pub action: &'a Action,
     /// How to tell that it is done.
     pub postcondition: &'a Postcondition,
+    /// What it locks; empty where that is not known.
+    pub locks: &'a [StepLock],
 }
 
 impl<'a> Unit<'a> {
     /// The step itself.
     pub fn forward(step: &'a Step) -> Self {
-        Self { step, slot: Slot::Forward, action: &step.action, postcondition: &step.postcondition }
+        Self { step, slot: Slot::Forward, action: &step.action, postcondition: &step.postcondition, locks: &step.locks }
     }
 
     /// Whether the plan knew what it does: then its simulation found every object that it names.
@@ -39,10 +42,8 @@ impl<'a> Unit<'a> {
 
     /// How its locks meet the application.
     pub fn manner(&self) -> Manner {
-        // The locks of an undo are not in the plan: the worst is assumed.
-        let gentle = self.slot == Slot::Forward
-            && !self.step.locks.is_empty()
-            && self.step.locks.iter().all(|lock| lock.blocks == Blocks::Nothing);
+        // Where the locks are not known, the worst is assumed.
+        let gentle = !self.locks.is_empty() && self.locks.iter().all(|lock| lock.blocks == Blocks::Nothing);
         if gentle { Manner::Gentle } else { Manner::Blocking }
     }
 }
@@ -78,6 +79,8 @@ pub(super) struct Context<'a> {
     pub started: Instant,
     /// What it has come to.
     pub tally: Tally,
+    /// Index builds that go on beside the step that it is at.
+    pub builds: Builds,
 }
 
 impl Context<'_> {

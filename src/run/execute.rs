@@ -17,6 +17,7 @@ use super::ledger::steps::{self, StepState};
 use super::ledger::{RunKey, schema};
 use super::options::Options;
 use super::outcome::{Ending, RunOutcome};
+use super::parallel::{self, Builds};
 use super::preflight;
 use super::privileges;
 use super::progress::{Observer, ProgressState};
@@ -77,6 +78,7 @@ async fn forward(
         observer,
         started: outcome.started,
         tally: Tally::default(),
+        builds: Builds::default(),
     };
     let plan = match take(&mut context, request).await.map_err(|fault| before_start(&context, fault))? {
         Taken::Ready(plan) => plan,
@@ -90,6 +92,9 @@ async fn forward(
     outcome.describe(&plan, &context.tally);
     require_question(&context).await.map_err(|fault| before_start(&context, fault))?;
     let ended = walk(&mut context, &plan).await;
+    if let Err(error) = &ended {
+        parallel::stop(&mut context, &plan, error).await;
+    }
     outcome.describe(&plan, &context.tally);
     let ended = record_end(&mut context, ended).await;
     match rollback::state_of(&context, &plan).await {
@@ -289,7 +294,7 @@ async fn walk(context: &mut Context<'_>, plan: &Plan) -> Result<Ending, RunError
     let records =
         steps::read(context.session.client(), &context.run.name).await.map_err(|fault| before_start(context, fault))?;
     let resuming = context.tally.changed || records.values().any(|record| record.state != StepState::Planned);
-    for step in &plan.steps {
+    for (at, step) in plan.steps.iter().enumerate() {
         let record = records.get(&step.id).copied().unwrap_or(steps::StepRecord::PLANNED);
         if record.state == StepState::Done {
             context.tally.steps_done += 1;
@@ -299,7 +304,7 @@ async fn walk(context: &mut Context<'_>, plan: &Plan) -> Result<Ending, RunError
         if !context.options.gates.allow(step.stage) {
             return Ok(Ending::Paused(step.stage));
         }
-        if step.stage == Stage::Validate {
+        if step.stage == Stage::Validate && !context.builds.has(step) {
             let window = context.options.window;
             if window.is_some_and(|window| !window.admits(step, Timestamp::now())) {
                 return Ok(Ending::Paused(step.stage));
@@ -313,6 +318,7 @@ async fn walk(context: &mut Context<'_>, plan: &Plan) -> Result<Ending, RunError
         if resuming && context.tally.resumed_at.is_none() {
             context.tally.resumed_at = Some(step.id.clone());
         }
+        parallel::begin(context, &plan.steps[at..], &records).await;
         let unit = Unit::forward(step);
         if let Err(error) = guarded(context, &unit).await {
             let error = error.at(&step.id);

@@ -4,17 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::context::{Context, Unit};
 use super::error::Fault;
-use super::ledger::Slot;
 use super::retry::{Attempts, gentle_slice};
 use crate::plan::{Blocks, LockMode};
 
 /// Tables whose readers or writers a unit blocks and that `LOCK TABLE` may be used on, in the plan's order.
 pub(super) async fn blocking_tables(context: &Context<'_>, unit: &Unit<'_>) -> Result<Vec<(String, LockMode)>, Fault> {
-    if unit.slot != Slot::Forward {
-        return Ok(Vec::new());
-    }
     let wanted: Vec<(&str, LockMode)> = unit
-        .step
         .locks
         .iter()
         .filter(|lock| lock.blocks != Blocks::Nothing && lock.relation != "*")

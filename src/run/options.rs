@@ -98,6 +98,8 @@ pub struct Options {
     /// When the catalog was read that the plan was made for, if this process knows: while nothing has happened in the
     /// database since, it is not read again.
     pub planned_at: Option<Moment>,
+    /// Most indexes that are built at a time, each on another table; 0 is as 1.
+    pub index_builds: usize,
     /// Backfills.
     pub backfill: BackfillOptions,
     /// When backfills wait.
@@ -193,6 +195,7 @@ impl Default for Options {
             short_statement: Duration::from_secs(5),
             planned_earlier: false,
             planned_at: None,
+            index_builds: 1,
             backfill: BackfillOptions::default(),
             holds: Holds::default(),
             tuning: None,

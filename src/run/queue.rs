@@ -15,7 +15,6 @@ use super::retry::Attempts;
 use super::terminate;
 use super::watch::Blocker;
 use crate::plan::LockMode;
-use crate::sql::shape;
 
 /// Between two looks. What is gone by the second one was no reason to stay out.
 const EVERY: Duration = Duration::from_millis(25);
@@ -78,19 +77,7 @@ async fn holders(context: &Context<'_>, tables: &[(String, LockMode)]) -> Result
     let modes: Vec<String> = tables.iter().map(|(_, mode)| conflicting(*mode)).collect();
     let client = context.session.client();
     let rows = context.session.statement(client.query(HOLDERS, &[&names, &modes])).await?;
-    rows.iter()
-        .map(|row| {
-            let blocker = Blocker {
-                pid: row.try_get(1)?,
-                application: row.try_get(2)?,
-                state: row.try_get(3)?,
-                transaction_seconds: row.try_get(4)?,
-                autovacuum: false,
-                query: row.try_get::<_, Option<&str>>(5)?.and_then(shape),
-            };
-            Ok((row.try_get(0)?, blocker))
-        })
-        .collect()
+    rows.iter().map(|row| Ok((row.try_get(0)?, Blocker::read(row, 1)?))).collect()
 }
 
 /// The modes in whose way `mode` stands, as `pg_locks` names them.

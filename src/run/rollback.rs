@@ -20,6 +20,7 @@ use super::ledger::steps::{self, StepRecord, StepState};
 use super::ledger::{RunKey, Slot, schema};
 use super::options::Options;
 use super::outcome::{Ending, RunOutcome};
+use super::parallel::Builds;
 use super::probe::{self, Probe};
 use super::progress::{Observer, ProgressState};
 use super::session::Session;
@@ -53,6 +54,7 @@ async fn backward(
         observer,
         started: outcome.started,
         tally: Tally::default(),
+        builds: Builds::default(),
     };
     let taken = take(&mut context, outcome).await.map_err(|fault| before_start(&context, fault))?;
     let Some((plan, records)) = taken else { return Ok(Ending::AlreadyRolledBack) };
@@ -149,7 +151,13 @@ async fn walk(context: &mut Context<'_>, plan: &Plan, records: &HashMap<String, 
 
 /// One action of a step's undo.
 async fn undo(context: &mut Context<'_>, step: &Step, index: usize, undo: &UndoAction) -> Result<(), RunError> {
-    let unit = Unit { step, slot: Slot::Undo(index), action: &undo.action, postcondition: &undo.postcondition };
+    let unit = Unit {
+        step,
+        slot: Slot::Undo(index),
+        action: &undo.action,
+        postcondition: &undo.postcondition,
+        locks: &undo.locks,
+    };
     // A step that is half done may have nothing for this action; and an object may have been removed by hand.
     if !matches!(undo.action, Action::Concurrent(_)) && already(context, &unit).await? {
         return Ok(());

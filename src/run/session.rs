@@ -96,6 +96,11 @@ impl Session {
         })
     }
 
+    /// A second runner's connection for one statement of the same run, without the lock, which is ours. `interrupt` ends it.
+    pub async fn beside(&self, interrupt: CancellationToken) -> Result<Self, Fault> {
+        Self::connect(self.settings.clone(), interrupt).await
+    }
+
     /// Polls for the advisory lock. Never waits inside the server: a waiter would hold a snapshot, and the
     /// holder's concurrent index build would wait for that.
     async fn hold(&mut self, patience: Duration, observer: &dyn Observer) -> Result<(), Fault> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use crate::sql::shape;
 
@@ -28,6 +28,18 @@ pub struct Blocker {
 }
 
 impl Blocker {
+    /// From five columns of a row, the first of them at `first`: process, application, state, age of the transaction, query.
+    pub(super) fn read(row: &Row, first: usize) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            pid: row.try_get(first)?,
+            application: row.try_get(first + 1)?,
+            state: row.try_get(first + 2)?,
+            transaction_seconds: row.try_get(first + 3)?,
+            autovacuum: false,
+            query: row.try_get::<_, Option<&str>>(first + 4)?.and_then(shape),
+        })
+    }
+
     /// Whether the role may not see what the session does.
     fn is_hidden(&self) -> bool {
         self.pid != 0 && !self.autovacuum && self.state == "unknown"
@@ -71,7 +83,7 @@ pub(super) struct Watch {
 }
 
 /// What a look saw.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     /// Who makes us wait.
     pub blockers: Vec<Blocker>,
@@ -96,7 +108,7 @@ pub(super) struct Phase {
 const LOOK: &str = "\
 SELECT b.pid, coalesce(a.application_name, ''), coalesce(a.state, 'unknown'),
        extract(epoch FROM clock_timestamp() - a.xact_start)::bigint,
-       a.pid IS NOT NULL AND a.usesysid IS NULL, a.query
+       a.query, a.pid IS NOT NULL AND a.usesysid IS NULL
 FROM unnest(pg_catalog.pg_blocking_pids($1)) AS b(pid)
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid
 GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 4 DESC NULLS LAST, 1 LIMIT 5";
@@ -127,16 +139,7 @@ pub(super) async fn look(client: &Client, pid: i32, watch: &Watch) -> Result<See
     let rows = client.query(LOOK, &[&pid]).await?;
     let blockers = rows
         .iter()
-        .map(|row| {
-            Ok(Blocker {
-                pid: row.try_get(0)?,
-                application: row.try_get(1)?,
-                state: row.try_get(2)?,
-                transaction_seconds: row.try_get(3)?,
-                autovacuum: row.try_get(4)?,
-                query: row.try_get::<_, Option<&str>>(5)?.and_then(shape),
-            })
-        })
+        .map(|row| Ok(Blocker { autovacuum: row.try_get(5)?, ..Blocker::read(row, 0)? }))
         .collect::<Result<_, tokio_postgres::Error>>()?;
     let phase = if watch.phases { phase(client, pid).await? } else { None };
     let mut seen = Seen { blockers, waiting_for_us: Duration::ZERO, phase };
@@ -152,11 +155,16 @@ pub(super) fn name_blockers(blockers: &[Blocker]) -> String {
     if blockers.is_empty() {
         return "the holder could not be seen".to_owned();
     }
-    let named: Vec<String> = blockers.iter().map(Blocker::to_string).collect();
     let hint = if blockers.iter().any(Blocker::is_hidden) {
         " (what they do is shown to members of pg_read_all_stats: GRANT pg_read_all_stats TO the role of this run)"
     } else {
         ""
     };
-    format!("blocked by {}{hint}", named.join("; "))
+    format!("blocked by {}{hint}", name(blockers))
+}
+
+/// Sessions in a row.
+pub(super) fn name(sessions: &[Blocker]) -> String {
+    let named: Vec<String> = sessions.iter().map(Blocker::to_string).collect();
+    named.join("; ")
 }

@@ -38,7 +38,8 @@ impl With for Step {
     }
 
     fn undo(mut self, action: Action, postcondition: Postcondition) -> Self {
-        self.undo = Undo::Lossless(UndoSteps { actions: vec![UndoAction { action, postcondition }] });
+        self.undo =
+            Undo::Lossless(UndoSteps { actions: vec![UndoAction { action, postcondition, locks: Vec::new() }] });
         self
     }
 
@@ -53,7 +54,7 @@ impl With for Step {
     }
 
     fn lossy(mut self, action: Action) -> Self {
-        let actions = vec![UndoAction { action, postcondition: recorded() }];
+        let actions = vec![UndoAction { action, postcondition: recorded(), locks: Vec::new() }];
         self.undo = Undo::Lossy(LossyUndo { actions, lost: "what was in it".into() });
         self
     }

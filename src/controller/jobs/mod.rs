@@ -370,13 +370,15 @@ fn arguments(request: &Request<'_>) -> Vec<String> {
         option("guards", format!("{}/{GUARDS_KEY}", volumes::GUARDS_FOLDER));
     }
     let patience = timeouts(request);
-    let terminate = request.database.spec.policy.terminate_blockers.unwrap_or_default();
+    let policy = &request.database.spec.policy;
+    let terminate = policy.terminate_blockers.unwrap_or_default();
     let patience = [
         ("lock-slice-milliseconds", patience.lock_slice_milliseconds),
         ("lock-budget-seconds", patience.lock_budget_seconds),
         ("statement-seconds", patience.statement_seconds),
         ("terminate-idle-seconds", terminate.idle_seconds),
         ("terminate-any-seconds", terminate.any_seconds),
+        ("index-builds", policy.index_builds_max),
     ];
     for (name, value) in patience {
         if let Some(value) = value {

@@ -4,7 +4,7 @@ use super::*;
 use crate::plan::model::{Empty, Postcondition, Transaction};
 
 fn undo(action: Action) -> UndoAction {
-    UndoAction { action, postcondition: Postcondition::Recorded(Empty {}) }
+    UndoAction { action, postcondition: Postcondition::Recorded(Empty {}), locks: Vec::new() }
 }
 
 fn sql(statements: &[&str]) -> UndoAction {

@@ -1,7 +1,7 @@
 //! For a pull request.
 
 use super::words;
-use crate::plan::model::{Plan, Step};
+use crate::plan::model::{Plan, Step, UndoAction};
 
 pub(super) fn render(plan: &Plan) -> String {
     let mut out = format!("## Migration plan: {}\n\n", words::headline(plan));
@@ -63,7 +63,7 @@ fn details(step: &Step, out: &mut String) {
     if let Some(how) = how {
         out.push_str(&format!("- runs {how}\n"));
     }
-    let locks = words::locks(step);
+    let locks = words::locks(&step.locks);
     if !locks.is_empty() {
         out.push_str(&format!("- locks: {}\n", locks.join(", ")));
     }
@@ -76,8 +76,14 @@ fn details(step: &Step, out: &mut String) {
     out.push_str(&format!("- takes {}\n", words::takes(&step.estimate)));
     let reason = words::undo_reason(&step.undo).map_or_else(String::new, |reason| format!("; {reason}"));
     out.push_str(&format!("- undo: {}{reason}\n", words::class(&step.undo)));
-    let actions: Vec<String> =
-        words::undo_actions(&step.undo).iter().flat_map(|action| words::sql(&action.action).0).collect();
+    let locked = |action: &UndoAction| {
+        let locks = words::locks(&action.locks);
+        (!locks.is_empty()).then(|| format!("-- locks: {}", locks.join(", ")))
+    };
+    let actions: Vec<String> = words::undo_actions(&step.undo)
+        .iter()
+        .flat_map(|action| words::sql(&action.action).0.into_iter().chain(locked(action)))
+        .collect();
     if !actions.is_empty() {
         out.push_str("\n<details><summary>Undo</summary>\n\n");
         fence(&actions, out);

@@ -110,7 +110,7 @@ fn details(step: &Step, paint: &Paint, out: &mut String) {
     if let Some(how) = how {
         field(out, "runs", how);
     }
-    for (at, lock) in words::locks(step).iter().enumerate() {
+    for (at, lock) in words::locks(&step.locks).iter().enumerate() {
         field(out, if at == 0 { "locks" } else { "" }, lock);
     }
     if words::is_long(step) && words::waits(step) != "nobody" {
@@ -127,6 +127,9 @@ fn details(step: &Step, paint: &Paint, out: &mut String) {
     for action in words::undo_actions(&step.undo) {
         for statement in words::sql(&action.action).0 {
             out.push_str(&indented(&statement, "             "));
+        }
+        if !action.locks.is_empty() {
+            field(out, "", &paint.dim(&format!("which locks {}", words::locks(&action.locks).join(", "))));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The same words for every format.
 
 use crate::plan::model::{
-    Action, Backfill, Blocks, Estimate, Plan, RollbackClass, RowChange, Stage, Step, Undo, UndoAction,
+    Action, Backfill, Blocks, Estimate, Plan, RollbackClass, RowChange, Stage, Step, StepLock, Undo, UndoAction,
 };
 use crate::sql::quote;
 
@@ -107,8 +107,8 @@ pub(super) fn waits(step: &Step) -> &'static str {
 }
 
 /// `AccessExclusive on public.orders`, strongest lock first.
-pub(super) fn locks(step: &Step) -> Vec<String> {
-    let mut locks: Vec<_> = step.locks.iter().collect();
+pub(super) fn locks(locks: &[StepLock]) -> Vec<String> {
+    let mut locks: Vec<_> = locks.iter().collect();
     locks.sort_by(|a, b| b.mode.cmp(&a.mode).then_with(|| a.relation.cmp(&b.relation)));
     locks.into_iter().map(|lock| format!("{} on {}", lock.mode, lock.relation)).collect()
 }

@@ -11,13 +11,14 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableType, Node, ObjectType};
 
 use super::action::{self, Run};
-use super::analyze::{Impact, Resolver, Target};
+use super::analyze::{Impact, Resolver, Target, analyze};
 use super::created::Created;
 use super::ddl::{self, Needed, Skip};
 use super::draft::{Back, UndoSource, Work};
 use super::expand::{Expander, single};
 use super::lost::Lost;
 use super::model::{Action, Backfill, Empty, HazardId, Irreversible, LossyUndo, Policy, Undo, UndoAction, UndoSteps};
+use super::steps;
 use crate::catalog::apply::{apply, do_statements};
 use crate::catalog::{Catalog, Name};
 use crate::sql::{Statement, quote};
@@ -203,6 +204,8 @@ fn actions(done: &Done<'_>, way: &[Back]) -> Option<Vec<UndoAction>> {
     let created = Created::default();
     let expander = Expander { policy: done.policy, created: &created, own_session: false };
     let mut actions: Vec<UndoAction> = Vec::new();
+    // Of the last action: what its statements do together, and the catalog before them.
+    let (mut impact, mut begun) = (Impact::none(), catalog.clone());
     for part in way {
         let before = catalog.clone();
         let works = match part {
@@ -236,25 +239,41 @@ fn actions(done: &Done<'_>, way: &[Back]) -> Option<Vec<UndoAction>> {
             let texts = match work {
                 Work::Sql(texts) => texts,
                 Work::Backfill(backfill) => {
-                    actions.push(UndoAction { action: Action::Backfill(backfill), postcondition: action::recorded() });
+                    let locks = steps::update(&backfill).map(|update| steps::locks(&analyze(&update, &at), &at));
+                    actions.push(UndoAction {
+                        action: Action::Backfill(backfill),
+                        postcondition: action::recorded(),
+                        locks: locks.unwrap_or_default(),
+                    });
                     continue;
                 }
                 // Nothing that undoes is a file of the author.
                 Work::Script(_) => return None,
                 Work::Check(check) => {
-                    actions.push(UndoAction { action: Action::Check(check), postcondition: action::recorded() });
+                    let locks = single(&check.query).map(|query| steps::locks(&analyze(&query, &at), &at));
+                    actions.push(UndoAction {
+                        action: Action::Check(check),
+                        postcondition: action::recorded(),
+                        locks: locks.unwrap_or_default(),
+                    });
                     continue;
                 }
             };
+            let here = at.clone();
             let run = Run::of(&texts, &mut at)?;
             let (action, postcondition) = action::sql(texts, &run);
             match (actions.last_mut(), &action) {
-                (Some(UndoAction { action: Action::Transaction(last), .. }), Action::Transaction(next))
+                (Some(UndoAction { action: Action::Transaction(last), locks, .. }), Action::Transaction(next))
                     if !last.long && !next.long && !run.alone && !apart =>
                 {
                     last.statements.extend(next.statements.clone());
+                    action::join(&mut impact, run.impact);
+                    *locks = steps::locks(&impact, &begun);
                 }
-                _ => actions.push(UndoAction { action, postcondition }),
+                _ => {
+                    (impact, begun) = (run.impact, here);
+                    actions.push(UndoAction { action, postcondition, locks: steps::locks(&impact, &begun) });
+                }
             }
         }
     }
