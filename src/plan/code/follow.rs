@@ -104,13 +104,14 @@ impl Walk {
         };
         match ended {
             // What the rows decide, the handler may take.
-            Ok(_) if by_rows && taken(None).is_some() => Err(Stop::Unknown),
+            Ok(_) if by_rows && taken(None).is_some_and(|handler| !only_raises(handler)) => Err(Stop::Unknown),
             Ok(flow) => {
                 self.rows |= by_rows;
                 Ok(flow)
             }
             Err(Stop::Refused(state)) => {
-                let Some(handler) = taken(Some(&state)) else { return Err(Stop::Refused(state)) };
+                let handler = taken(Some(&state)).filter(|handler| !only_raises(handler));
+                let Some(handler) = handler else { return Err(Stop::Refused(state)) };
                 self.catalog = catalog;
                 self.statements.truncate(length);
                 self.all(items(handler.pointer("/PLpgSQL_exception/action")))
@@ -215,7 +216,7 @@ impl Walk {
 /// what is installed on the server.
 fn asks_more(node: &NodeEnum) -> bool {
     match node {
-        NodeEnum::CreateExtensionStmt(_) | NodeEnum::IndexStmt(_) => true,
+        NodeEnum::CreateExtensionStmt(_) | NodeEnum::IndexStmt(_) | NodeEnum::AlterDomainStmt(_) => true,
         NodeEnum::AlterTableStmt(alter) => alter.cmds.iter().any(|command| match &command.node {
             Some(NodeEnum::AlterTableCmd(command)) => match command.subtype() {
                 AlterTableType::AtAddColumn => match command.def.as_ref().and_then(|def| def.node.as_ref()) {
@@ -232,6 +233,13 @@ fn asks_more(node: &NodeEnum) -> bool {
         }),
         _ => false,
     }
+}
+
+/// Whether a handler gives the error on as it is, with a `RAISE` of nothing.
+fn only_raises(handler: &Json) -> bool {
+    let [only] = items(handler.pointer("/PLpgSQL_exception/action")) else { return false };
+    let Some(raise) = only.get("PLpgSQL_stmt_raise") else { return false };
+    ["condname", "message", "params", "options"].iter().all(|part| raise.get(part).is_none())
 }
 
 fn items(list: Option<&Json>) -> &[Json] {
@@ -282,8 +290,14 @@ fn is_plain(node: &NodeEnum) -> bool {
     matches!(
         node,
         NodeEnum::AlterTableStmt(_)
+            | NodeEnum::AlterDomainStmt(_)
             | NodeEnum::AlterEnumStmt(_)
+            | NodeEnum::AlterFunctionStmt(_)
+            | NodeEnum::AlterObjectSchemaStmt(_)
             | NodeEnum::AlterOwnerStmt(_)
+            | NodeEnum::AlterPolicyStmt(_)
+            | NodeEnum::AlterPublicationStmt(_)
+            | NodeEnum::AlterSeqStmt(_)
             | NodeEnum::CommentStmt(_)
             | NodeEnum::CompositeTypeStmt(_)
             | NodeEnum::CreateDomainStmt(_)
@@ -291,14 +305,18 @@ fn is_plain(node: &NodeEnum) -> bool {
             | NodeEnum::CreateExtensionStmt(_)
             | NodeEnum::CreateFunctionStmt(_)
             | NodeEnum::CreatePolicyStmt(_)
+            | NodeEnum::CreatePublicationStmt(_)
+            | NodeEnum::CreateRangeStmt(_)
             | NodeEnum::CreateSchemaStmt(_)
             | NodeEnum::CreateSeqStmt(_)
+            | NodeEnum::CreateStatsStmt(_)
             | NodeEnum::CreateStmt(_)
             | NodeEnum::CreateTrigStmt(_)
             | NodeEnum::DropStmt(_)
             | NodeEnum::GrantStmt(_)
             | NodeEnum::IndexStmt(_)
             | NodeEnum::RenameStmt(_)
+            | NodeEnum::RuleStmt(_)
             | NodeEnum::ViewStmt(_)
     )
 }

@@ -175,6 +175,8 @@ mod tests {
             "DO $$ BEGIN ALTER TABLE a ADD COLUMN c int; EXCEPTION WHEN SQLSTATE '42701' OR OTHERS THEN \
              RAISE WARNING 'there'; END $$",
             "DO $$ BEGIN ALTER TABLE a ADD COLUMN b int; EXCEPTION WHEN OTHERS THEN ALTER TABLE a ADD COLUMN c int; END $$",
+            "DO $$ BEGIN BEGIN ALTER TABLE a ADD COLUMN b int; EXCEPTION WHEN OTHERS THEN RAISE; END; EXCEPTION \
+             WHEN duplicate_column THEN ALTER TABLE a ADD COLUMN c int; END $$",
         ] {
             let plan = planned(text);
             let actions = |plan: &Plan| plan.steps.iter().map(|step| step.action.clone()).collect::<Vec<_>>();
@@ -188,6 +190,34 @@ mod tests {
         assert_eq!(plan.steps.len(), 1);
         let rows = "DO $$ BEGIN IF to_regclass('z') IS NULL THEN ALTER TABLE a ADD COLUMN c int; UPDATE a SET c = b; END IF; END $$";
         assert_eq!(planned(rows).summary.rollback, RollbackClass::Lossless);
+    }
+
+    #[test]
+    fn all_that_the_catalog_holds_can_be_followed() {
+        for statement in [
+            "CREATE PUBLICATION p FOR TABLE a",
+            "ALTER TABLE a REPLICA IDENTITY FULL",
+            "CREATE STATISTICS s ON id, b FROM a",
+            "CREATE TYPE r AS RANGE (subtype = int4)",
+            "CREATE RULE r AS ON DELETE TO a DO ALSO NOTHING",
+        ] {
+            let text = format!(
+                "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_publication WHERE pubname = 'p') THEN EXECUTE '{statement}'; \
+                 END IF; END $$"
+            );
+            let (plan, bare) = (planned(&text), planned(statement));
+            let actions = |plan: &Plan| plan.steps.iter().map(|step| step.action.clone()).collect::<Vec<_>>();
+            assert_eq!(actions(&plan), actions(&bare), "{statement}");
+        }
+    }
+
+    #[test]
+    fn a_handler_that_gives_the_error_on_is_none() {
+        let text = "DO $$ BEGIN BEGIN CREATE INDEX i ON a (b); EXCEPTION WHEN duplicate_table THEN NULL; WHEN OTHERS THEN RAISE; \
+                    END; END $$";
+        let (plan, bare) = (planned(text), planned("CREATE INDEX i ON a (b)"));
+        let actions = |plan: &Plan| plan.steps.iter().map(|step| step.action.clone()).collect::<Vec<_>>();
+        assert_eq!(actions(&plan), actions(&bare));
     }
 
     #[test]
