@@ -386,6 +386,8 @@ pub enum StopCause {
     InputsChanged,
     /// The window closed, and `overrun` is `Cancel`.
     WindowClosed,
+    /// What opened the way to the contract steps was taken back: `spec.contract` or `spec.observation` changed.
+    ContractShut,
     /// A rollback was asked for.
     RollbackRequested,
     /// The Migration is being deleted.

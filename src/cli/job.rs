@@ -10,7 +10,7 @@ use crate::api::validation_window::Guards;
 use crate::exit::Exit;
 use crate::inspect::statements::Limits;
 use crate::report::RunAction;
-use crate::run::job::{self, Task};
+use crate::run::job::{self, Expected, Task};
 use crate::run::{Gates, Holds, Options, WindowEnd, interrupt_on_signals};
 
 /// Arguments of a Job's container.
@@ -40,6 +40,9 @@ pub(super) struct JobArgs {
     /// File with the author's checks.
     #[arg(long, value_name = "FILE")]
     checks: Option<PathBuf>,
+    /// Files that must have that content (SHA-256, in hex).
+    #[arg(long, value_name = "FILE=DIGEST", value_parser = expected)]
+    expect: Vec<Expected>,
     /// Who wrote what is planned.
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
@@ -150,6 +153,11 @@ fn guards(file: Option<&std::path::Path>) -> Result<Option<Guards>, Failure> {
     serde_json::from_slice(&bytes).map(Some).map_err(|error| unreadable(format!("line {}", error.line())))
 }
 
+fn expected(text: &str) -> Result<Expected, String> {
+    let (file, sha256) = text.rsplit_once('=').ok_or("a file, =, and the digest of its content")?;
+    Ok(Expected { file: file.into(), sha256: sha256.to_owned() })
+}
+
 fn observation(args: &JobArgs) -> Option<Limits> {
     Some(Limits { regression_percent_max: args.regression_percent_max?, calls_min: args.calls_min? })
 }
@@ -196,6 +204,7 @@ fn task(args: &JobArgs) -> Result<Task, Failure> {
         generation: args.generation,
         source: args.source.clone(),
         checks: args.checks.clone(),
+        expected: args.expect.clone(),
         author: args.author.clone(),
         database: args.database_dir.clone(),
         plan: args.plan.clone(),

@@ -108,6 +108,12 @@ impl Context {
         found.0.as_ref().ok().cloned()
     }
 
+    /// Something of a Migration of the store.
+    pub fn of_migration<T>(&self, namespace: &str, name: &str, of: impl FnOnce(&Migration) -> T) -> Option<T> {
+        let found = self.stores.migrations.get(&ObjectRef::new(name).within(namespace))?;
+        found.0.as_ref().ok().map(of)
+    }
+
     /// A ValidationWindow of the store.
     pub fn window(&self, namespace: &str, name: &str) -> Option<ValidationWindow> {
         let found = self.stores.windows.get(&ObjectRef::new(name).within(namespace))?;

@@ -23,6 +23,9 @@ pub enum Error {
         /// What was asked for.
         what: &'static str,
     },
+    /// A ConfigMap of the name that a Job needs is not what it should be: somebody else made it.
+    #[error("the ConfigMap {0} was not made by the operator, or was changed: delete it")]
+    Foreign(String),
     /// An object has no name or namespace: it does not come from the API server.
     #[error("an object without {0}")]
     Incomplete(&'static str),
@@ -43,6 +46,7 @@ impl Error {
                 _ => "connection",
             },
             Self::Timeout { .. } => "timeout",
+            Self::Foreign(_) => "refused",
             Self::Incomplete(_) | Self::Json(_) => "defect",
         }
     }

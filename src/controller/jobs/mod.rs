@@ -16,6 +16,7 @@ use k8s_openapi::api::batch::v1::{
 use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
+use sha2::{Digest, Sha256};
 
 pub use sample::sample_job;
 
@@ -303,6 +304,20 @@ fn measures(request: &Request<'_>) -> bool {
     request.run.action == RunAction::Inspect && observation::is_measured(execution)
 }
 
+/// What the run is told in files that come from ConfigMaps of ours, but for `spec.backfill`, which may change. Others may
+/// have written the ConfigMap since.
+fn told(request: &Request<'_>) -> Vec<(String, String)> {
+    let plans = request.run.action == RunAction::Plan;
+    let inline = matches!(request.source, Some((_, SourceMount::Inline)));
+    let source = &request.migration.spec.source;
+    let sql = source.sql.clone().filter(|_| plans && inline && source.digest.is_none());
+    let sql = sql.map(|sql| (format!("{}/{}", volumes::SOURCE_FOLDER, volumes::source_file(0, SQL_KEY)), sql));
+    let checks = checks(request.migration).filter(|_| plans);
+    let checks = checks.map(|(_, text)| (format!("{}/{CHECKS_KEY}", volumes::CHECKS_FOLDER), text));
+    let guards = guards(request).map(|(_, text)| (format!("{}/{GUARDS_KEY}", volumes::GUARDS_FOLDER), text));
+    [sql, checks, guards].into_iter().flatten().collect()
+}
+
 /// Arguments of `wesley`.
 fn arguments(request: &Request<'_>) -> Vec<String> {
     let meta = &request.migration.metadata;
@@ -368,6 +383,9 @@ fn arguments(request: &Request<'_>) -> Vec<String> {
     }
     if guards(request).is_some() {
         option("guards", format!("{}/{GUARDS_KEY}", volumes::GUARDS_FOLDER));
+    }
+    for (file, text) in told(request) {
+        option("expect", format!("{file}={}", hex::encode(Sha256::digest(text))));
     }
     let patience = timeouts(request);
     let policy = &request.database.spec.policy;

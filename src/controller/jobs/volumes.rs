@@ -100,6 +100,11 @@ pub(super) fn connection(database: &Database) -> (Vec<Volume>, Vec<VolumeMount>)
     (volumes, mounts)
 }
 
+/// File name of a part of the SQL.
+pub(super) fn source_file(index: usize, key: &str) -> String {
+    format!("{index:04}-{key}")
+}
+
 /// The same for the run of a Migration, with what it is told in files.
 pub(super) fn volumes(request: &Request<'_>) -> (Vec<Volume>, Vec<VolumeMount>) {
     let (mut volumes, mut mounts) = connection(request.database);
@@ -114,7 +119,7 @@ pub(super) fn volumes(request: &Request<'_>) -> (Vec<Volume>, Vec<VolumeMount>) 
             config_map: Some(ConfigMapProjection {
                 name,
                 // The runner reads files in the order of their names.
-                items: Some(vec![KeyToPath { path: format!("{index:04}-{key}"), key, mode: None }]),
+                items: Some(vec![KeyToPath { path: source_file(index, &key), key, mode: None }]),
                 optional: None,
             }),
             ..VolumeProjection::default()

@@ -142,6 +142,9 @@ pub fn remember_refusal(context: &Context, namespace: &str, job: &str, made: &Re
             Err(Error::Kube { source, .. }) if is_refusal(source) => {
                 refusals.insert(key, answer(source));
             }
+            Err(error @ Error::Foreign(_)) => {
+                refusals.insert(key, error.to_string());
+            }
             Ok(()) => {
                 refusals.remove(&key);
             }
@@ -171,24 +174,40 @@ async fn tune_backfill(context: &Context, namespace: &str, migration: &Migration
 
 async fn make(context: &Context, namespace: &str, request: &jobs::Request<'_>) -> Result<()> {
     namespace::ensure_account(context, namespace).await?;
-    if let Some((digest, SourceMount::Inline)) = request.source
+    if request.run.action == RunAction::Plan
+        && let Some((digest, SourceMount::Inline)) = request.source
         && let Some(map) = jobs::sql_config_map(request.migration, digest)
     {
-        let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
-        exists_is_fine(
-            bounded("create the SQL's ConfigMap", maps.create(&PostParams::default(), &map)).await.map(|_| ()),
-        )?;
+        create_map(context, namespace, &map).await?;
     }
     let checks = jobs::checks_config_map(request.migration).filter(|_| request.run.action == RunAction::Plan);
     for map in checks.into_iter().chain(jobs::guards_config_map(request)) {
-        let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
-        let made = bounded("create a ConfigMap for the Job", maps.create(&PostParams::default(), &map)).await;
-        exists_is_fine(made.map(|_| ()))?;
+        create_map(context, namespace, &map).await?;
     }
     if jobs::may_backfill(request.run.action) {
         tune_backfill(context, namespace, request.migration).await?;
     }
     create_job_once(context, namespace, &jobs::job(request)).await
+}
+
+/// Creates a ConfigMap for a Job, or finds that it is there as it should be. Its name can be foretold, and more people may
+/// write ConfigMaps than Migrations.
+async fn create_map(context: &Context, namespace: &str, wanted: &ConfigMap) -> Result<()> {
+    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
+    let made = bounded("create a ConfigMap for the Job", maps.create(&PostParams::default(), wanted)).await;
+    let Err(error) = made else { return Ok(()) };
+    if !is_there_already(&error) {
+        return Err(error);
+    }
+    let name = wanted.name_any();
+    let found = bounded("get a ConfigMap for the Job", maps.get_opt(&name)).await?.ok_or(error)?;
+    if found.data == wanted.data
+        && found.immutable == wanted.immutable
+        && found.owner_references() == wanted.owner_references()
+    {
+        return Ok(());
+    }
+    Err(Error::Foreign(name))
 }
 
 /// Whether the API server will say the same again.
@@ -205,11 +224,13 @@ fn answer(error: &kube::Error) -> String {
 
 fn exists_is_fine(result: Result<()>) -> Result<()> {
     match result {
-        Err(Error::Kube { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.reason == "AlreadyExists") => {
-            Ok(())
-        }
+        Err(error) if is_there_already(&error) => Ok(()),
         other => other,
     }
+}
+
+fn is_there_already(error: &Error) -> bool {
+    matches!(error, Error::Kube { source, .. } if matches!(&**source, kube::Error::Api(status) if status.reason == "AlreadyExists"))
 }
 
 fn gone_is_fine(result: Result<()>) -> Result<()> {

@@ -90,6 +90,15 @@ fn approval_of_plan(draft: &Draft<'_>) -> (ConditionStatus, Reason, String) {
     }
 }
 
+/// The message of an approval on which something has begun, with a rejection that came too late.
+pub fn after_begun(draft: &Draft<'_>, message: &str) -> String {
+    const LATE: &str =
+        "; its MigrationPlan was rejected after it had begun, which stops nothing: set spec.suspend, or roll back";
+    let decided = draft.plan_facts().and_then(|plan| plan.approval.as_ref()).map(|approval| approval.decision);
+    let message = message.trim_end_matches(LATE);
+    if decided == Some(PlanDecision::Rejected) { format!("{message}{LATE}") } else { message.to_owned() }
+}
+
 /// Why the Migration has to wait, if so.
 pub fn waiting(draft: &Draft<'_>) -> Option<Situation> {
     match approved(draft) {

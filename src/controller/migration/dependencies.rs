@@ -1,6 +1,6 @@
 //! `spec.dependsOn`: what has to succeed before a Migration is planned.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::api::migration_status::Phase;
 use crate::api::{ConditionType, Migration, Reason};
@@ -20,8 +20,15 @@ pub struct Dependencies {
     pub cycle: Option<Vec<String>>,
 }
 
-/// Looks at what a Migration depends on; `get` finds a Migration of its namespace.
-pub fn look(migration: &Migration, get: impl Fn(&str) -> Option<Migration>) -> Dependencies {
+/// Most Migrations that are gone through to find a circle. A longer way only leaves it unnamed: nothing of it runs.
+const MOST: usize = 1_000;
+
+/// Looks at what a Migration depends on; `get` finds a Migration of its namespace, `needs` the names that one depends on.
+pub fn look(
+    migration: &Migration,
+    get: impl Fn(&str) -> Option<Migration>,
+    needs: impl Fn(&str) -> Vec<String>,
+) -> Dependencies {
     let mut found = Dependencies::default();
     for reference in &migration.spec.depends_on {
         match get(&reference.name) {
@@ -35,7 +42,7 @@ pub fn look(migration: &Migration, get: impl Fn(&str) -> Option<Migration>) -> D
     }
     let name = migration.metadata.name.clone().unwrap_or_default();
     if !found.unfinished.is_empty() {
-        found.cycle = way_back(&name, migration, &get, &mut BTreeSet::new());
+        found.cycle = way_back(&name, names(migration), needs);
     }
     found
 }
@@ -49,25 +56,31 @@ fn has_succeeded(migration: &Migration) -> bool {
     })
 }
 
-/// Names on the way from `at` to `name`, without `at` itself.
-fn way_back(
-    name: &str,
-    at: &Migration,
-    get: &impl Fn(&str) -> Option<Migration>,
-    seen: &mut BTreeSet<String>,
-) -> Option<Vec<String>> {
-    for reference in &at.spec.depends_on {
-        if reference.name == name {
-            return Some(vec![name.to_owned()]);
-        }
-        if !seen.insert(reference.name.clone()) {
+/// Names of `spec.dependsOn`.
+pub fn names(migration: &Migration) -> Vec<String> {
+    migration.spec.depends_on.iter().map(|reference| reference.name.clone()).collect()
+}
+
+/// Names on the shortest way back to `name` that begins with one of `first`.
+fn way_back(name: &str, first: Vec<String>, needs: impl Fn(&str) -> Vec<String>) -> Option<Vec<String>> {
+    // Each with the one that led there.
+    let mut came: BTreeMap<String, Option<String>> = BTreeMap::new();
+    let mut open: VecDeque<(String, Option<String>)> = first.into_iter().map(|next| (next, None)).collect();
+    while let Some((here, from)) = open.pop_front() {
+        if came.contains_key(&here) {
             continue;
         }
-        let Some(next) = get(&reference.name) else { continue };
-        if let Some(mut rest) = way_back(name, &next, get, seen) {
-            rest.insert(0, reference.name.clone());
-            return Some(rest);
+        came.insert(here.clone(), from);
+        if here == name {
+            let step = |at: &String| came.get(at).cloned().flatten();
+            let mut way: Vec<String> = std::iter::successors(Some(here), step).collect();
+            way.reverse();
+            return Some(way);
         }
+        if came.len() > MOST {
+            return None;
+        }
+        open.extend(needs(&here).into_iter().map(|next| (next, Some(here.clone()))));
     }
     None
 }
@@ -118,7 +131,8 @@ mod tests {
     }
 
     fn seen(all: &[Migration]) -> Dependencies {
-        look(&all[0], |name| all.iter().find(|one| one.metadata.name.as_deref() == Some(name)).cloned())
+        let get = |name: &str| all.iter().find(|one| one.metadata.name.as_deref() == Some(name));
+        look(&all[0], |name| get(name).cloned(), |name| get(name).map(names).unwrap_or_default())
     }
 
     #[test]
@@ -143,6 +157,14 @@ mod tests {
         assert_eq!(seen(&[named("a", &["a"])]).cycle.unwrap(), ["a"]);
         // A circle that does not lead back here is the others' affair.
         assert_eq!(seen(&[named("a", &["b"]), named("b", &["c"]), named("c", &["b"])]).cycle, None);
+    }
+
+    #[test]
+    fn a_long_chain_is_gone_through_as_far_as_the_bound() {
+        let next = |name: &str| vec![((name.parse::<usize>().unwrap() + 1) % 10_000).to_string()];
+        assert_eq!(way_back("0", next("0"), next), None);
+        let short = |name: &str| vec![((name.parse::<usize>().unwrap() + 1) % 900).to_string()];
+        assert_eq!(way_back("0", short("0"), short).unwrap().len(), 900);
     }
 
     #[test]

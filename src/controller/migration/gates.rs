@@ -6,6 +6,7 @@ use crate::api::migration::ContractPolicy;
 use crate::api::validation_window::{Override, Overrun};
 use crate::api::{CONTRACT_ANNOTATION, Reason};
 use crate::controller::windows::Opening;
+use crate::plan::RollbackClass;
 
 use super::decide::Draft;
 use super::observation::{self, Standing};
@@ -149,12 +150,21 @@ pub fn observation(draft: &Draft<'_>) -> Option<GateState> {
         Standing::Later => (Reason::ObservationRunning, "statements are observed after the change".to_owned(), None),
         Standing::Due => (Reason::ObservationRunning, "the statements are being compared".to_owned(), None),
         Standing::Running(end) => {
-            let message = format!("the application's statements are observed until {end}; everything can be undone");
+            let message = format!("the application's statements are observed until {end}{}", undoable(draft));
             (Reason::ObservationRunning, message, Some(end))
         }
         Standing::Refused(message) => (Reason::RegressionFound, message, None),
     };
     Some(GateState::Shut { reason, message, opens_at })
+}
+
+/// What can be undone meanwhile.
+fn undoable(draft: &Draft<'_>) -> &'static str {
+    match draft.status.rollback.as_ref().map(|record| record.class) {
+        Some(RollbackClass::Lossless) => "; until then everything can be undone",
+        Some(RollbackClass::Lossy) => "; what was done can be undone but for what status.rollback says",
+        Some(RollbackClass::ForwardOnly) | None => "",
+    }
 }
 
 /// Whether steps that remove what is no longer needed may run: the observation is passed, and the policy opens the way.
@@ -173,7 +183,7 @@ pub fn contract(draft: &Draft<'_>) -> GateState {
                 Some(opens_at) if opens_at <= draft.now => open,
                 Some(opens_at) => GateState::Shut {
                     reason: Reason::Soaking,
-                    message: format!("the contract steps run at {opens_at}; until then everything can be undone"),
+                    message: format!("the contract steps run at {opens_at}{}", undoable(draft)),
                     opens_at: Some(opens_at),
                 },
                 None => GateState::Shut {

@@ -12,7 +12,7 @@ use super::decide::{Draft, Kind, Situation};
 use super::gates::{self, GateState};
 use super::observation::{self, Standing as Observation};
 use super::observed::{SourceState, WindowState};
-use super::{approval, dependencies, inputs, rollback};
+use super::{approval, dependencies, inputs, rollback, status};
 use crate::controller::database::circuit::Standing;
 
 /// How often a Migration that waits for something without events looks again.
@@ -52,6 +52,11 @@ pub fn next(draft: &mut Draft<'_>) -> Situation {
     }
     forget_old_hold(draft);
     if draft.has_begun() {
+        if status::is_asked_again(draft)
+            && let Some(waiting) = approval::waiting(draft)
+        {
+            return waiting;
+        }
         return go_on(draft);
     }
     if let Some(blocked) = prerequisites(draft) {

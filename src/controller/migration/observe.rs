@@ -68,7 +68,8 @@ pub async fn observe(context: &Context, migration: Migration, now: Timestamp) ->
         dependencies: if complete {
             Dependencies::default()
         } else {
-            dependencies::look(&migration, |name| context.migration(&namespace, name))
+            let needs = |name: &str| context.of_migration(&namespace, name, dependencies::names).unwrap_or_default();
+            dependencies::look(&migration, |name| context.migration(&namespace, name), needs)
         },
         namespace_ending: refusal.is_some_and(|refusal| refusal.contains("being terminated")),
         migration,

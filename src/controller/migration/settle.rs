@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::Reason;
-use crate::api::migration_status::{ExecutionRecord, ExecutionState, RunRecord, StopCause};
+use crate::api::migration_status::{ExecutionRecord, ExecutionState, Gate, RunRecord, StopCause};
 use crate::api::validation_window::Overrun;
 use crate::controller::windows::Opening;
 use crate::plan::{RollbackClass, Stage};
@@ -86,7 +86,10 @@ fn stop_cause(draft: &Draft<'_>, run: &RunRecord) -> Option<StopCause> {
             if draft.status.plan.as_ref().is_some_and(|plan| source.is_some_and(|source| source != plan.source)) {
                 return Some(StopCause::InputsChanged);
             }
-            overruns(draft, run).then_some(StopCause::WindowClosed)
+            if overruns(draft, run) {
+                return Some(StopCause::WindowClosed);
+            }
+            contract_is_shut(draft, run).then_some(StopCause::ContractShut)
         }
         RunAction::Rollback | RunAction::Inspect => None,
     }
@@ -98,6 +101,12 @@ fn overruns(draft: &Draft<'_>, run: &RunRecord) -> bool {
     run.window.as_ref() == Some(&window.name)
         && overrun == Overrun::Cancel
         && matches!(window.opening, Opening::Shut { .. })
+}
+
+/// Whether the run may pass the point of no return, and should not any more: what opened the way was taken back.
+fn contract_is_shut(draft: &Draft<'_>, run: &RunRecord) -> bool {
+    let contracts = draft.status.plan.as_ref().is_some_and(|plan| plan.has_contract);
+    contracts && run.gates.contains(&Gate::Contract) && !gates::contract(draft).is_open()
 }
 
 fn stop_before_start(draft: &mut Draft<'_>, run: &RunRecord, cause: StopCause) {

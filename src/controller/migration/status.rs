@@ -23,8 +23,9 @@ pub fn compose(draft: &Draft<'_>, situation: &Situation) -> MigrationStatus {
     planned(draft, &mut conditions);
     match find(&before.conditions, ConditionType::Approved) {
         // What has begun was approved; nothing that happens to the plan takes that back.
-        Some(was) if draft.has_begun() && was.status == ConditionStatus::True => {
-            conditions.set_word(ConditionType::Approved, was.status, &was.reason, &was.message);
+        Some(was) if draft.has_begun() && was.status == ConditionStatus::True && !is_asked_again(draft) => {
+            let message = approval::after_begun(draft, &was.message);
+            conditions.set_word(ConditionType::Approved, was.status, &was.reason, &message);
         }
         _ => {
             let (approved, reason, message) = approval::approved(draft);
@@ -127,6 +128,11 @@ fn undo(draft: &Draft<'_>, status: &mut MigrationStatus) {
         (true, true) => "until the contract steps run".to_owned(),
         (true, false) => "until a later change builds upon it".to_owned(),
     };
+}
+
+/// Whether the approval counts once more: a run has begun, could do nothing, and another one is not decided on.
+pub fn is_asked_again(draft: &Draft<'_>) -> bool {
+    draft.status.run.is_none() && has_not_arrived(draft)
 }
 
 /// Whether no run has told of a step, and the last one ended before it could execute any.

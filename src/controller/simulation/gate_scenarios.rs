@@ -88,6 +88,26 @@ pub fn stories() -> Vec<Scenario> {
             succeeded,
         ),
         scenario(
+            "a contract that becomes somebody's word while it runs",
+            vec![shop(), orders("expand backfill expand switch contract", &json!({}))],
+            vec![
+                act(
+                    |state| done(state) >= 1,
+                    |state| {
+                        edit(state, "migrations", "orders", |object| {
+                            object["spec"]["contract"] = json!({"policy": "Manual"});
+                        });
+                    },
+                ),
+                // A run may have been faster than the word.
+                act(
+                    |state| phase(state, "orders") == "Observing" || succeeded(state),
+                    |state| annotate(state, "wesley.dev/contract"),
+                ),
+            ],
+            succeeded,
+        ),
+        scenario(
             "a check before that somebody puts right",
             vec![shop(), orders("expand switch contract", &checked("Before", json!({})))],
             vec![

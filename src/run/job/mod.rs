@@ -9,6 +9,8 @@ mod source;
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::connect::Settings;
 use super::error::{Fault, Reason, RunError};
 use super::execute::unreadable;
@@ -38,6 +40,8 @@ pub struct Task {
     pub source: Option<PathBuf>,
     /// File with the author's checks, for planning.
     pub checks: Option<PathBuf>,
+    /// What files must hold that were made for the run.
+    pub expected: Vec<Expected>,
     /// Who wrote what is planned, as the Migration says.
     pub author: Option<String>,
     /// Folder with the parts of the connection.
@@ -52,6 +56,34 @@ pub struct Task {
     pub observation: Option<Limits>,
     /// Gates and patience.
     pub options: Options,
+}
+
+/// A file that somebody else may have replaced since it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The file.
+    pub file: PathBuf,
+    /// SHA-256 of its content, in hex.
+    pub sha256: String,
+}
+
+impl Expected {
+    fn require(&self) -> Result<(), RunError> {
+        let content = std::fs::read(&self.file).unwrap_or_default();
+        if hex::encode(Sha256::digest(content)) == self.sha256 {
+            return Ok(());
+        }
+        let message = format!(
+            "{} is not what the operator made for this run: somebody has replaced its ConfigMap. Delete that, then change the \
+             annotation wesley.dev/retry",
+            self.file.display()
+        );
+        Err(RunError::new(Reason::SourceUnreadable, message))
+    }
+}
+
+fn require_expected(task: &Task) -> Result<(), RunError> {
+    task.expected.iter().try_for_each(Expected::require)
 }
 
 /// Name of a Migration's run in the ledger: the same for all its Jobs, another for its namesake made later.
@@ -70,6 +102,9 @@ impl Task {
 /// Does it. Never fails: what went wrong is in the report.
 pub async fn run(task: &Task) -> Report {
     let interrupt = task.options.interrupt.clone();
+    if let Err(error) = require_expected(task) {
+        return failure(task, &error);
+    }
     match task.action {
         RunAction::Plan => {
             let planned = tokio::select! {
@@ -121,6 +156,7 @@ async fn plan_it(task: &Task) -> Result<Report, RunError> {
         return Err(RunError::new(Reason::SourceUnreadable, "no folder with the SQL was given"));
     };
     let source = source::read(folder)?;
+    require_expected(task)?;
     let settings = database::settings(&task.database)?;
     let client = connect(&settings).await?;
     preflight::prepare(&client).await.map_err(outside)?;
@@ -260,5 +296,26 @@ fn outside(fault: Fault) -> RunError {
         Fault::Interrupted => super::context::interrupted(),
         Fault::Lost => RunError::new(Reason::ConnectionLost, "the connection was lost"),
         Fault::Server(error) => preflight::refusal(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_replaced_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("guards.json");
+        std::fs::write(&file, "{\"activeSessionsMax\":1}").unwrap();
+        let sha256 = hex::encode(Sha256::digest("{\"activeSessionsMax\":1}"));
+        let expected = Expected { file: file.clone(), sha256 };
+        assert_eq!(expected.require(), Ok(()));
+        std::fs::write(&file, "{}").unwrap();
+        let error = expected.require().unwrap_err();
+        assert_eq!(error.reason, Reason::SourceUnreadable);
+        assert!(error.message.contains("guards.json is not what the operator made"), "{}", error.message);
+        std::fs::remove_file(&file).unwrap();
+        assert!(expected.require().is_err());
     }
 }

@@ -134,6 +134,7 @@ mod tests {
             generation: 3,
             source: None,
             checks: None,
+            expected: Vec::new(),
             author: None,
             database: "/".into(),
             plan: None,

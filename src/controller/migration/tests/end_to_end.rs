@@ -119,6 +119,28 @@ fn an_approval_can_expire_before_the_start_only() {
 }
 
 #[test]
+fn an_approval_counts_once_more_where_nothing_could_begin() {
+    let mut world = World::new();
+    world.approval_required().turn().planned("orders-a").decided(Verdict::Approved);
+    assert_eq!(world.running(), Some(RunAction::Execute));
+    world.reports(75, "Unreachable", |report| report.steps_total = 0);
+    world.decided(Verdict::Rejected);
+    assert_eq!((world.phase(), world.ready().0), (Phase::Failed, "PlanRejected"));
+    world.later(3_600);
+    assert_eq!(world.running(), None);
+    world.decided(Verdict::Approved).later(3_600);
+    assert_eq!(world.running(), Some(RunAction::Execute));
+    // What has begun goes on; that the rejection came too late is said.
+    world.reports(75, "Interrupted", |report| report.steps_done = 2);
+    world.decided(Verdict::Rejected).later(3_600);
+    assert_eq!(world.running(), Some(RunAction::Execute));
+    let approved = world.condition(ConditionType::Approved).unwrap().clone();
+    assert!(approved.message.ends_with("stops nothing: set spec.suspend, or roll back"), "{}", approved.message);
+    world.later(60);
+    assert_eq!(world.condition(ConditionType::Approved).unwrap().message, approved.message);
+}
+
+#[test]
 fn approval_in_git() {
     let mut world = World::new();
     world.approval_required().turn().planned("orders-a");

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::world::World;
+use crate::api::migration::ContractPolicy;
 use crate::api::validation_window::Overrun;
 use crate::api::{Phase, migration_status::Gate};
 use crate::controller::migration::decide::{Action, decide};
@@ -144,6 +145,27 @@ fn the_window_closes_while_validating() {
             assert_eq!(world.status().failures, 0);
         }
     }
+}
+
+#[test]
+fn a_run_that_may_contract_stops_when_that_is_taken_back() {
+    let mut world = World::new();
+    world.turn().planned("orders-a");
+    assert!(world.status().run.as_ref().unwrap().gates.contains(&Gate::Contract));
+    world.edit(|spec| spec.contract.policy = ContractPolicy::Manual);
+    assert!(matches!(world.done.last(), Some(Action::StopJob(_))), "{:?}", world.done);
+    world.reports(75, "Interrupted", |report| report.steps_done = 2);
+    let run = world.status().run.as_ref().unwrap();
+    assert_eq!((run.action, run.gates.contains(&Gate::Contract)), (RunAction::Execute, false));
+    world.executed(6, Some(Stage::Contract));
+    assert_eq!((world.phase(), world.ready().0), (Phase::Observing, "AwaitingContract"));
+    // A plan without such steps has nothing to stop for.
+    let mut world = World::new();
+    world.turn();
+    let mut facts = world.plan_facts("orders-a");
+    facts.has_contract = false;
+    world.planned_as(facts).edit(|spec| spec.contract.policy = ContractPolicy::Manual);
+    assert!(!world.done.iter().any(|action| matches!(action, Action::StopJob(_))));
 }
 
 #[test]
