@@ -49,10 +49,14 @@ pub(super) fn is_about_names(sqlstate: &str) -> bool {
 /// quote a value or an author's text are left out.
 pub(super) fn describe(error: &DbError) -> String {
     let code = error.code().code();
-    let mut text = if names_identifiers_only(code) && error.routine() != Some("exec_stmt_raise") {
-        error.message().to_owned()
-    } else {
-        condition(code).to_owned()
+    // The author of the code chooses all fields, and may choose values.
+    if error.routine().is_some_and(raises) {
+        return format!("{} ({code})", condition(code));
+    }
+    let mut text = match error.where_().is_some_and(in_code) {
+        _ if !names_identifiers_only(code) => condition(code).to_owned(),
+        true if !names_what_is_there(code) => format!("{}, in code that the statement runs", condition(code)),
+        _ => error.message().to_owned(),
     };
     let relation = match (error.schema(), error.table()) {
         (Some(schema), Some(table)) => Some(crate::sql::quote::qualified(schema, table)),
@@ -71,6 +75,25 @@ pub(super) fn describe(error: &DbError) -> String {
         text = format!("{text} [{}]", named.join(", "));
     }
     format!("{text} ({code})")
+}
+
+/// Whether the server's routine gives on what code says: `RAISE` of PL/pgSQL, `plpy.error` and the exceptions of PL/Python.
+fn raises(routine: &str) -> bool {
+    matches!(routine, "exec_stmt_raise" | "PLy_output" | "PLy_elog_impl")
+}
+
+/// Whether the context is that of code that was running, which may have put a statement together from values, so that
+/// its names are values. The body of an SQL function that is being created has a context as well
+/// (`sql_function_parse_error_callback`); its names are the author's. Servers speak other languages too: what is not
+/// known to be that is taken for code.
+fn in_code(context: &str) -> bool {
+    let is_created = context.starts_with("SQL function \"") && context.ends_with('"') && !context.contains('\n');
+    !context.is_empty() && !is_created
+}
+
+/// Whether messages of this code name only what the server has found, and not what a statement has asked for.
+fn names_what_is_there(code: &str) -> bool {
+    code == "55P03" || ["23", "40", "53", "57"].iter().any(|class| code.starts_with(class))
 }
 
 /// Whether the server's own primary messages of this code quote names only. Class 22 quotes values (`invalid
@@ -97,7 +120,15 @@ fn condition(code: &str) -> &'static str {
         "22P02" => "a text does not fit the type it is converted to",
         "22P03" => "a binary value does not fit its type",
         "22P05" => "a character cannot be translated",
+        "0A000" => "the server does not support this",
+        "3F000" => "a schema does not exist",
+        "42501" => "the role lacks a privilege",
         "42601" => "syntax error",
+        "42701" | "42723" | "42P06" | "42P07" => "an object of this name exists already",
+        "42703" => "a column does not exist",
+        "42704" => "an object does not exist",
+        "42883" => "a function or operator does not exist",
+        "42P01" => "a table does not exist",
         "42710" => "the object already exists",
         "44000" => "a row violates the view's check option",
         "55P04" => "an enum value is used in the transaction that adds it",
@@ -150,5 +181,15 @@ mod tests {
         assert!(!names_identifiers_only("P0001"));
         assert!(names_identifiers_only("42703"));
         assert!(names_identifiers_only("23505"));
+    }
+
+    #[test]
+    fn code_is_told_by_its_context() {
+        assert!(in_code("PL/pgSQL function inline_code_block line 1 at EXECUTE"));
+        assert!(in_code("SQL function \"f\" statement 1"));
+        assert!(in_code("SQL function \"f\"\nPL/pgSQL function g() line 3 at EXECUTE"));
+        assert!(in_code("PL/pgSQL-Funktion f() Zeile 3 bei EXECUTE"));
+        assert!(!in_code("SQL function \"f\""));
+        assert!(!in_code(""));
     }
 }
