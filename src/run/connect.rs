@@ -16,6 +16,8 @@ pub struct Settings {
     config: Config,
     mode: TlsMode,
     files: TlsFiles,
+    /// Host, port, database or user are secrets as well.
+    private: bool,
 }
 
 /// A connection URL that cannot be used.
@@ -143,7 +145,14 @@ impl Settings {
         config.keepalives_retries(3);
         // A peer that is gone without a word must not hold a step longer than the lock budget.
         config.tcp_user_timeout(Duration::from_secs(60));
-        Self { config, mode, files }
+        Self { config, mode, files, private: false }
+    }
+
+    /// The same settings, of which host, port, database or user come from a Secret: messages name none of them, and
+    /// repeat nothing that the server or the driver says about them.
+    #[must_use]
+    pub fn with_private_parts(self, private: bool) -> Self {
+        Self { private, ..self }
     }
 
     /// The same settings with another TLS mode, where one is given, and with the files that are given.
@@ -151,7 +160,8 @@ impl Settings {
     pub fn with_tls(self, mode: Option<TlsMode>, files: TlsFiles) -> Self {
         let files =
             TlsFiles { roots: files.roots.or(self.files.roots), identity: files.identity.or(self.files.identity) };
-        Self::new(self.config, mode.unwrap_or(self.mode), files)
+        let private = self.private;
+        Self::new(self.config, mode.unwrap_or(self.mode), files).with_private_parts(private)
     }
 
     /// The same settings with another `application_name`.
@@ -161,8 +171,11 @@ impl Settings {
         self
     }
 
-    /// Host and port for messages; no user, no password.
+    /// Host and port for messages; no user, no password. Where they are secrets, who they belong to.
     pub fn address(&self) -> String {
+        if self.private {
+            return "the server of spec.connection".to_owned();
+        }
         let port = self.config.get_ports().first().copied().unwrap_or(5432);
         match self.config.get_hosts().first() {
             Some(Host::Tcp(host)) => format!("{host}:{port}"),
@@ -240,7 +253,8 @@ impl Settings {
                     "57P03" | "57P01" | "57P02" => ConnectErrorKind::Unreachable,
                     _ => ConnectErrorKind::Other,
                 };
-                (kind, format!("{address} refuses the connection: {} ({code})", server.message()))
+                let said = if self.private { refusal(kind) } else { server.message() };
+                (kind, format!("{address} refuses the connection: {said} ({code})"))
             }
             None => {
                 let cause = describe(error);
@@ -252,11 +266,40 @@ impl Settings {
                 } else {
                     ""
                 };
+                let cause = if self.private { silence(error, kind) } else { cause };
                 (kind, format!("cannot connect to {address}: {cause}{advice}"))
             }
         };
         ConnectError { kind, message }
     }
+}
+
+/// Why a server refuses, without the names that it repeats.
+fn refusal(kind: ConnectErrorKind) -> &'static str {
+    match kind {
+        ConnectErrorKind::Authentication => "it does not take this user with this password from here",
+        ConnectErrorKind::NoSuchDatabase => "the database does not exist",
+        ConnectErrorKind::TooManyConnections => "it has no connection left",
+        ConnectErrorKind::Unreachable => "it is starting or stopping",
+        ConnectErrorKind::Tls | ConnectErrorKind::Other => "its log says why",
+    }
+}
+
+/// Why no server answers, without the names that resolver and TLS repeat.
+fn silence(error: &tokio_postgres::Error, kind: ConnectErrorKind) -> String {
+    if kind == ConnectErrorKind::Tls {
+        return "there is no TLS with it: it has none, or its certificate is not trusted or for another host name"
+            .to_owned();
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        match inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+            Some(std::io::ErrorKind::Other) | None => cause = inner.source(),
+            // A name that cannot be resolved has no kind of its own.
+            Some(kind) => return kind.to_string().replace("uncategorized error", "its host name cannot be resolved"),
+        }
+    }
+    "it does not answer as PostgreSQL does".to_owned()
 }
 
 /// SQLSTATEs of warnings that say that a statement has not done what it says, which the server lets pass as a success.
@@ -478,6 +521,21 @@ mod tests {
         }
         assert!(Settings::from_url("host=db user=u password='a://b'").is_ok());
         assert!(Settings::from_url("postgres://u:a%40b%23@h/x?application_name=a@b").is_ok());
+    }
+
+    #[tokio::test]
+    async fn private_parts_are_in_no_message() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for (text, part) in [
+            ("host=canary.invalid dbname=canary user=canary sslmode=require".to_owned(), "cannot connect"),
+            (format!("host=127.0.0.1 port={} user=canary", closed.port()), "connection refused"),
+        ] {
+            let settings =
+                Settings::from_url(&text).unwrap().with_private_parts(true).with_tls(None, TlsFiles::default());
+            let error = settings.connect().await.err().unwrap().message;
+            assert!(error.contains(part) && error.contains("the server of spec.connection"), "{error}");
+            assert!(!error.contains("canary") && !error.contains(&closed.port().to_string()), "{error}");
+        }
     }
 
     #[test]

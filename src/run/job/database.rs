@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::run::connect::Settings;
+use crate::run::connect::{InvalidUrl, Settings};
 use crate::run::error::{Reason, RunError};
 use crate::run::tls::{TlsFiles, TlsMode};
 
@@ -24,9 +24,15 @@ fn from_parts(folder: &Path, environment: impl Fn(&str) -> Option<String>) -> Re
     };
     let mode = environment("WESLEY_DATABASE_TLS_MODE").map(|text| tls_mode(&text)).transpose()?;
     if let Some(url) = text(folder, "url")? {
-        let settings = Settings::from_url(&url).map_err(|error| invalid(&error.to_string()))?;
+        let settings = Settings::from_url(&url).map_err(|error| match error {
+            // The driver names the option that it does not know, which may be any text that ends in `=`.
+            InvalidUrl::Unreadable(_) => {
+                invalid("url cannot be read: it must be postgres://user:password@host:port/database")
+            }
+            error => invalid(&error.to_string()),
+        })?;
         // Without a mode of its own the URL's counts, and the files are used with it.
-        return Ok(settings.with_tls(mode, files));
+        return Ok(settings.with_tls(mode, files).with_private_parts(true));
     }
     let part = |file: &str, variable: &str| -> Result<Option<String>, RunError> {
         Ok(text(folder, file)?.or_else(|| environment(variable)).filter(|value| !value.is_empty()))
@@ -46,7 +52,8 @@ fn from_parts(folder: &Path, environment: impl Fn(&str) -> Option<String>) -> Re
     if let Some(password) = text(folder, "password")? {
         config.password(password);
     }
-    Ok(Settings::new(config, mode.unwrap_or(TlsMode::VerifyFull), files))
+    let private = ["host", "port", "dbname", "user"].iter().any(|part| folder.join(part).exists());
+    Ok(Settings::new(config, mode.unwrap_or(TlsMode::VerifyFull), files).with_private_parts(private))
 }
 
 /// The files that are expected, as `file=secret/key,...`: the kubelet leaves out what does not exist.
@@ -107,13 +114,41 @@ mod tests {
 
     #[test]
     fn parts_come_from_files_and_environment() {
-        let parts = folder(&[("user", "app\n"), ("password", "canary\n"), ("dbname", "shop")]);
-        let settings = from_parts(parts.path(), |name| match name {
+        let environment = |name: &str| match name {
             "WESLEY_DATABASE_HOST" => Some("db.example.com".into()),
             "WESLEY_DATABASE_PORT" => Some("6432".into()),
+            "WESLEY_DATABASE_DBNAME" => Some("shop".into()),
+            "WESLEY_DATABASE_USER" => Some("app".into()),
             _ => None,
-        });
-        assert_eq!(settings.unwrap().address(), "db.example.com:6432");
+        };
+        let parts = folder(&[("password", "canary\n")]);
+        assert_eq!(from_parts(parts.path(), environment).unwrap().address(), "db.example.com:6432");
+        let parts = folder(&[("password", "canary\n"), ("user", "app\n")]);
+        assert_eq!(from_parts(parts.path(), environment).unwrap().address(), "the server of spec.connection");
+    }
+
+    #[test]
+    fn a_secret_that_is_no_url_is_not_repeated() {
+        for secret in ["canary=", "canary", "canary=1 x", "postgres://h/x?canary=1", "://canary", "host=canary canary="]
+        {
+            let parts = folder(&[("url", secret)]);
+            let error = from_parts(parts.path(), |_| None).err().unwrap();
+            assert!(!error.message.contains("canary") && error.message.contains("postgres://"), "{secret}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn parts_of_secrets_are_in_no_message() {
+        for (part, file) in [("host", "canary.invalid"), ("dbname", "canary"), ("user", "canary"), ("url", "")] {
+            let text = if part == "url" { "postgres://canary:canary@canary.invalid/canary" } else { file };
+            let settings = from_parts(folder(&[(part, text)]).path(), |name| match name {
+                "WESLEY_DATABASE_HOST" => Some("canary.invalid".into()),
+                "WESLEY_DATABASE_DBNAME" | "WESLEY_DATABASE_USER" => Some("canary".into()),
+                _ => None,
+            });
+            let error = settings.unwrap().connect().await.err().unwrap().message;
+            assert!(error.contains("spec.connection") && !error.contains("canary"), "{part}: {error}");
+        }
     }
 
     #[test]
