@@ -95,6 +95,57 @@ async fn hostile_sql_is_refused_or_harmless() {
     }
 }
 
+/// A path of the role on which functions of the server's names come first, as any Migration can leave it.
+#[tokio::test]
+async fn a_role_whose_path_hides_the_servers_functions_can_be_worked_with() {
+    const EVIL: &str = "create schema evil;
+        create function evil.max(integer) returns setof integer language sql as 'select 7 union all select 8';
+        create function evil.max(bigint) returns setof bigint language sql as 'select 7 union all select 8';
+        create function evil.now() returns timestamptz language sql as 'select null::timestamptz';
+        create function evil.clock_timestamp() returns timestamptz language sql as 'select null::timestamptz';
+        create function evil.quote_ident(name) returns text language sql as 'select null::text';
+        create function evil.current_setting(text) returns text language sql as 'select null::text';
+        create function evil.count() returns bigint language sql as 'select 1/0::bigint';
+        create view evil.pg_class as select 1 as nothing; create view evil.pg_namespace as select 1 as nothing;
+        create view evil.pg_locks as select 1 as nothing; create view evil.pg_database as select 1 as nothing;
+        do $$ begin execute format('alter role %I in database %I set search_path = evil, pg_catalog, public',
+            current_user, current_database()); end $$";
+    for major in end_majors() {
+        let database = Database::create("hostile_path", major, "create table shop(i int)").await;
+        let apply = async |name: &str, sql: &str| {
+            let catalog = introspect(&database.session().await).await.unwrap();
+            let plan = wesley::plan::plan(&wesley::sql::parse(sql).unwrap(), &catalog, &all_allowed()).unwrap();
+            database.apply(name, &plan).await
+        };
+        for (name, sql) in [
+            ("evil", EVIL),
+            ("first", "alter table public.shop add column j int; update public.shop set j = 1"),
+            ("second", "create index on public.shop (i)"),
+        ] {
+            let outcome = apply(name, sql).await;
+            assert_eq!(outcome.reason(), Reason::Done, "{major} {name}: {:?}", outcome.ending);
+        }
+        // The author's statements are read in the role's path, before and after the ledger is written.
+        apply("named", "create table here(i int); create table there(i int)").await;
+        let places =
+            "select count(*) from pg_class where relname in ('here', 'there') and relnamespace = 'evil'::regnamespace";
+        let found: i64 = database.superuser().await.query_one(places, &[]).await.unwrap().get(0);
+        assert_eq!(found, 2);
+        let times = "select count(*) from wesley.steps where finished_at is null";
+        let unknown: i64 = database.superuser().await.query_one(times, &[]).await.unwrap().get(0);
+        assert_eq!(unknown, 0, "the ledger has the server's time");
+        // With operators, nothing can be asked: the way out is told.
+        let hides = "create function evil.equal(name, name) returns boolean language sql as 'select false';
+            create operator evil.= (leftarg = name, rightarg = name, function = evil.equal)";
+        database.session().await.batch_execute(hides).await.unwrap();
+        let outcome = apply("hidden", "create table hidden(i int)").await;
+        assert_eq!(outcome.reason(), Reason::ConnectionInvalid, "{major}: {:?}", outcome.ending);
+        let message = outcome.ending.unwrap_err().message;
+        assert!(message.contains("schema evil") && message.contains("RESET search_path"), "{message}");
+        database.drop().await;
+    }
+}
+
 /// What the author's code raises, and what rows hold, is not repeated to anybody.
 #[tokio::test]
 async fn literals_stay_in_the_database() {
@@ -107,6 +158,12 @@ async fn literals_stay_in_the_database() {
             "alter table secret add constraint u unique (t)",
             "update secret set i = 'canary-literal'::int",
             "alter table secret add constraint c check (t <> 'canary-row')",
+            // Names that code makes from values.
+            "do $$ begin raise exception 'x' using errcode = '23505', schema = 'canary-literal', table = 'canary-literal',
+             constraint = (select t from secret limit 1), column = 'canary-literal', datatype = 'canary-literal'; end $$",
+            "do $$ begin execute format('select %I from secret', (select t from secret limit 1)); end $$",
+            "do $$ begin execute format('alter table %I.t add column i int', (select t from secret limit 1)); end $$",
+            "do $$ begin execute format('set role %I', (select t from secret limit 1)); end $$",
         ]
         .iter()
         .enumerate()
@@ -114,7 +171,10 @@ async fn literals_stay_in_the_database() {
             let session = database.session().await;
             let catalog = introspect(&session).await.unwrap();
             let statements = wesley::sql::parse(sql).unwrap();
-            let Ok(plan) = wesley::plan::plan(&statements, &catalog, &all_allowed()) else { continue };
+            let Ok(plan) = wesley::plan::plan(&statements, &catalog, &all_allowed()) else {
+                assert!(!sql.starts_with("do "), "{sql} has no plan");
+                continue;
+            };
             let outcome = database.apply(&format!("canary-{number}"), &plan).await;
             let report = serde_json::to_string(&outcome.report(wesley::report::RunAction::Execute)).unwrap();
             assert!(outcome.ending.is_err(), "{sql}");

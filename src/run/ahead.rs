@@ -112,7 +112,7 @@ pub(super) async fn outlook(
 
 async fn bytes(client: &Client, tables: &[&str]) -> Result<i64, Fault> {
     const BYTES: &str = "\
-        SELECT coalesce(sum(pg_catalog.pg_table_size(p.relid)), 0)::bigint
+        SELECT coalesce(pg_catalog.sum(pg_catalog.pg_table_size(p.relid)), 0)::bigint
         FROM (SELECT DISTINCT pg_catalog.to_regclass(n) AS table FROM pg_catalog.unnest($1::text[]) n) t
         CROSS JOIN LATERAL (SELECT t.table AS relid UNION SELECT relid FROM pg_catalog.pg_partition_tree(t.table)) p";
     Ok(client.query_one(BYTES, &[&tables]).await?.try_get(0)?)

@@ -10,14 +10,15 @@ use pg_query::protobuf::node::Node;
 const MAY_SEE: &str = "SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')";
 
 /// pg_stat_replication, column replay_lag: null where nothing is behind.
-const LAG: &str = "SELECT coalesce(max(extract(epoch FROM replay_lag)), 0)::bigint FROM pg_catalog.pg_stat_replication";
+const LAG: &str =
+    "SELECT coalesce(pg_catalog.max(extract(epoch FROM replay_lag)), 0)::bigint FROM pg_catalog.pg_stat_replication";
 
 /// Client sessions of the whole server that run something, without this one.
-const ACTIVE: &str = "SELECT count(*) FROM pg_catalog.pg_stat_activity \
+const ACTIVE: &str = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity \
     WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
 
 /// Age of the oldest transaction of this database, without this session's.
-const OLDEST: &str = "SELECT coalesce(max(extract(epoch FROM pg_catalog.clock_timestamp() - xact_start)), 0)::bigint \
+const OLDEST: &str = "SELECT coalesce(pg_catalog.max(extract(epoch FROM pg_catalog.clock_timestamp() - xact_start)), 0)::bigint \
     FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid()";
 
 /// Measures, and says what is in the way with the measured value and the limit.

@@ -18,15 +18,15 @@ pub(super) async fn leftovers(client: &Client, statement: &str) -> Result<Vec<St
 
 const LEFTOVERS: &str = "\
 WITH wanted AS (
-    SELECT to_regclass($1)::oid AS oid UNION SELECT relid::oid FROM pg_partition_tree(to_regclass($1))
+    SELECT pg_catalog.to_regclass($1)::oid AS oid UNION SELECT relid::oid FROM pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1))
 ), tables AS (
-    SELECT coalesce(i.indrelid, w.oid) AS oid FROM wanted w LEFT JOIN pg_index i ON i.indexrelid = w.oid
+    SELECT coalesce(i.indrelid, w.oid) AS oid FROM wanted w LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = w.oid
 )
 SELECT n.nspname::text, c.relname::text
-FROM pg_index i JOIN tables t ON t.oid = i.indrelid
-JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+FROM pg_catalog.pg_index i JOIN tables t ON t.oid = i.indrelid
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT i.indisvalid AND c.relkind = 'i' AND c.relname ~ '_cc(new|old)[0-9]*$'
-  AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.relation = c.oid AND l.granted AND l.pid <> pg_backend_pid())
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.relation = c.oid AND l.granted AND l.pid <> pg_catalog.pg_backend_pid())
 ORDER BY 1, 2";
 
 /// The index or table that a `REINDEX CONCURRENTLY` names.
@@ -71,11 +71,11 @@ fn keys_occur(keys: i64) -> String {
 
 // `to_jsonb` because the column for NULLS NOT DISTINCT came with PostgreSQL 15.
 const KEYS: &str = "\
-SELECT ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, false) FROM generate_series(1, i.indnkeyatts) k),
-       pg_get_expr(i.indpred, i.indrelid), tn.nspname::text, t.relname::text,
+SELECT ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, k, false) FROM pg_catalog.generate_series(1, i.indnkeyatts) k),
+       pg_catalog.pg_get_expr(i.indpred, i.indrelid), tn.nspname::text, t.relname::text,
        coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false)
-FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace
+FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_class t ON t.oid = i.indrelid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
 WHERE i.indisunique AND NOT i.indisvalid AND n.nspname = $1 AND c.relname = $2";
 
 async fn duplicates_query(client: &Client, index: &IndexProbe) -> Result<Option<String>, tokio_postgres::Error> {
@@ -90,8 +90,8 @@ async fn duplicates_query(client: &Client, index: &IndexProbe) -> Result<Option<
     let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     let keys: Vec<String> = keys.iter().map(|key| format!("({key})")).collect();
     Ok(Some(format!(
-        "SELECT count(*), min(places) FROM (SELECT min(ctid)::text || ' and ' || max(ctid)::text AS places \
-         FROM ONLY {table}{filter} GROUP BY {} HAVING count(*) > 1 LIMIT {MOST_KEYS}) AS keys",
+        "SELECT pg_catalog.count(*), pg_catalog.min(places) FROM (SELECT pg_catalog.min(ctid)::text || ' and ' || pg_catalog.max(ctid)::text AS places \
+         FROM ONLY {table}{filter} GROUP BY {} HAVING pg_catalog.count(*) > 1 LIMIT {MOST_KEYS}) AS keys",
         keys.join(", ")
     )))
 }

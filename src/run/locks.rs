@@ -23,7 +23,7 @@ pub(super) async fn blocking_tables(context: &Context<'_>, unit: &Unit<'_>) -> R
         .session
         .client()
         .query(
-            "SELECT w.name FROM unnest($1::text[]) AS w(name)
+            "SELECT w.name FROM pg_catalog.unnest($1::text[]) AS w(name)
              JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(w.name)
              WHERE c.relkind IN ('r', 'p')
                AND (pg_catalog.pg_has_role(c.relowner, 'USAGE')

@@ -157,12 +157,12 @@ async fn read(client: &Client) -> Result<Result<Reading, Unavailable>, Fault> {
         )));
     }
     let sql = format!(
-        "SELECT queryid, sum(calls)::bigint, (sum(total_exec_time) * 1000)::bigint
+        "SELECT queryid, pg_catalog.sum(calls)::bigint, (pg_catalog.sum(total_exec_time) * 1000)::bigint
          FROM {schema}.pg_stat_statements
          WHERE dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
            AND queryid IS NOT NULL AND calls > 0
            AND query NOT LIKE ALL (ARRAY['%pg_catalog.%', '%wesley.%'])
-         GROUP BY queryid ORDER BY sum(total_exec_time) DESC LIMIT {STATEMENTS_MAX}"
+         GROUP BY queryid ORDER BY pg_catalog.sum(total_exec_time) DESC LIMIT {STATEMENTS_MAX}"
     );
     match client.query(&sql, &[]).await {
         Ok(rows) => rows

@@ -38,13 +38,24 @@ impl TargetIdentity {
 
 const OLDEST: i32 = 14;
 
+// Before it is known what the role's path hides: no operator without its schema.
 const FACTS: &str = "\
-SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
-       (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), current_database()::text,
-       (SELECT setting::bigint FROM pg_settings WHERE name = 'deadlock_timeout'),
-       current_setting('DateStyle'), current_setting('extra_float_digits'),
-       current_setting('block_size')::bigint, current_setting('synchronous_commit'),
-       current_setting('default_transaction_read_only')::bool";
+SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.pg_is_in_recovery(),
+       (SELECT oid::bigint FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()), pg_catalog.current_database()::text,
+       (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'deadlock_timeout'),
+       pg_catalog.current_setting('DateStyle'), pg_catalog.current_setting('extra_float_digits'),
+       pg_catalog.current_setting('block_size')::bigint, pg_catalog.current_setting('synchronous_commit'),
+       pg_catalog.current_setting('default_transaction_read_only')::bool,
+       pg_catalog.current_schemas(false)::text[]";
+
+/// An operator of the schemas `$1` that is found instead of the server's own where they come before `pg_catalog`.
+const HIDES: &str = "\
+SELECT n.nspname::text, o.oprname::text
+FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) o.oprnamespace
+JOIN pg_catalog.pg_operator own ON own.oprname OPERATOR(pg_catalog.=) o.oprname
+    AND own.oprleft OPERATOR(pg_catalog.=) o.oprleft AND own.oprright OPERATOR(pg_catalog.=) o.oprright
+    AND own.oprnamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace
+WHERE n.nspname::text OPERATOR(pg_catalog.=) ANY ($1::text[]) LIMIT 1";
 
 // What a role or database may have set for its sessions must neither kill a step nor hang one. The client check
 // and the keepalives make the server notice within seconds that a runner is gone, and give its locks free.
@@ -77,6 +88,7 @@ pub(super) async fn prepare(client: &Client) -> Result<Server, Fault> {
                        role, or take the setting back (ALTER ROLE ... or ALTER DATABASE ... RESET default_transaction_read_only)";
         return Err(RunError::new(Reason::ReadOnly, message).into());
     }
+    require_own_operators(client, &row.try_get::<_, Vec<String>>(10)?).await?;
     client.batch_execute(SETTINGS).await?;
     // What this process remembers as done must not vanish in a crash of the server.
     if row.try_get::<_, &str>(8)? == "off" {
@@ -109,9 +121,30 @@ pub(super) async fn prepare(client: &Client) -> Result<Server, Fault> {
     })
 }
 
+/// The questions of a run to the server and to its ledger are only as good as the operators in them. Functions are called
+/// by schema and name instead: extensions that give `substr` and the like another meaning on purpose may come first.
+async fn require_own_operators(client: &Client, path: &[String]) -> Result<(), Fault> {
+    let own = path.iter().position(|schema| schema == "pg_catalog").unwrap_or(0);
+    if own == 0 {
+        return Ok(());
+    }
+    let Some(row) = client.query_opt(HIDES, &[&&path[..own]]).await? else { return Ok(()) };
+    let (schema, operator): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    Err(RunError::new(
+        Reason::ConnectionInvalid,
+        format!(
+            "the search_path of the role has the schema {} before pg_catalog, whose operator {operator} hides the server's own: \
+             nothing can be asked reliably. Put pg_catalog first (ALTER ROLE ... or ALTER ROLE ... IN DATABASE ... RESET \
+             search_path), or drop the operator",
+            quote::ident(&schema)
+        ),
+    )
+    .into())
+}
+
 /// `system_identifier`; empty where the role may not read it.
 async fn system_identifier(client: &Client) -> Result<String, Fault> {
-    match client.query_one("SELECT system_identifier::text FROM pg_control_system()", &[]).await {
+    match client.query_one("SELECT system_identifier::text FROM pg_catalog.pg_control_system()", &[]).await {
         Ok(row) => Ok(row.try_get(0)?),
         Err(error) if error.as_db_error().is_some() => Ok(String::new()),
         Err(error) => Err(error.into()),
@@ -205,9 +238,9 @@ pub(super) async fn lock_holder(client: &Client, key: i64) -> Result<Option<Hold
     let (high, low) = ((key >> 32) & 0xFFFF_FFFF, key & 0xFFFF_FFFF);
     let row = client
         .query_opt(
-            "SELECT coalesce(a.application_name, ''), l.pid FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+            "SELECT coalesce(a.application_name, ''), l.pid FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)
              WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-               AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+               AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
                AND l.classid::bigint = $1 AND l.objid::bigint = $2 LIMIT 1",
             &[&high, &low],
         )
@@ -218,7 +251,7 @@ pub(super) async fn lock_holder(client: &Client, key: i64) -> Result<Option<Hold
 /// Refuses when the role may not create the ledger's schema.
 pub(super) async fn require_create(client: &Client, database: &str) -> Result<(), Fault> {
     let allowed = client
-        .query_one("SELECT has_database_privilege(current_database(), 'CREATE'), quote_ident(current_user)", &[])
+        .query_one("SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'), pg_catalog.quote_ident(current_user)", &[])
         .await?;
     if allowed.try_get(0)? {
         return Ok(());

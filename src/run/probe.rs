@@ -40,19 +40,19 @@ pub(super) async fn ask(client: &Client, postcondition: &Postcondition) -> Resul
 // `pg_stat_progress_create_index` hides the index from roles without the right to see the session; its lock on the
 // table is visible to all.
 const INDEX: &str = "\
-SELECT c.relkind::text, i.indisvalid AND i.indisready AND i.indislive, pg_get_indexdef(i.indexrelid),
+SELECT c.relkind::text, i.indisvalid AND i.indisready AND i.indislive, pg_catalog.pg_get_indexdef(i.indexrelid),
        tn.nspname::text, t.relname::text,
-       EXISTS (SELECT FROM pg_stat_progress_create_index p
-               WHERE p.datname = current_database()
+       EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
+               WHERE p.datname = pg_catalog.current_database()
                  AND (p.index_relid = c.oid
                       OR p.index_relid IS NULL
-                         AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = p.pid AND l.granted
+                         AND EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = p.pid AND l.granted
                                      AND l.relation = i.indrelid AND l.mode = 'ShareUpdateExclusiveLock')))
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_index i ON i.indexrelid = c.oid
-LEFT JOIN pg_class t ON t.oid = i.indrelid
-LEFT JOIN pg_namespace tn ON tn.oid = t.relnamespace
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+LEFT JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+LEFT JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2";
 
 async fn valid_index(client: &Client, probe: &IndexProbe) -> Result<Probe, Fault> {

@@ -25,7 +25,7 @@ const REPORT: Duration = Duration::from_millis(500);
 // in the queue.
 const HOLDERS: &str = "\
 SELECT DISTINCT l.virtualtransaction, coalesce(l.pid, 0), coalesce(a.application_name, ''),
-       coalesce(a.state, 'unknown'), extract(epoch FROM clock_timestamp() - a.xact_start)::bigint, a.query
+       coalesce(a.state, 'unknown'), extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::bigint, a.query
 FROM unnest($1::text[], $2::text[]) AS w(name, modes)
 JOIN pg_catalog.pg_locks l ON l.relation = pg_catalog.to_regclass(w.name)
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid

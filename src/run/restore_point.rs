@@ -22,8 +22,8 @@ pub(super) async fn make(context: &Context<'_>, unit: &Unit<'_>) -> Result<(), F
     let client = context.session.client();
     let row = client
         .query_one(
-            "SELECT has_function_privilege('pg_catalog.pg_create_restore_point(text)', 'EXECUTE')
-                    AND current_setting('wal_level') <> 'minimal'
+            "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_create_restore_point(text)', 'EXECUTE')
+                    AND pg_catalog.current_setting('wal_level') <> 'minimal'
                     AND EXISTS (SELECT FROM wesley.runs WHERE name = $1 AND restore_point IS NULL)",
             &[&context.run.name],
         )

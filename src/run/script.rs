@@ -14,7 +14,7 @@ use super::context::{Context, Unit};
 use super::error::{Fault, Reason, RunError, ServerError};
 use super::failpoint::{Boundary, hit};
 use super::ledger::script::{self as ledger, Place};
-use super::ledger::steps;
+use super::ledger::{OWN_NAMES, steps};
 use super::progress::ProgressState;
 use super::retry::Attempts;
 use super::source::{FileRun, Reader};
@@ -194,7 +194,7 @@ async fn commit(
     let rows = session.watched(run, Some(context.watch(attempts, true)), told).await?;
     hit(Boundary::BatchUpdated);
     // The author's settings, and functions that set something, end here.
-    session.statement(client.batch_execute("RESET ROLE; RESET search_path")).await?;
+    session.statement(client.batch_execute(&format!("RESET ROLE; {OWN_NAMES}"))).await?;
     let place = Place {
         statements: place.statements + batch.statements,
         bytes: place.bytes + batch.bytes,

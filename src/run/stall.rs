@@ -13,18 +13,18 @@ use super::watch::{Blocker, name};
 const OLDER: &str = "\
 SELECT * FROM (
     SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.state, 'unknown'),
-           extract(epoch FROM clock_timestamp() - a.xact_start)::bigint AS age, a.query
+           extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::bigint AS age, a.query
     FROM pg_catalog.pg_stat_activity a
     WHERE a.datname = pg_catalog.current_database() AND a.backend_type = 'client backend'
       AND coalesce(a.application_name, '') NOT LIKE 'wesley/%'
-      AND a.xact_start < clock_timestamp() - interval '5 s'
+      AND a.xact_start < pg_catalog.clock_timestamp() - interval '5 s'
     UNION ALL
-    SELECT 0, '', 'unknown', extract(epoch FROM clock_timestamp() - p.prepared)::bigint, NULL
+    SELECT 0, '', 'unknown', extract(epoch FROM pg_catalog.clock_timestamp() - p.prepared)::bigint, NULL
     FROM pg_catalog.pg_prepared_xacts p
     WHERE p.database = pg_catalog.current_database() AND EXISTS (
         SELECT FROM pg_catalog.pg_locks own
         JOIN pg_catalog.pg_locks l ON l.virtualtransaction = own.virtualtransaction AND l.pid IS NULL
-        JOIN unnest($1::text[]) AS w(name) ON l.relation = pg_catalog.to_regclass(w.name)
+        JOIN pg_catalog.unnest($1::text[]) AS w(name) ON l.relation = pg_catalog.to_regclass(w.name)
         WHERE own.pid IS NULL AND own.transactionid = p.transaction)
 ) AS older ORDER BY age DESC LIMIT 5";
 

@@ -90,12 +90,12 @@ impl RunRow {
 // `to_jsonb` because a ledger of an earlier version lacks the columns.
 const RUNS: &str = "\
 SELECT r.name, r.reason, r.sqlstate, r.step, r.plan_digest,
-       to_char(r.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
-       to_char(greatest(r.updated_at, max(c.updated_at), max(s.finished_at)) AT TIME ZONE 'UTC',
+       pg_catalog.to_char(r.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
+       pg_catalog.to_char(greatest(r.updated_at, pg_catalog.max(c.updated_at), pg_catalog.max(s.finished_at)) AT TIME ZONE 'UTC',
                'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
-       to_char(r.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
-       coalesce(sum(greatest(s.rows_done, c.rows_done{ROWS})), 0)::bigint,
-       to_jsonb(r) ->> 'restore_point', to_jsonb(r) ->> 'restore_lsn'
+       pg_catalog.to_char(r.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
+       coalesce(pg_catalog.sum(greatest(s.rows_done, c.rows_done{ROWS})), 0)::bigint,
+       pg_catalog.to_jsonb(r) ->> 'restore_point', pg_catalog.to_jsonb(r) ->> 'restore_lsn'
 FROM wesley.runs r
 LEFT JOIN wesley.steps s ON s.run = r.name
 LEFT JOIN wesley.cursors c ON c.run = r.name AND c.step = s.id AND c.slot = -1{SCRIPTS}

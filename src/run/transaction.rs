@@ -5,7 +5,7 @@ use super::check;
 use super::context::{Context, Unit};
 use super::error::{Fault, Reason, RunError};
 use super::failpoint::{Boundary, hit};
-use super::ledger::steps;
+use super::ledger::{OWN_NAMES, steps};
 use super::locks;
 use super::queue;
 use super::retry::Attempts;
@@ -68,7 +68,7 @@ async fn commit(
         hit(Boundary::AfterStatement);
     }
     // A function of the author may have set them (set_config): names in what follows mean what they say.
-    session.statement(client.batch_execute("RESET ROLE; RESET search_path")).await?;
+    session.statement(client.batch_execute(&format!("RESET ROLE; {OWN_NAMES}"))).await?;
     steps::done(client, &context.run, &unit.step.id, unit.slot, 0).await?;
     hit(Boundary::BeforeCommit);
     session.statement(client.batch_execute("COMMIT")).await?;

@@ -107,14 +107,14 @@ pub(super) struct Phase {
 // `usesysid` is null for autovacuum workers and visible to everybody, `backend_type` is not.
 const LOOK: &str = "\
 SELECT b.pid, coalesce(a.application_name, ''), coalesce(a.state, 'unknown'),
-       extract(epoch FROM clock_timestamp() - a.xact_start)::bigint,
+       extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::bigint,
        a.query, a.pid IS NOT NULL AND a.usesysid IS NULL
-FROM unnest(pg_catalog.pg_blocking_pids($1)) AS b(pid)
+FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) AS b(pid)
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid
 GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 4 DESC NULLS LAST, 1 LIMIT 5";
 
 const WAITERS: &str = "\
-SELECT coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart) * 1000), 0)::bigint
+SELECT coalesce(pg_catalog.max(extract(epoch FROM pg_catalog.clock_timestamp() - l.waitstart) * 1000), 0)::bigint
 FROM pg_catalog.pg_locks l
 WHERE NOT l.granted AND l.pid <> $1 AND l.waitstart IS NOT NULL AND $1 = ANY (pg_catalog.pg_blocking_pids(l.pid))";
 

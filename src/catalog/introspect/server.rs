@@ -4,12 +4,14 @@ use tokio_postgres::Client;
 
 use super::super::Server;
 use super::IntrospectError;
-use super::query::all;
+use super::query::{all, execute};
+
+/// Without operators: in the role's path another schema may come before `pg_catalog`.
+const SESSION: &str = "
+select pg_catalog.current_setting('TimeZone'), pg_catalog.current_schemas(false)::pg_catalog.text[]";
 
 const SERVER: &str = "
 select pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
-    pg_catalog.current_setting('TimeZone'),
-    pg_catalog.current_schemas(false)::pg_catalog.text[],
     d.datname::pg_catalog.text,
     current_user::pg_catalog.text,
     (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user),
@@ -31,14 +33,19 @@ select e.name::pg_catalog.text, coalesce(v.requires::pg_catalog.text[], '{}')
 from pg_catalog.pg_available_extensions e
 left join pg_catalog.pg_available_extension_versions v on v.name = e.name and v.version = e.default_version";
 
-/// Must run before the session's settings are changed.
+/// Must run in a transaction and before the session's settings are changed; ends the role's `search_path` for the rest of it.
 pub(super) async fn read(client: &Client) -> Result<Server, IntrospectError> {
     let mut server = Server::default();
     let mut may_read_identity = false;
-    all(client, "server facts", SERVER, |row| {
-        server.version = row.take()?;
+    all(client, "the session's settings", SESSION, |row| {
         server.time_zone = row.take()?;
         server.search_path = row.take()?;
+        Ok(())
+    })
+    .await?;
+    execute(client, "a snapshot", "set local search_path = ''").await?;
+    all(client, "server facts", SERVER, |row| {
+        server.version = row.take()?;
         server.database = row.take()?;
         server.user = row.take()?;
         server.superuser = row.take::<Option<bool>>()?.unwrap_or(false);

@@ -57,34 +57,34 @@ pub(super) struct Watch {
 
 // Everything in one look. Columns of other roles' sessions are null without `pg_monitor`.
 const LOOK: &str = "\
-SELECT (SELECT extract(epoch FROM max(replay_lag))::float8 FROM pg_stat_replication),
-       (SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::bigint FROM pg_stat_replication),
-       (SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn))::bigint FROM pg_replication_slots
+SELECT (SELECT extract(epoch FROM pg_catalog.max(replay_lag))::float8 FROM pg_catalog.pg_stat_replication),
+       (SELECT pg_catalog.max(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), replay_lsn))::bigint FROM pg_catalog.pg_stat_replication),
+       (SELECT pg_catalog.max(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn))::bigint FROM pg_catalog.pg_replication_slots
         WHERE wal_status IS DISTINCT FROM 'lost'),
-       (SELECT min(slot_name)::text FROM pg_replication_slots WHERE wal_status = 'unreserved'),
-       CASE WHEN current_setting('archive_mode') <> 'off' THEN (
-           SELECT (pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')
-                   / (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size'))::bigint
-                - ('x' || substr(last_archived_wal, 9, 8))::bit(32)::bigint
-                  * (4294967296 / (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size'))
-                - ('x' || substr(last_archived_wal, 17, 8))::bit(32)::bigint
-           FROM pg_stat_archiver WHERE last_archived_wal ~ '^[0-9A-F]{24}$') END,
-       pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint,
-       (SELECT count(*) FROM pg_locks
+       (SELECT pg_catalog.min(slot_name)::text FROM pg_catalog.pg_replication_slots WHERE wal_status = 'unreserved'),
+       CASE WHEN pg_catalog.current_setting('archive_mode') <> 'off' THEN (
+           SELECT (pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')
+                   / (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'wal_segment_size'))::bigint
+                - ('x' || pg_catalog.substr(last_archived_wal, 9, 8))::bit(32)::bigint
+                  * (4294967296 / (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'wal_segment_size'))
+                - ('x' || pg_catalog.substr(last_archived_wal, 17, 8))::bit(32)::bigint
+           FROM pg_catalog.pg_stat_archiver WHERE last_archived_wal ~ '^[0-9A-F]{24}$') END,
+       pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::bigint,
+       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks
         WHERE locktype = 'relation' AND NOT granted AND relation = $1::bigint::oid
-          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
-       CASE WHEN pg_stat_get_dead_tuples($1::bigint::oid) >= $2::bigint THEN
-           pg_stat_get_dead_tuples($1::bigint::oid)::float8
+          AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())),
+       CASE WHEN pg_catalog.pg_stat_get_dead_tuples($1::bigint::oid) >= $2::bigint THEN
+           pg_catalog.pg_stat_get_dead_tuples($1::bigint::oid)::float8
            / (SELECT greatest(CASE WHEN reltuples >= 0 THEN reltuples
-                                   ELSE pg_stat_get_live_tuples($1::bigint::oid) END, 1)
-              FROM pg_class WHERE oid = $1::bigint::oid) END,
-       (SELECT extract(epoch FROM max(clock_timestamp() - began))::float8 FROM (
-            SELECT xact_start FROM pg_stat_activity
+                                   ELSE pg_catalog.pg_stat_get_live_tuples($1::bigint::oid) END, 1)
+              FROM pg_catalog.pg_class WHERE oid = $1::bigint::oid) END,
+       (SELECT extract(epoch FROM pg_catalog.max(pg_catalog.clock_timestamp() - began))::float8 FROM (
+            SELECT xact_start FROM pg_catalog.pg_stat_activity
             WHERE (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL) AND backend_type = 'client backend'
-              AND datname = current_database() AND pid <> pg_backend_pid()
-              AND pid NOT IN (SELECT pid FROM pg_stat_progress_vacuum)
-            UNION ALL SELECT prepared FROM pg_prepared_xacts WHERE database = current_database()) AS open (began)),
-       (SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = $1::bigint::oid AND datname = current_database())";
+              AND datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid()
+              AND pid NOT IN (SELECT pid FROM pg_catalog.pg_stat_progress_vacuum)
+            UNION ALL SELECT prepared FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()) AS open (began)),
+       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_progress_vacuum WHERE relid = $1::bigint::oid AND datname = pg_catalog.current_database())";
 
 // A session tells its own counts once a second at most, and what has not been told is not seen. (PostgreSQL 15,
 // pgstat_report_stat; before it, a process of its own collects them.)

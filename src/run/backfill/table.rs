@@ -64,9 +64,9 @@ impl Table {
 pub(super) async fn read(client: &Client, spec: &Backfill, server: &Server) -> Result<Table, Fault> {
     let row = client
         .query_opt(
-            "SELECT c.oid::bigint, pg_relation_filenode(c.oid)::bigint, c.reltuples::float8, c.relpages::bigint,
-                    pg_relation_size(c.oid) / $3
-             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            "SELECT c.oid::bigint, pg_catalog.pg_relation_filenode(c.oid)::bigint, c.reltuples::float8, c.relpages::bigint,
+                    pg_catalog.pg_relation_size(c.oid) / $3
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
              WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r'",
             &[&spec.schema, &spec.table, &server.block_bytes],
         )
@@ -122,22 +122,22 @@ async fn correlation(client: &Client, spec: &Backfill, key: Option<&[KeyColumn]>
 // Hash functions that all supported servers have.
 const HASH: &str = "\
 WITH changed AS (
-    SELECT attnum FROM pg_attribute WHERE attrelid = $1::bigint::oid AND attname = ANY ($2::text[])
+    SELECT attnum FROM pg_catalog.pg_attribute WHERE attrelid = $1::bigint::oid AND attname = ANY ($2::text[])
 ), indexed AS (
-    SELECT unnest(indkey::smallint[]) AS attnum FROM pg_index WHERE indrelid = $1::bigint::oid
+    SELECT pg_catalog.unnest(indkey::smallint[]) AS attnum FROM pg_catalog.pg_index WHERE indrelid = $1::bigint::oid
     UNION
-    SELECT d.refobjsubid FROM pg_depend d JOIN pg_index i ON i.indexrelid = d.objid
+    SELECT d.refobjsubid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_index i ON i.indexrelid = d.objid
     WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
       AND d.refobjid = $1::bigint::oid AND i.indrelid = $1::bigint::oid
 )
 SELECT CASE t.typname WHEN 'int2' THEN 'hashint2' WHEN 'int4' THEN 'hashint4' WHEN 'int8' THEN 'hashint8'
                       WHEN 'uuid' THEN 'uuid_hash' ELSE 'hashtext' END, a.attname::text
-FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid AND t.typnamespace = 'pg_catalog'::regnamespace
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid AND t.typnamespace = 'pg_catalog'::regnamespace
 WHERE a.attrelid = $1::bigint::oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull
   AND t.typname IN ('int2', 'int4', 'int8', 'uuid', 'text') AND a.attname <> ALL ($2::text[])
-  AND EXISTS (SELECT FROM pg_index WHERE indrelid = $1::bigint::oid)
+  AND EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = $1::bigint::oid)
   AND NOT EXISTS (SELECT FROM changed JOIN indexed USING (attnum))
-ORDER BY array_position($3::text[], a.attname::text) DESC NULLS LAST, a.attnum LIMIT 1";
+ORDER BY pg_catalog.array_position($3::text[], a.attname::text) DESC NULLS LAST, a.attnum LIMIT 1";
 
 /// When all rows of a full page change in one transaction, every new version goes to another page and into every
 /// index. When a share of them changes, the next share finds the room that the first has left, stays on its page
@@ -157,11 +157,11 @@ async fn key(client: &Client, spec: &Backfill) -> Result<Option<Vec<KeyColumn>>,
     }
     let rows = client
         .query(
-            "SELECT a.attname::text, format_type(a.atttypid, -1), a.attnotnull
-             FROM unnest($3::text[]) WITH ORDINALITY AS k(name, ordinal)
-             JOIN pg_attribute a ON a.attname = k.name AND NOT a.attisdropped AND a.attnum > 0
-             JOIN pg_class c ON c.oid = a.attrelid
-             JOIN pg_namespace n ON n.oid = c.relnamespace
+            "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, -1), a.attnotnull
+             FROM pg_catalog.unnest($3::text[]) WITH ORDINALITY AS k(name, ordinal)
+             JOIN pg_catalog.pg_attribute a ON a.attname = k.name AND NOT a.attisdropped AND a.attnum > 0
+             JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
              WHERE n.nspname = $1 AND c.relname = $2 ORDER BY k.ordinal",
             &[&spec.schema, &spec.table, &spec.key],
         )

@@ -145,7 +145,7 @@ const WRITE: &str = fenced!(
           excluded.next_block, excluded.upper_block, excluded.pass, excluded.batch_size,
           excluded.batches, excluded.rows_done, excluded.rows_total, excluded.finished,
           excluded.window_block, excluded.turn, excluded.window_key, excluded.reached_key, excluded.window_rows,
-          now())"
+          pg_catalog.now())"
 );
 
 /// Prepares the statement of [`write`].

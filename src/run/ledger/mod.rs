@@ -11,6 +11,12 @@ pub(super) mod steps;
 
 use super::error::{Fault, Reason, RunError};
 
+/// For the rest of a transaction, names mean the server's own objects and not what a path of the role, or one that the
+/// author's code has set, finds first. The session's path is the role's again when the transaction ends.
+///
+/// Statements outside of such transactions run in the role's path: they name the schema of all that they call.
+pub(super) const OWN_NAMES: &str = "RESET search_path; SET LOCAL search_path TO pg_catalog, pg_temp";
+
 /// A run and the epoch in which this process owns it.
 #[derive(Clone, Debug)]
 pub(super) struct RunKey {

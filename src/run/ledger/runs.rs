@@ -87,13 +87,13 @@ pub(in crate::run) async fn create(
             .query_one(
                 "INSERT INTO wesley.runs AS r
                      (name, epoch, state, plan_digest, source_digest, plan, system_identifier, database_oid)
-                 VALUES ($1, (SELECT coalesce(max(epoch), 0) + 1 FROM wesley.runs), 'running', $2, $3, $4, $5, $6)
+                 VALUES ($1, (SELECT coalesce(pg_catalog.max(epoch), 0) + 1 FROM wesley.runs), 'running', $2, $3, $4, $5, $6)
                  ON CONFLICT (name) DO UPDATE SET
                      (epoch, state, plan_digest, source_digest, plan, system_identifier, database_oid, application,
                       started_at, updated_at, finished_at, reason, sqlstate, step, restore_point, restore_lsn)
                    = (excluded.epoch, excluded.state, excluded.plan_digest, excluded.source_digest, excluded.plan,
                       excluded.system_identifier, excluded.database_oid, excluded.application,
-                      now(), now(), NULL, NULL, NULL, NULL, NULL, NULL)
+                      pg_catalog.now(), pg_catalog.now(), NULL, NULL, NULL, NULL, NULL, NULL)
                  RETURNING r.epoch",
                 &[
                     &name,
@@ -110,7 +110,7 @@ pub(in crate::run) async fn create(
         client
             .execute(
                 "INSERT INTO wesley.steps (run, id, ordinal, state, epoch)
-                 SELECT $1, id, ordinal - 1, 'planned', $3 FROM unnest($2::text[]) WITH ORDINALITY AS s(id, ordinal)",
+                 SELECT $1, id, ordinal - 1, 'planned', $3 FROM pg_catalog.unnest($2::text[]) WITH ORDINALITY AS s(id, ordinal)",
                 &[&name, &ids, &epoch],
             )
             .await?;
@@ -134,8 +134,8 @@ pub(in crate::run) async fn take_over(client: &Client, name: &str, state: RunSta
 }
 
 const TAKE_OVER: &str = "\
-UPDATE wesley.runs SET epoch = (SELECT max(epoch) + 1 FROM wesley.runs), state = $2, updated_at = now(),
-    finished_at = NULL, reason = NULL, sqlstate = NULL, step = NULL, application = current_setting('application_name')
+UPDATE wesley.runs SET epoch = (SELECT pg_catalog.max(epoch) + 1 FROM wesley.runs), state = $2, updated_at = pg_catalog.now(),
+    finished_at = NULL, reason = NULL, sqlstate = NULL, step = NULL, application = pg_catalog.current_setting('application_name')
 WHERE name = $1 RETURNING epoch";
 
 /// Asserts, after a new connection, that the run is still ours and that the server still knows what it has told us:
@@ -143,7 +143,7 @@ WHERE name = $1 RETURNING epoch";
 pub(in crate::run) async fn assert_ours(client: &Client, run: &RunKey, steps_done: i64) -> Result<(), Fault> {
     let row = client
         .query_opt(
-            "SELECT r.epoch, (SELECT count(*) FROM wesley.steps s WHERE s.run = r.name AND s.state IN ('done', 'undoing'))
+            "SELECT r.epoch, (SELECT pg_catalog.count(*) FROM wesley.steps s WHERE s.run = r.name AND s.state IN ('done', 'undoing'))
              FROM wesley.runs r WHERE r.name = $1",
             &[&run.name],
         )
@@ -167,7 +167,7 @@ pub(in crate::run) async fn assert_ours(client: &Client, run: &RunKey, steps_don
 pub(in crate::run) async fn restore_point(client: &Client, run: &RunKey, name: &str, place: &str) -> Result<(), Fault> {
     let rows = client
         .execute(
-            "UPDATE wesley.runs SET restore_point = $3, restore_lsn = $4, updated_at = now()
+            "UPDATE wesley.runs SET restore_point = $3, restore_lsn = $4, updated_at = pg_catalog.now()
              WHERE name = $1 AND epoch = $2",
             &[&run.name, &run.epoch, &name, &place],
         )
@@ -196,8 +196,8 @@ pub(in crate::run) async fn finish(
     let finished = matches!(state, RunState::Done | RunState::RolledBack);
     let rows = client
         .execute(
-            "UPDATE wesley.runs SET state = $3, reason = $4, sqlstate = $5, step = $6, updated_at = now(),
-                 finished_at = CASE WHEN $7 THEN now() END
+            "UPDATE wesley.runs SET state = $3, reason = $4, sqlstate = $5, step = $6, updated_at = pg_catalog.now(),
+                 finished_at = CASE WHEN $7 THEN pg_catalog.now() END
              WHERE name = $1 AND epoch = $2",
             &[&run.name, &run.epoch, &<&str>::from(state), &<&str>::from(reason), &sqlstate, &step, &finished],
         )

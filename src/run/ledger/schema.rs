@@ -2,6 +2,7 @@
 
 use tokio_postgres::Client;
 
+use super::OWN_NAMES;
 use crate::run::error::{Fault, Reason, RunError};
 use crate::run::preflight;
 
@@ -131,7 +132,7 @@ COMMENT ON TABLE wesley.scripts IS 'Where a long run of statements is; moved in 
 pub(in crate::run) async fn exists(client: &Client) -> Result<bool, tokio_postgres::Error> {
     client
         .query_one(
-            "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
              WHERE n.nspname = 'wesley' AND c.relname = 'runs' AND c.relkind = 'r')",
             &[],
         )
@@ -144,8 +145,10 @@ pub(in crate::run) async fn is_current(client: &Client) -> Result<bool, tokio_po
     if !exists(client).await? {
         return Ok(false);
     }
-    let version: i32 =
-        client.query_one("SELECT coalesce(max(version), 0) FROM wesley.ledger_versions", &[]).await?.try_get(0)?;
+    let version: i32 = client
+        .query_one("SELECT coalesce(pg_catalog.max(version), 0) FROM wesley.ledger_versions", &[])
+        .await?
+        .try_get(0)?;
     Ok(usize::try_from(version).is_ok_and(|version| version == MIGRATIONS.len()))
 }
 
@@ -158,11 +161,13 @@ pub(in crate::run) async fn prepare(client: &Client, database: &str) -> Result<(
         .batch_execute(
             "CREATE SCHEMA IF NOT EXISTS wesley;
              CREATE TABLE IF NOT EXISTS wesley.ledger_versions (
-                 version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
+                 version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT pg_catalog.now())",
         )
         .await?;
-    let version: i32 =
-        client.query_one("SELECT coalesce(max(version), 0) FROM wesley.ledger_versions", &[]).await?.try_get(0)?;
+    let version: i32 = client
+        .query_one("SELECT coalesce(pg_catalog.max(version), 0) FROM wesley.ledger_versions", &[])
+        .await?
+        .try_get(0)?;
     let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
     if version > known {
         return Err(RunError::new(
@@ -175,7 +180,7 @@ pub(in crate::run) async fn prepare(client: &Client, database: &str) -> Result<(
         if number > version {
             client
                 .batch_execute(&format!(
-                    "BEGIN; {migration}; INSERT INTO wesley.ledger_versions (version) VALUES ({number}); COMMIT"
+                    "BEGIN; {OWN_NAMES}; {migration}; INSERT INTO wesley.ledger_versions (version) VALUES ({number}); COMMIT"
                 ))
                 .await?;
         }
@@ -208,8 +213,8 @@ struct Owner {
 async fn owner(client: &Client) -> Result<Option<Owner>, Fault> {
     let row = client
         .query_opt(
-            "SELECT quote_ident(pg_get_userbyid(nspowner)), pg_has_role(nspowner, 'USAGE')
-             FROM pg_namespace WHERE nspname = 'wesley'",
+            "SELECT pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(nspowner)), pg_catalog.pg_has_role(nspowner, 'USAGE')
+             FROM pg_catalog.pg_namespace WHERE nspname = 'wesley'",
             &[],
         )
         .await?;

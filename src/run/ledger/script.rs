@@ -39,7 +39,7 @@ pub(in crate::run) async fn write(client: &Client, run: &RunKey, step: &str, pla
                  SELECT $1, $3, $2, $4, $5, $6 WHERE EXISTS (SELECT FROM fence)
                  ON CONFLICT (run, step) DO UPDATE SET
                      (epoch, statements_done, bytes_done, rows_done, updated_at)
-                   = (excluded.epoch, excluded.statements_done, excluded.bytes_done, excluded.rows_done, now())"
+                   = (excluded.epoch, excluded.statements_done, excluded.bytes_done, excluded.rows_done, pg_catalog.now())"
             ),
             &[&run.name, &run.epoch, &step, &place.statements, &place.bytes, &place.rows],
         )

@@ -98,7 +98,7 @@ pub(in crate::run) async fn begin(client: &Client, run: &RunKey, step: &str, slo
         .execute(
             fenced!(
                 "UPDATE wesley.steps SET state = $4, touched = true, epoch = $2, sqlstate = NULL,
-                     started_at = coalesce(started_at, clock_timestamp())
+                     started_at = coalesce(started_at, pg_catalog.clock_timestamp())
                  WHERE run = $1 AND id = $3 AND EXISTS (SELECT FROM fence)"
             ),
             &[&run.name, &run.epoch, &step, &<&str>::from(state)],
@@ -122,7 +122,7 @@ pub(in crate::run) async fn done(
                 .execute(
                     fenced!(
                         "UPDATE wesley.steps SET state = 'done', epoch = $2, rows_done = $4, sqlstate = NULL,
-                             started_at = coalesce(started_at, now()), finished_at = clock_timestamp()
+                             started_at = coalesce(started_at, pg_catalog.now()), finished_at = pg_catalog.clock_timestamp()
                          WHERE run = $1 AND id = $3 AND EXISTS (SELECT FROM fence)"
                     ),
                     &[&run.name, &run.epoch, &step, &rows_done],
@@ -150,7 +150,7 @@ pub(in crate::run) async fn adopt(client: &Client, run: &RunKey, step: &str) -> 
         .execute(
             fenced!(
                 "UPDATE wesley.steps SET state = 'done', adopted = NOT touched, epoch = $2, sqlstate = NULL,
-                     started_at = coalesce(started_at, now()), finished_at = clock_timestamp()
+                     started_at = coalesce(started_at, pg_catalog.now()), finished_at = pg_catalog.clock_timestamp()
                  WHERE run = $1 AND id = $3 AND EXISTS (SELECT FROM fence)"
             ),
             &[&run.name, &run.epoch, &step],
@@ -164,7 +164,7 @@ pub(in crate::run) async fn undone(client: &Client, run: &RunKey, step: &str) ->
     let rows = client
         .execute(
             fenced!(
-                "UPDATE wesley.steps SET state = 'undone', epoch = $2, finished_at = clock_timestamp()
+                "UPDATE wesley.steps SET state = 'undone', epoch = $2, finished_at = pg_catalog.clock_timestamp()
                  WHERE run = $1 AND id = $3 AND EXISTS (SELECT FROM fence)"
             ),
             &[&run.name, &run.epoch, &step],

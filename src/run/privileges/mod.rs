@@ -41,15 +41,15 @@ async fn of_tables(client: &Client, needs: &Needs) -> Result<Vec<String>, Fault>
         needs.tables.iter().map(|(name, need)| (name.as_str(), <&str>::from(need))).unzip();
     let rows = client
         .query(
-            "SELECT w.privilege, c.oid::regclass::text, quote_ident(pg_get_userbyid(c.relowner)), quote_ident(current_user),
+            "SELECT w.privilege, c.oid::regclass::text, pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner)), pg_catalog.quote_ident(current_user),
                     o.rolsuper
-             FROM unnest($1::text[], $2::text[]) AS w(name, privilege) JOIN pg_class c ON c.oid = to_regclass(w.name)
-             JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
+             FROM unnest($1::text[], $2::text[]) AS w(name, privilege) JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(w.name)
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
              WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
-               AND NOT CASE w.privilege WHEN 'OWN' THEN pg_has_role(c.relowner, 'MEMBER')
-                       WHEN 'DROP' THEN pg_has_role(c.relowner, 'MEMBER') OR pg_has_role(n.nspowner, 'MEMBER')
+               AND NOT CASE w.privilege WHEN 'OWN' THEN pg_catalog.pg_has_role(c.relowner, 'MEMBER')
+                       WHEN 'DROP' THEN pg_catalog.pg_has_role(c.relowner, 'MEMBER') OR pg_catalog.pg_has_role(n.nspowner, 'MEMBER')
                        ELSE CASE WHEN w.privilege IN ('DELETE', 'TRUNCATE', 'TRIGGER')
-                            THEN has_table_privilege(c.oid, w.privilege)
+                            THEN pg_catalog.has_table_privilege(c.oid, w.privilege)
                             ELSE has_any_column_privilege(c.oid, w.privilege) END END
              ORDER BY 2, 1",
             &[&names, &privileges],
@@ -85,10 +85,10 @@ async fn of_schemas(client: &Client, needs: &Needs) -> Result<Vec<String>, Fault
     let schemas: Vec<&str> = needs.schemas.iter().map(String::as_str).collect();
     let rows = client
         .query(
-            "SELECT DISTINCT quote_ident(n.nspname), quote_ident(current_user)
-             FROM unnest($1::text[]) AS w(name)
-             JOIN pg_namespace n ON n.nspname = coalesce(nullif(w.name, ''), current_schema())
-             WHERE NOT has_schema_privilege(n.oid, 'CREATE') ORDER BY 1",
+            "SELECT DISTINCT pg_catalog.quote_ident(n.nspname), pg_catalog.quote_ident(current_user)
+             FROM pg_catalog.unnest($1::text[]) AS w(name)
+             JOIN pg_catalog.pg_namespace n ON n.nspname = coalesce(nullif(w.name, ''), current_schema())
+             WHERE NOT pg_catalog.has_schema_privilege(n.oid, 'CREATE') ORDER BY 1",
             &[&schemas],
         )
         .await?;
@@ -111,21 +111,21 @@ async fn of_grants(client: &Client, needs: &Needs) -> Result<Vec<String>, Fault>
     let [kinds, names, privileges] = &columns;
     let rows = client
         .query(
-            "SELECT w.kind, w.privilege, CASE w.kind WHEN 'TABLE' THEN c.oid::regclass::text ELSE quote_ident(w.name) END,
-                    quote_ident(current_user)
+            "SELECT w.kind, w.privilege, CASE w.kind WHEN 'TABLE' THEN c.oid::regclass::text ELSE pg_catalog.quote_ident(w.name) END,
+                    pg_catalog.quote_ident(current_user)
              FROM unnest($1::text[], $2::text[], $3::text[]) AS w(kind, name, privilege)
-             LEFT JOIN pg_class c ON w.kind = 'TABLE' AND c.oid = to_regclass(w.name)
-             LEFT JOIN pg_namespace n ON w.kind = 'SCHEMA' AND n.nspname = w.name
-             LEFT JOIN pg_database d ON w.kind = 'DATABASE' AND d.datname = w.name
+             LEFT JOIN pg_catalog.pg_class c ON w.kind = 'TABLE' AND c.oid = pg_catalog.to_regclass(w.name)
+             LEFT JOIN pg_catalog.pg_namespace n ON w.kind = 'SCHEMA' AND n.nspname = w.name
+             LEFT JOIN pg_catalog.pg_database d ON w.kind = 'DATABASE' AND d.datname = w.name
              WHERE NOT CASE w.kind
                  WHEN 'TABLE' THEN CASE
                      WHEN c.relkind = 'S' AND w.privilege IN ('USAGE', 'SELECT', 'UPDATE')
-                     THEN has_sequence_privilege(c.oid, w.privilege || ' WITH GRANT OPTION')
+                     THEN pg_catalog.has_sequence_privilege(c.oid, w.privilege || ' WITH GRANT OPTION')
                      WHEN c.relkind <> 'S' AND w.privilege IN
                          ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER')
-                     THEN has_table_privilege(c.oid, w.privilege || ' WITH GRANT OPTION') END
-                 WHEN 'SCHEMA' THEN has_schema_privilege(n.oid, w.privilege || ' WITH GRANT OPTION')
-                 ELSE has_database_privilege(d.oid, w.privilege || ' WITH GRANT OPTION') END
+                     THEN pg_catalog.has_table_privilege(c.oid, w.privilege || ' WITH GRANT OPTION') END
+                 WHEN 'SCHEMA' THEN pg_catalog.has_schema_privilege(n.oid, w.privilege || ' WITH GRANT OPTION')
+                 ELSE pg_catalog.has_database_privilege(d.oid, w.privilege || ' WITH GRANT OPTION') END
              ORDER BY 1, 3, 2",
             &[kinds, names, privileges],
         )
@@ -147,12 +147,12 @@ async fn of_publications(client: &Client, needs: &Needs) -> Result<Vec<String>, 
     let names: Vec<&str> = needs.publications.iter().map(String::as_str).collect();
     let row = client
         .query_one(
-            "SELECT quote_ident(current_user), quote_ident(current_database()),
-                    has_database_privilege(current_database(), 'CREATE'),
-                    (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
-                    coalesce((SELECT array_agg(quote_ident(p.pubname) || ' belongs to ' || quote_ident(o.rolname) ORDER BY p.pubname)
-                     FROM pg_publication p JOIN pg_roles o ON o.oid = p.pubowner
-                     WHERE p.pubname = ANY ($1::text[]) AND NOT pg_has_role(p.pubowner, 'MEMBER')), '{}')::text[]",
+            "SELECT pg_catalog.quote_ident(current_user), pg_catalog.quote_ident(pg_catalog.current_database()),
+                    pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
+                    (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user),
+                    coalesce((SELECT pg_catalog.array_agg(pg_catalog.quote_ident(p.pubname) || ' belongs to ' || pg_catalog.quote_ident(o.rolname) ORDER BY p.pubname)
+                     FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_roles o ON o.oid = p.pubowner
+                     WHERE p.pubname = ANY ($1::text[]) AND NOT pg_catalog.pg_has_role(p.pubowner, 'MEMBER')), '{}')::text[]",
             &[&names],
         )
         .await?;
