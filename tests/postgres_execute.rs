@@ -359,3 +359,20 @@ async fn a_run_without_a_process_is_told_as_interrupted() {
     assert_eq!(state().await, RunState::Done);
     database.drop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deferred_to_the_end_of_a_step_runs_in_the_path_of_the_role() {
+    for major in majors() {
+        let setup = "CREATE TABLE changes (note text);
+            CREATE FUNCTION note_it() RETURNS trigger LANGUAGE plpgsql AS
+                'BEGIN INSERT INTO changes VALUES (new.note); RETURN NULL; END';
+            CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON orders DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION note_it()";
+        let database = Database::create("deferred", major, &format!("{}; {setup}", shop(3))).await;
+        let change = transaction(&["UPDATE orders SET note = 'seen'"]);
+        let outcome = database.apply("d", &plan("d", vec![step("001", Stage::Backfill, change)])).await;
+        assert_eq!(outcome.ending, Ok(Ending::Done), "{major}");
+        assert_eq!(database.ask::<i64>("SELECT count(*) FROM changes WHERE note = 'seen'").await, 3, "{major}");
+        database.drop().await;
+    }
+}

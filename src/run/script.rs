@@ -14,7 +14,7 @@ use super::context::{Context, Unit};
 use super::error::{Fault, Reason, RunError, ServerError};
 use super::failpoint::{Boundary, hit};
 use super::ledger::script::{self as ledger, Place};
-use super::ledger::{OWN_NAMES, steps};
+use super::ledger::{COMMIT, OWN_NAMES, steps};
 use super::progress::ProgressState;
 use super::retry::Attempts;
 use super::source::{FileRun, Reader};
@@ -202,7 +202,7 @@ async fn commit(
     };
     ledger::write(client, &context.run, &unit.step.id, place).await?;
     hit(Boundary::BatchRecorded);
-    session.statement(client.batch_execute("COMMIT")).await?;
+    session.statement(client.batch_execute(COMMIT)).await?;
     hit(Boundary::BatchCommitted);
     Ok(place)
 }

@@ -5,7 +5,7 @@ use super::check;
 use super::context::{Context, Unit};
 use super::error::{Fault, Reason, RunError};
 use super::failpoint::{Boundary, hit};
-use super::ledger::{OWN_NAMES, steps};
+use super::ledger::{COMMIT, OWN_NAMES, steps};
 use super::locks;
 use super::queue;
 use super::retry::Attempts;
@@ -71,7 +71,7 @@ async fn commit(
     session.statement(client.batch_execute(&format!("RESET ROLE; {OWN_NAMES}"))).await?;
     steps::done(client, &context.run, &unit.step.id, unit.slot, 0).await?;
     hit(Boundary::BeforeCommit);
-    session.statement(client.batch_execute("COMMIT")).await?;
+    session.statement(client.batch_execute(COMMIT)).await?;
     hit(Boundary::AfterCommit);
     Ok(())
 }

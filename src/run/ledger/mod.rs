@@ -17,6 +17,9 @@ use super::error::{Fault, Reason, RunError};
 /// Statements outside of such transactions run in the role's path: they name the schema of all that they call.
 pub(super) const OWN_NAMES: &str = "RESET search_path; SET LOCAL search_path TO pg_catalog, pg_temp";
 
+/// Ends a transaction with [`OWN_NAMES`]: what is deferred to its end is the author's, and runs in the role's path.
+pub(super) const COMMIT: &str = "RESET search_path; COMMIT";
+
 /// A run and the epoch in which this process owns it.
 #[derive(Clone, Debug)]
 pub(super) struct RunKey {
