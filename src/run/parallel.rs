@@ -28,6 +28,8 @@ use super::watch::Seen;
 use crate::plan::{Action, Concurrent, IndexProbe, Plan, Postcondition, Step};
 use crate::sql;
 
+/// How long a server may take to clean up behind a build that failed.
+const CLEANED_UP: Duration = Duration::from_secs(10);
 /// Between two reports of a build that is waited for.
 const REPORT: Duration = Duration::from_secs(1);
 
@@ -81,7 +83,13 @@ async fn send(session: Session, statement: String, patience: Duration, seen: Arc
     let patience = patience.max(gentle_slice(session.server.deadlock_timeout));
     concurrent::be_patient(&session, patience).await?;
     let told = |now: &Seen| now.clone_into(&mut seen.lock().unwrap_or_else(PoisonError::into_inner));
-    session.watched(session.client().batch_execute(&statement), Some(concurrent::WATCH), told).await
+    let sent = session.watched(session.client().batch_execute(&statement), Some(concurrent::WATCH), told).await;
+    if sent.is_err() {
+        // The server tells an error before it cleans up behind it, and answers again when that is done: only then do
+        // others see that nobody builds the index any more.
+        let _ = tokio::time::timeout(CLEANED_UP, session.client().batch_execute("")).await;
+    }
+    sent
 }
 
 /// The first `most` builds of an unbroken row, each of another table.
